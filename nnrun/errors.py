@@ -1,0 +1,17 @@
+"""What a user can be told, with the exit code that goes with it."""
+
+
+class NnrunError(Exception):
+    """An error whose text is one paragraph for the user: rule, value, key, next move."""
+
+    exit_code = 1
+
+
+class ConfigError(NnrunError):
+    """Decidable from the command, the config or an input's schema: nothing has been written."""
+
+    exit_code = 2
+
+
+class RunError(NnrunError):
+    """A failure while working: the folder and what was computed stay."""

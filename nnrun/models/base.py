@@ -1,0 +1,68 @@
+"""What a model is: called with a batch, answers with Outputs."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+from flax import nnx
+
+Batch = dict[str, jax.Array]
+
+
+class Number(nnx.Variable):
+    """A hyperparameter inside a module: traced, not trained."""
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """The head that a task needs: `shape` per example, or per example and time step."""
+
+    shape: tuple[int, ...]
+    per_step: bool = False
+
+    @property
+    def size(self) -> int:
+        """Units of the head."""
+        total = 1
+        for extent in self.shape:
+            total *= extent
+        return total
+
+
+class Outputs(NamedTuple):
+    """What a model says about a batch.
+
+    prediction: (batch, *shape) or (batch, time, *shape): logits, or values in scaled units.
+    latent: (batch, latent) code of an autoencoder.
+    terms: per-example (batch,) parts of the loss that the model owns (a VAE's KL divergence, already weighted).
+    penalties: the same for the training loss alone (sparsity).
+    seen: (batch, *inputs) what the network saw where that is not `inputs` (a denoiser's corrupted images).
+    """
+
+    prediction: jax.Array
+    latent: jax.Array | None = None
+    terms: dict[str, jax.Array] = {}
+    penalties: dict[str, jax.Array] = {}
+    seen: jax.Array | None = None
+
+
+class Model(nnx.Module):
+    """Base of every network.
+
+    A subclass is built as `Model(config, data, output, rngs=rngs)` with its config dataclass, the data set's DataSpec
+    and the task's OutputSpec, inside a trace: fields made with `schema.number` may be tracers. It is called as
+    `model(batch, rngs=None, carry=None) -> (Outputs, carry)`; `rngs` given means training.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ()
+    """Kinds of data it accepts, see DataSpec.kind."""
+    task: ClassVar[str | None] = None
+    """The task it brings, where that is not the data set's own."""
+    figures: ClassVar[tuple[str, ...]] = ()
+    """Names of modules in nnrun.report that draw this network."""
+    split_over_devices: ClassVar[bool] = False
+    """Whether one run's batch is worth splitting over CPU devices (measured: recurrent networks only)."""
+
+    def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
+        """Maps a batch to Outputs and the carried state."""
+        raise TypeError(f"{type(self).__name__} does not say what it computes")

@@ -1,0 +1,45 @@
+"""Multilayer perceptron."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from flax import nnx
+
+from nnrun.datasets.base import DataSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.models.layers import Activation, DenseStack, Normalization, flatten
+from nnrun.schema import number, setting, size
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """Keys of model=mlp."""
+
+    hidden_sizes: tuple[int, ...] = size((64, 64), "units of each hidden layer; [] is a linear model")
+    activation: Activation = setting("relu", "after every hidden layer")
+    normalization: Normalization = setting("none", "before every activation")
+    dropout: float = number(0.0, "after every activation", off=0.0, least=0, below=1)
+
+
+class MLP(Model):
+    """Feed-forward network: h_0 = x, h_i = φ(h_{i-1} W_i + b_i), y = h_L W + b.
+
+    inputs (batch, ...) are flattened to (batch, features); prediction is (batch, *output.shape).
+    Source: Goodfellow, Bengio & Courville, Deep Learning (2016), chapter 6.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
+
+    def __init__(self, config: MLPConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
+        features = OutputSpec(data.inputs).size
+        sizes = config.hidden_sizes
+        self.hidden = DenseStack(
+            features, sizes, config.activation, config.normalization, config.dropout, rngs=rngs
+        )
+        self.head = nnx.Linear((features, *sizes)[-1], output.size, rngs=rngs)
+        self.shape = output.shape
+
+    def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
+        """inputs (batch, ...) -> prediction (batch, *output.shape)."""
+        logits = self.head(self.hidden(flatten(batch["inputs"]), rngs))
+        return Outputs(logits.reshape(-1, *self.shape)), carry

@@ -1,0 +1,29 @@
+"""What optimizers share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from nnrun.schema import number
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Keys that every optimizer has."""
+
+    learning_rate: float = number(1e-3, "step size", above=0)
+    weight_decay: float = number(0.0, "decay of kernels (arrays of two or more axes), not of biases", off=0.0, least=0)
+
+
+def kernels(params: Any) -> Any:
+    """True where weight decay applies: arrays of two or more axes, not biases and normalization scales."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def decay(config: OptimizerConfig) -> optax.GradientTransformation:
+    """Adds weight_decay * weight to what flows through: before the optimizer it is L2, after it decoupled decay."""
+    if isinstance(config.weight_decay, float) and config.weight_decay == 0.0:
+        return optax.identity()
+    return optax.add_decayed_weights(config.weight_decay, mask=kernels)

@@ -1,0 +1,186 @@
+"""Typed configs: how a dataclass beside the code describes the keys of its YAML, and how values are checked.
+
+A member (model, data set, task, optimizer, schedule) takes one argument named `config`, annotated with a frozen
+dataclass. Its fields are the keys of the YAML; `number`, `size` and `setting` add bounds and help.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nnrun.errors import ConfigError
+
+BOUNDS = {
+    "above": (">", lambda value, bound: value > bound),
+    "least": (">=", lambda value, bound: value >= bound),
+    "most": ("<=", lambda value, bound: value <= bound),
+    "below": ("<", lambda value, bound: value < bound),
+}
+
+
+def setting(default: Any, help: str = "", **metadata: Any) -> Any:
+    """A key without bounds: a name, a flag, a list."""
+    return dataclasses.field(default=default, metadata={"help": help, **metadata})
+
+
+def number(default: float | None, help: str = "", *, off: float | None = None, **bounds: float) -> Any:
+    """A traced number: trials that differ only in it share one program.
+
+    `off` is the value at which the feature is left out of the program (dropout 0 draws no random bits);
+    bounds are `above`, `least`, `most` and `below`.
+    """
+    return setting(default, help, traced=True, off=off, **bounds)
+
+
+def size(default: int | None, help: str = "", least: int = 1, most: int | None = None) -> Any:
+    """A static integer: it shapes the program."""
+    return setting(default, help, least=least, **({} if most is None else {"most": most}))
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """A sentence that names the choice most like `word`, or all of them."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(word, choices, 1, 0.6)
+    return f"Did you mean {close[0]}?" if close else f"Choose from: {', '.join(choices)}."
+
+
+def locate(target: str) -> Any:
+    """The class or function that `_target_` names. Raises ConfigError when there is none."""
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise
+        raise ConfigError(f"_target_ {target}: there is no module {module_name}.") from None
+    if not hasattr(module, name):
+        raise ConfigError(f"_target_ {target}: {module_name} has no {name}. {nearest(name, vars(module))}")
+    return getattr(module, name)
+
+
+def config_class(target: str) -> type:
+    """The dataclass that annotates the `config` argument of a target."""
+    member = locate(target)
+    function = member.__init__ if isinstance(member, type) else member
+    try:
+        found = typing.get_type_hints(function)["config"]
+    except KeyError:
+        raise ConfigError(f"_target_ {target} must take an annotated argument named config.") from None
+    return found
+
+
+def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> Any:
+    """Checks the values of a config group and returns its frozen dataclass.
+
+    `values` are plain Python values; keys that start with an underscore (`_target_`, `_task_`) are skipped.
+    Raises ConfigError for an unknown key, a wrong type or a value out of bounds.
+    """
+    schema = schema or config_class(values["_target_"])
+    hints = typing.get_type_hints(schema)
+    fields = {field.name: field for field in dataclasses.fields(schema)}
+    checked = {}
+    for key, value in values.items():
+        if key.startswith("_"):
+            continue
+        where = f"{group}.{key}" if group else key
+        if key not in fields:
+            raise ConfigError(f"{where} is not a setting of {group}. {nearest(key, fields)}")
+        checked[key] = _convert(where, value, hints[key])
+        _check_bounds(where, checked[key], fields[key])
+    return schema(**checked)
+
+
+def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:
+    if value is None or isinstance(value, str):
+        return
+    if isinstance(value, tuple):
+        for item in value:
+            _check_bounds(where, item, field)
+        return
+    for name, (sign, holds) in BOUNDS.items():
+        bound = field.metadata.get(name)
+        if bound is not None and not holds(value, bound):
+            hint = f" Set for example {where}={_show(field.default)}." if field.default is not None else ""
+            raise ConfigError(f"{where} must be {sign} {bound}, but got {value}.{hint}")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ",".join(map(_show, value)) + "]"
+    return "null" if value is None else str(value)
+
+
+def describe(hint: Any) -> str:
+    """A type in words a user knows: `list of int`, `one of none, batch, layer`."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin is tuple:
+        return f"a list of {describe(args[0])}"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("null" if a is type(None) else describe(a) for a in args)
+    return {float: "number", int: "integer", bool: "true or false", str: "text"}.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _convert(where: str, value: Any, hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return build(where, value, typing.cast(type, hint))
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(f"{where}[{i}]", item, args[0]) for i, item in enumerate(value))
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(where, value, hint, args)
+    if origin is typing.Literal:
+        if type(value) in {type(a) for a in args} and value in args:
+            return value
+        choices = [str(a) for a in args]
+        raise ConfigError(f"{where} must be {describe(hint)}, but got {_show(value)}. {nearest(str(value), choices)}")
+    if _fits(value, hint):
+        return hint(value)
+    raise ConfigError(f"{where} must be {describe(hint)}, but got {_show(value)}.")
+
+
+def _convert_union(where: str, value: Any, hint: Any, args: tuple[Any, ...]) -> Any:
+    if value is None and type(None) in args:
+        return None
+    for option in args:
+        try:
+            return _convert(where, value, option)
+        except ConfigError:
+            continue
+    raise ConfigError(f"{where} must be {describe(hint)}, but got {_show(value)}.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) is hint
+
+
+def split_traced(config: Any) -> tuple[Any, dict[str, float]]:
+    """Splits a config into its static part and its traced numbers.
+
+    The static part has its traced fields set to nan-free placeholders, so that trials of one group compare equal;
+    a number that equals its `off` value (or is None) stays in the static part.
+    """
+    traced = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("traced") and value is not None and value != field.metadata.get("off"):
+            traced[field.name] = float(value)
+    return dataclasses.replace(config, **dict.fromkeys(traced, TRACED)), traced
+
+
+class _Traced:
+    """Stands in a static config for a number that only the traced part knows."""
+
+    def __repr__(self) -> str:
+        return "TRACED"
+
+
+TRACED = _Traced()

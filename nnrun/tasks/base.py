@@ -1,0 +1,82 @@
+"""What a task is: it says what head it needs, what is minimised, and what is reported."""
+
+import abc
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import numpy as np
+
+from nnrun.datasets.base import Data, DataSpec
+from nnrun.models.base import Batch, Outputs, OutputSpec
+
+
+class ArrayScaling(NamedTuple):
+    """scaled = (raw - offset) / scale, as traced arrays."""
+
+    offset: jax.Array
+    scale: jax.Array
+
+    def apply(self, raw: jax.Array) -> jax.Array:
+        """Raw to scaled units."""
+        return (raw - self.offset) / self.scale
+
+    def invert(self, scaled: jax.Array) -> jax.Array:
+        """Scaled to raw units."""
+        return scaled * self.scale + self.offset
+
+
+class Statistics(NamedTuple):
+    """What evaluation keeps of a batch.
+
+    sums: arrays already summed over the batch with its mask; added up over batches.
+    rows: arrays (batch, ...) kept per example for metrics that are no batch means (AUROC).
+    """
+
+    sums: dict[str, jax.Array]
+    rows: dict[str, jax.Array]
+
+
+class Task(abc.ABC):
+    """Base of every task, built as `Task(config, data_spec)`, inside traces too: traced fields of `config` may be tracers.
+
+    In `loss` and `statistics`, `batch["inputs"]` and, unless they are labels, `batch["targets"]` are in scaled units and
+    `batch["mask"]` (batch,) is 1 for real examples and 0 for padding.
+    """
+
+    figures: ClassVar[tuple[str, ...]] = ()
+    """Names of modules in nnrun.report that picture the result."""
+
+    def __init__(self, config: Any, data: DataSpec) -> None:
+        self.config = config
+        self.data = data
+
+    @abc.abstractmethod
+    def output_spec(self) -> OutputSpec:
+        """The head the model needs. Raises ConfigError when the data does not fit the task."""
+
+    @abc.abstractmethod
+    def metric_names(self) -> tuple[str, ...]:
+        """Names that `finish` reports beside `loss`, in the order of the columns of metrics.csv."""
+
+    @abc.abstractmethod
+    def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
+        """(batch,) data loss per example, the model's `terms` not included."""
+
+    @abc.abstractmethod
+    def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
+        """What the metrics need of a batch; `targets` turns scaled predictions into original units."""
+
+    @abc.abstractmethod
+    def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
+        """Metrics on the host, without a prefix, from the added-up sums and the joined rows."""
+
+    @abc.abstractmethod
+    def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
+        """Predictions for people: columns (n,) for a csv, or arrays of higher rank for an npz."""
+
+    def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
+        """Naive predictors on the test part: {baseline: {metric without prefix: value}}.
+
+        `outputs` are the trained model's own on the test part (NumPy arrays), for baselines of equal size (PCA).
+        """
+        return {}
