@@ -64,14 +64,14 @@ def locate(target: str) -> Any:
 
 
 def config_class(target: str) -> type:
-    """The dataclass that annotates the `config` argument of a target."""
+    """The dataclass that annotates a target's `config`: the attribute of a class, or the argument."""
     member = locate(target)
-    function = member.__init__ if isinstance(member, type) else member
-    try:
-        found = typing.get_type_hints(function)["config"]
-    except KeyError:
-        raise ConfigError(f"_target_ {target} must take an annotated argument named config.") from None
-    return found
+    candidates = [member, member.__init__] if isinstance(member, type) else [member]
+    for candidate in candidates:
+        found = typing.get_type_hints(candidate).get("config")
+        if dataclasses.is_dataclass(found):
+            return typing.cast(type, found)
+    raise ConfigError(f"_target_ {target} must take an argument `config` annotated with a dataclass.")
 
 
 def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> Any:
@@ -90,7 +90,7 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
         where = f"{group}.{key}" if group else key
         if key not in fields:
             raise ConfigError(f"{where} is not a setting of {group}. {nearest(key, fields)}")
-        checked[key] = _convert(where, value, hints[key])
+        checked[key] = convert(where, value, hints[key])
         _check_bounds(where, checked[key], fields[key])
     return schema(**checked)
 
@@ -105,11 +105,12 @@ def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:
     for name, (sign, holds) in BOUNDS.items():
         bound = field.metadata.get(name)
         if bound is not None and not holds(value, bound):
-            hint = f" Set for example {where}={_show(field.default)}." if field.default is not None else ""
+            hint = f" Set for example {where}={show(field.default)}." if field.default is not None else ""
             raise ConfigError(f"{where} must be {sign} {bound}, but got {value}.{hint}")
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """A value as it is typed on the command line."""
     if isinstance(value, tuple):
         return "[" + ",".join(map(_show, value)) + "]"
     return "null" if value is None else str(value)
@@ -127,22 +128,23 @@ def describe(hint: Any) -> str:
     return {float: "number", int: "integer", bool: "true or false", str: "text"}.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _convert(where: str, value: Any, hint: Any) -> Any:
+def convert(where: str, value: Any, hint: Any) -> Any:
+    """A plain value as the type `hint`. Raises ConfigError that names `where`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return build(where, value, typing.cast(type, hint))
     if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(f"{where}[{i}]", item, args[0]) for i, item in enumerate(value))
+        return tuple(convert(f"{where}[{i}]", item, args[0]) for i, item in enumerate(value))
     if origin in (typing.Union, types.UnionType):
         return _convert_union(where, value, hint, args)
     if origin is typing.Literal:
         if type(value) in {type(a) for a in args} and value in args:
             return value
         choices = [str(a) for a in args]
-        raise ConfigError(f"{where} must be {describe(hint)}, but got {_show(value)}. {nearest(str(value), choices)}")
+        raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}. {nearest(str(value), choices)}")
     if _fits(value, hint):
         return hint(value)
-    raise ConfigError(f"{where} must be {describe(hint)}, but got {_show(value)}.")
+    raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}.")
 
 
 def _convert_union(where: str, value: Any, hint: Any, args: tuple[Any, ...]) -> Any:
@@ -150,10 +152,10 @@ def _convert_union(where: str, value: Any, hint: Any, args: tuple[Any, ...]) -> 
         return None
     for option in args:
         try:
-            return _convert(where, value, option)
+            return convert(where, value, option)
         except ConfigError:
             continue
-    raise ConfigError(f"{where} must be {describe(hint)}, but got {_show(value)}.")
+    raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}.")
 
 
 def _fits(value: Any, hint: Any) -> bool:

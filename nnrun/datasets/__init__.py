@@ -1,0 +1,1 @@
+"""Data sets: one member per file, with the concepts they share."""

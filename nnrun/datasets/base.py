@@ -9,6 +9,7 @@ import numpy as np
 from nnrun.schema import setting, size
 
 Kind = Literal["table", "series", "image", "tokens", "audio"]
+ScalingKind = Literal["standard", "minmax", "none"]
 Part = dict[str, np.ndarray]
 
 
@@ -55,6 +56,14 @@ class Scaling:
     offset: np.ndarray
     scale: np.ndarray
 
+    def apply(self, raw: np.ndarray) -> np.ndarray:
+        """Raw to scaled units."""
+        return (raw - self.offset) / self.scale
+
+    def invert(self, scaled: np.ndarray) -> np.ndarray:
+        """Scaled to raw units."""
+        return scaled * self.scale + self.offset
+
 
 @dataclass(frozen=True)
 class Data:
@@ -82,7 +91,7 @@ class DatasetConfig:
     limit: int | None = size(None, "at most this many examples in all; null: all", least=10)
     val_fraction: float = setting(0.15, "share of the examples for validation", above=0.0, below=0.9)
     test_fraction: float = setting(0.15, "share of the examples for the test", above=0.0, below=0.9)
-    scaling: Literal["standard", "minmax", "none"] = setting("standard", "fitted on the training part alone")
+    scaling: ScalingKind = setting("standard", "fitted on the training part alone")
 
 
 class Dataset(abc.ABC):

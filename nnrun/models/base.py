@@ -37,6 +37,7 @@ class Outputs(NamedTuple):
     terms: per-example (batch,) parts of the loss that the model owns (a VAE's KL divergence, already weighted).
     penalties: the same for the training loss alone (sparsity).
     seen: (batch, *inputs) what the network saw where that is not `inputs` (a denoiser's corrupted images).
+    logits: (batch, *inputs) what a sigmoid made `prediction` of, for a cross-entropy that does not overflow.
     """
 
     prediction: jax.Array
@@ -44,6 +45,7 @@ class Outputs(NamedTuple):
     terms: dict[str, jax.Array] = {}
     penalties: dict[str, jax.Array] = {}
     seen: jax.Array | None = None
+    logits: jax.Array | None = None
 
 
 class Model(nnx.Module):

@@ -27,3 +27,17 @@ def decay(config: OptimizerConfig) -> optax.GradientTransformation:
     if isinstance(config.weight_decay, float) and config.weight_decay == 0.0:
         return optax.identity()
     return optax.add_decayed_weights(config.weight_decay, mask=kernels)
+
+
+def direction(*parts: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Chains what turns gradients into the direction that learning_rate multiplies.
+
+    Direction and state keep the types of gradients and parameters; a traced float32 number would widen bfloat16 ones.
+    """
+    chain = optax.chain(*parts)
+
+    def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        updates, new_state = chain.update(gradients, state, params)
+        return optax.tree.cast_like(updates, gradients), optax.tree.cast_like(new_state, state)
+
+    return optax.GradientTransformation(chain.init, update)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from nnrun.datasets.base import Data, DataSpec
-from nnrun.models.base import Batch, Outputs, OutputSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec
 
 
 class ArrayScaling(NamedTuple):
@@ -50,6 +50,11 @@ class Task(abc.ABC):
         self.config = config
         self.data = data
 
+    @classmethod
+    def prepare(cls, config: Any, data: Data) -> Any:
+        """The config completed by what only the loaded training part tells; called once, before the program is built."""
+        return config
+
     @abc.abstractmethod
     def output_spec(self) -> OutputSpec:
         """The head the model needs. Raises ConfigError when the data does not fit the task."""
@@ -79,4 +84,8 @@ class Task(abc.ABC):
 
         `outputs` are the trained model's own on the test part (NumPy arrays), for baselines of equal size (PCA).
         """
+        return {}
+
+    def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
+        """Further results of the trained model: {name: columns}, each a file `<name>.csv` in the run's folder."""
         return {}

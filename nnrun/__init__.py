@@ -1,0 +1,1 @@
+"""nnrun: train and tune neural networks from the command line."""

@@ -1,0 +1,74 @@
+"""Arrays on disk: safetensors files written whole or not at all, never pickle."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+KEPT = 2
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes to a temporary name, syncs, renames: readers see the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def names(tree: Any) -> list[str]:
+    """Dotted names of a tree's leaves, in tree order: `weights.params.hidden.dense.0.kernel`."""
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [".".join(_entry(entry) for entry in path) for path, _ in paths]
+
+
+def _entry(entry: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
+
+
+def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> None:
+    """Writes the leaves of a tree under their dotted names, with `notes` as JSON beside them."""
+    leaves = [np.ascontiguousarray(leaf) for leaf in jax.device_get(jax.tree.leaves(tree))]
+    arrays = {name: leaf.reshape(np.shape(leaf)) for name, leaf in zip(names(tree), leaves, strict=True)}
+    write_atomically(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
+
+
+def load_tree(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
+    """Reads a tree of the same structure and shapes as `like`, and the notes.
+
+    Raises ValueError when the file is damaged or does not fit.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            notes = json.loads((file.metadata() or {}).get("nnrun", "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    leaves, structure = jax.tree.flatten(like)
+    wanted = names(like)
+    if missing := [n for n, leaf in zip(wanted, leaves, strict=True) if np.shape(arrays.get(n)) != np.shape(leaf)]:
+        raise ValueError(f"{path} does not fit this network: {missing[0]} is missing or has another shape.")
+    return jax.tree.unflatten(structure, [arrays[name] for name in wanted]), notes
+
+
+def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any]) -> None:
+    """Adds `<step>.safetensors` and removes all but the newest two."""
+    folder.mkdir(exist_ok=True)
+    save_tree(folder / f"{step:010d}.safetensors", tree, notes)
+    for old in checkpoints(folder)[KEPT:]:
+        old.unlink()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Whole checkpoints, newest first."""
+    return sorted(folder.glob("[0-9]*.safetensors"), reverse=True)

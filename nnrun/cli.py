@@ -1,0 +1,74 @@
+"""The command line: the first word decides between verbs and training."""
+
+import os
+import sys
+
+from nnrun import terminal
+from nnrun.errors import ConfigError, NnrunError
+from nnrun.interruption import Interrupted
+from nnrun.schema import nearest
+
+HELP = """\
+nnrun trains and tunes neural networks from the command line.
+
+  nnrun model=lstm dataset=sine              train; the folder with everything is printed at the end
+  nnrun experiment=digits_cnn                a recipe with numbers to expect
+  nnrun -m model=rnn,lstm,gru dataset=sine   one run for every combination
+  nnrun model=lstm --help                    the keys of a choice: defaults, bounds, meaning
+  nnrun list [models|datasets|experiments]   what there is to choose from
+  nnrun show RUN                             what a run is: layers, metrics, command
+  nnrun runs                                 the runs under ./outputs
+  nnrun resume RUN                           continue an interrupted run
+  nnrun repeat RUN [KEY=VALUE ...]           the same run again, with changes
+  nnrun sample RUN [n=16]                    new data from a variational autoencoder
+  nnrun --version
+
+Keys: model dataset task optimizer schedule training objective seed experiment debug.
+Runs are written to outputs/runs/<date>/<time>_<model>_<dataset>."""
+
+HYDRAS_OWN = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc", "--resolve")
+HELP_FLAGS = ("--help", "-h")
+MULTIRUN = ("-m", "--multirun")
+
+
+def main() -> None:
+    """Entry of the `nnrun` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Runs a command: 0 done, 1 failed while working, 2 the command is wrong, 130 and 143 interrupted."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        return _dispatch(argv)
+    except NnrunError as error:
+        terminal.complain(str(error))
+        return error.exit_code
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _dispatch(argv: list[str]) -> int:
+    flags = [word for word in argv if word.startswith("-")]
+    words = [word for word in argv if word not in flags]
+    if not argv or (not words and any(flag in HELP_FLAGS for flag in flags)):
+        terminal.say(HELP)
+        return 0
+    if argv == ["--version"]:
+        from importlib.metadata import version
+
+        terminal.say(f"nnrun {version('nnrun')}")
+        return 0
+    from nnrun import launch, verbs
+
+    if words and "=" not in words[0]:
+        return verbs.run(words[0], words[1:])
+    if any(flag in HELP_FLAGS for flag in flags):
+        return verbs.explain_choices(words)
+    if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
+        return launch.hand_over(argv, [])
+    if unknown := [flag for flag in flags if flag not in MULTIRUN]:
+        raise ConfigError(f"There is no flag {unknown[0]}. {nearest(unknown[0], (*MULTIRUN, '--help', '--version'))}")
+    return launch.launch(flags, words)

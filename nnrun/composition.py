@@ -1,0 +1,150 @@
+"""Composes the configs of a command before Hydra runs it, so that mistakes are found before anything is written."""
+
+import contextlib
+import itertools
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnrun import members
+from nnrun.errors import ConfigError
+from nnrun.explanations import explain, needs_quotes
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One composed config: plain values, and the name picked from each group."""
+
+    plain: dict[str, Any]
+    choices: dict[str, str]
+
+
+def prepare_imports() -> None:
+    """Lets Hydra find our plugins, and Python a user's own members beside `./conf`."""
+    plugins = str(Path(__file__).parent / "_plugins")
+    if plugins not in sys.path:
+        sys.path.append(plugins)
+    if len(members.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+
+
+def compose_all(overrides: list[str], multirun: bool) -> list[Composed]:
+    """One config for every combination of swept config groups and every value of a swept key. Raises ConfigError."""
+    parsed = [_parse(override) for override in overrides]
+    swept = [o for o in parsed if o.is_sweep_override()]
+    if swept and not multirun:
+        raise ConfigError(f"Several values for {swept[0].get_key_element()} need -m: nnrun -m {shlex.join(overrides)}")
+    fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
+    with _hydra_ready():
+        return [_with_task([*fixed, *varied]) for varied in _variants(swept)]
+
+
+def picked(node: Any) -> dict[str, str]:
+    """The choices of our groups, from Hydra's own node of a config."""
+    return {str(k): str(v) for k, v in node.runtime.choices.items() if v and not str(k).startswith("hydra/")}
+
+
+def resolve_task(composed: Composed) -> Composed:
+    """Puts the model's or the data set's own task, with its defaults, where the config says `auto`."""
+    if composed.choices["task"] != "auto":
+        return composed
+    task = _own_task(composed)
+    plain = composed.plain | {"task": members.load_choice("task", task)}
+    return Composed(plain, composed.choices | {"task": task})
+
+
+@contextlib.contextmanager
+def _hydra_ready() -> Iterator[None]:
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(members.conf_folder()), version_base="1.3"):
+        yield
+
+
+def _variants(swept: list[Any]) -> list[list[str]]:
+    """Every combination of choices of groups; of other keys every value once, beside the first of the others."""
+    groups = set(members.groups())
+    options = [[f"{o.get_key_element()}={value}" for value in _values(o)] for o in swept]
+    structural = [o.get_key_element() in groups for o in swept]
+    crossed = [every if group else every[:1] for every, group in zip(options, structural, strict=True)]
+    variants = [list(combination) for combination in itertools.product(*crossed)]
+    first = [every[0] for every in options]
+    for i, every in enumerate(options):
+        if not structural[i]:
+            variants += [[*first[:i], other, *first[i + 1 :]] for other in every[1:]]
+    return variants
+
+
+def _values(override: Any) -> list[str]:
+    key = override.get_key_element()
+    if not override.is_discrete_sweep():
+        raise ConfigError(
+            f"{key} is given an interval, which a grid cannot walk through. List the values, for example {key}=1e-3,1e-2."
+        )
+    return list(override.sweep_string_iterator())
+
+
+def _with_task(overrides: list[str]) -> Composed:
+    """Composes; where the task is `auto`, first to learn which it is, so that `task.*` keys can be overridden too."""
+    of_task = [o for o in overrides if _parse(o).get_key_element().startswith("task.")]
+    composed = _compose([o for o in overrides if o not in of_task])
+    if composed.choices["task"] != "auto" and not of_task:
+        return composed
+    resolved = resolve_task(composed).choices["task"]
+    return _compose([*(o for o in overrides if o != "task=auto"), f"task={resolved}"])
+
+
+def _own_task(composed: Composed) -> str:
+    for group in ("model", "dataset"):
+        if name := composed.plain[group].get("_task_"):
+            return name
+    name = composed.choices["dataset"]
+    raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")
+
+
+def _compose(overrides: list[str]) -> Composed:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return _hydra_compose(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explained(error, overrides)) from None
+
+
+def _explained(error: Exception, overrides: list[str]) -> str:
+    """The explanation, with the keys that the chosen groups have."""
+    from hydra.errors import HydraException
+
+    groups = [o for o in overrides if _parse(o).get_key_element() in members.groups()]
+    try:
+        known = _hydra_compose(groups)
+    except HydraException:
+        return explain(error, None, {})
+    return explain(error, known.plain, known.choices)
+
+
+def _hydra_compose(overrides: list[str]) -> Composed:
+    from hydra import compose
+    from omegaconf import open_dict
+
+    from nnrun.config import to_plain
+
+    config = compose("config", overrides=overrides, return_hydra_config=True)
+    choices = picked(config.hydra)
+    with open_dict(config):
+        del config["hydra"]
+    return Composed(to_plain(config), choices)
+
+
+def _parse(override: str) -> Any:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    try:
+        return OverridesParser.create().parse_override(override)
+    except OverrideParseException:
+        raise ConfigError(needs_quotes(override)) from None

@@ -1,0 +1,161 @@
+"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers that flow through it.
+
+The only module below the command line that sees OmegaConf.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from nnrun import schema
+from nnrun.errors import ConfigError
+from nnrun.schema import number, setting, size
+
+MEMBERS = ("dataset", "task", "model", "optimizer", "schedule")
+"""Config groups whose choice is a class or function named by `_target_`."""
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """Keys of training.early_stopping."""
+
+    patience: int | None = size(None, "stop after this many epochs without improvement; null: never")
+    minimum_change: float = setting(0.0, "smallest improvement that counts", least=0.0)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Keys of training."""
+
+    epochs: int = size(20, "passes over the training part")
+    batch_size: int = size(32, "examples per step")
+    gradient_clip: float | None = number(None, "largest global norm of the gradient; null: no clipping", above=0)
+    precision: Literal["float32", "bfloat16"] = setting("float32", "of the arithmetic; weights stay float32")
+    devices: int | Literal["auto"] = size("auto", "devices that share a batch; auto: all CPU cores for recurrent nets")
+    early_stopping: EarlyStoppingConfig = dataclasses.field(default=EarlyStoppingConfig())
+    trainable: tuple[str, ...] = setting(("*",), "globs of the names of the weights that learn")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Keys of objective: what the search, early stopping and the best weights look at."""
+
+    metric: str = setting("val/loss", "a metric of the validation part")
+    direction: Literal["auto", "minimize", "maximize"] = setting("auto", "auto: known from the metric")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A choice of a config group: what to build, and its checked config."""
+
+    target: str
+    config: Any
+
+    def locate(self) -> Any:
+        """The class or function itself."""
+        return schema.locate(self.target)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything a run depends on; hashable, so that equal static parts compare equal."""
+
+    dataset: Member
+    task: Member
+    model: Member
+    optimizer: Member
+    schedule: Member
+    training: TrainingConfig
+    objective: ObjectiveConfig
+    seed: int
+
+    def split(self) -> tuple["RunConfig", dict[str, float]]:
+        """The static part, and the traced numbers by dotted name (`optimizer.learning_rate`, `seed`)."""
+        static: dict[str, Any] = {"seed": 0}
+        traced: dict[str, float] = {"seed": self.seed}
+        for group in (*MEMBERS, "training"):
+            part = getattr(self, group)
+            config, numbers = schema.split_traced(part.config if isinstance(part, Member) else part)
+            static[group] = dataclasses.replace(part, config=config) if isinstance(part, Member) else config
+            traced |= {f"{group}.{name}": value for name, value in numbers.items()}
+        return dataclasses.replace(self, **static), traced
+
+    def with_numbers(self, group: str, traced: dict[str, Any]) -> Any:
+        """The config of a group with its traced fields filled in again; they may be tracers."""
+        part = getattr(self, group)
+        config = part.config if isinstance(part, Member) else part
+        names = {name.partition(".")[2]: value for name, value in traced.items() if name.startswith(group + ".")}
+        return dataclasses.replace(config, **names)
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """Plain Python containers with all interpolations resolved, without Hydra's own node."""
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    plain.pop("hydra", None)
+    return {str(key): value for key, value in plain.items()}
+
+
+def build(plain: dict[str, Any]) -> RunConfig:
+    """Checks a whole config; groups that need no heavy import come first. Raises ConfigError."""
+    seed = schema.convert("seed", plain["seed"], int)
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed must be >= 0 and < 4294967296, but got {seed}. Set for example seed=0.")
+    training = schema.build("training", plain["training"], TrainingConfig)
+    objective = schema.build("objective", plain["objective"], ObjectiveConfig)
+    members = {group: Member(plain[group]["_target_"], schema.build(group, plain[group])) for group in MEMBERS}
+    return RunConfig(training=training, objective=objective, seed=seed, **members)
+
+
+def check_fit(config: RunConfig) -> None:
+    """Whether the model can take the data and the task knows the objective, before anything is loaded."""
+    spec = config.dataset.locate()(config.dataset.config).spec()
+    model = config.model.locate()
+    if spec.kind not in model.kinds:
+        raise ConfigError(
+            f"model={_name(config.model)} takes {' or '.join(model.kinds)} data, but dataset={_name(config.dataset)} "
+            f"is {spec.kind} data of shape {spec.inputs}. {_fitting_models(spec.kind)}"
+        )
+    task = config.task.locate()(config.task.config, spec)
+    output = task.output_spec()
+    check_objective(config.objective, task)
+    _check_buildable(model, config, spec, output)
+
+
+def _check_buildable(model: Any, config: RunConfig, spec: Any, output: Any) -> None:
+    """Builds the network's shapes alone, so that sizes that do not fit are found before the data is loaded."""
+    from flax import nnx
+
+    nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
+
+
+def check_objective(objective: ObjectiveConfig, task: Any) -> str:
+    """The direction of the objective. Raises ConfigError when the task has no such metric."""
+    from nnrun.tasks.metrics import DIRECTIONS
+
+    names = [f"val/{name}" for name in ("loss", *task.metric_names())]
+    if objective.metric not in [*names, "train/loss"]:
+        raise ConfigError(
+            f"objective.metric must be a metric of this task, but got {objective.metric}. "
+            f"{schema.nearest(objective.metric, [*names, 'train/loss'])} The task has: {', '.join(names)}."
+        )
+    if objective.direction != "auto":
+        return objective.direction
+    return DIRECTIONS.get(objective.metric.partition("/")[2], "minimize")
+
+
+def _name(member: Member) -> str:
+    return member.target.split(".")[-2]
+
+
+def _fitting_models(kind: str) -> str:
+    from nnrun.members import choices, load_choice
+
+    fitting = [
+        name
+        for name in choices("model")
+        if kind in getattr(schema.locate(load_choice("model", name)["_target_"]), "kinds", ())
+    ]
+    return f"For {kind} data choose from: {', '.join(fitting)}."

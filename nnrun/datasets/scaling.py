@@ -1,0 +1,35 @@
+"""Scaling fitted on training data: scaled = (raw - offset) / scale."""
+
+import numpy as np
+
+from nnrun.datasets.base import Scaling, ScalingKind
+
+CHUNK = 2**20
+
+
+def fit(values: np.ndarray, kind: ScalingKind) -> Scaling:
+    """Scaling per feature, variable or channel (the last axis) of `values` (examples, ..., features).
+
+    standard: offset = mean, scale = standard deviation; minmax: offset = min, scale = max - min; none: offset = 0 and
+    scale = 1, or 255 for bytes (uint8). A constant feature gets scale 1. Both arrays are float32 (features,).
+    """
+    features = values.shape[-1]
+    if kind == "none":
+        unit = 255.0 if values.dtype == np.uint8 else 1.0
+        return _scaling(np.zeros(features), np.full(features, unit))
+    rows = values.reshape(-1, features)
+    low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
+    offset, scale = (low, high - low) if kind == "minmax" else _moments(rows)
+    return _scaling(offset, np.where(low == high, 1.0, scale))
+
+
+def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (features,) in float64, without a float64 copy of all `rows`."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    size = max(1, CHUNK // rows.shape[1])
+    squares = sum(((rows[i : i + size] - mean) ** 2).sum(axis=0) for i in range(0, len(rows), size))
+    return mean, np.sqrt(squares / len(rows))
+
+
+def _scaling(offset: np.ndarray, scale: np.ndarray) -> Scaling:
+    return Scaling(offset.astype(np.float32), scale.astype(np.float32))

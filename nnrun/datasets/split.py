@@ -1,0 +1,76 @@
+"""How examples are divided into a training, a validation and a test part."""
+
+import numpy as np
+
+from nnrun.datasets.base import DatasetConfig
+from nnrun.errors import ConfigError
+
+FEWEST = 2
+"""Every part keeps at least this many examples."""
+
+
+def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """Independent random streams for the generation and for the split of a data set."""
+    generation, split = np.random.default_rng(seed).spawn(2)
+    return generation, split
+
+
+def check_fractions(config: DatasetConfig) -> None:
+    """Raises ConfigError when nothing would be left for training."""
+    total = config.val_fraction + config.test_fraction
+    if total >= 1:
+        raise ConfigError(
+            f"dataset.val_fraction + dataset.test_fraction must be < 1, but got {total:g}. "
+            "Set for example dataset.val_fraction=0.15 dataset.test_fraction=0.15."
+        )
+
+
+def part_sizes(count: int, val_fraction: float, test_fraction: float) -> tuple[int, int, int]:
+    """Sizes of the training, validation and test part, which add up to `count` and are at least FEWEST each."""
+    val = min(max(round(count * val_fraction), FEWEST), count - 2 * FEWEST)
+    test = min(max(round(count * test_fraction), FEWEST), count - val - FEWEST)
+    return count - val - test, val, test
+
+
+def random_order(count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) a permutation."""
+    return rng.permutation(count)
+
+
+def stratified_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(count,) a random order of which every run of neighbours has the classes in their overall proportions.
+
+    Example r of the n of its class is placed at (r + 1/2) / n of the way, so a run of a share s of all examples has
+    s n of them, give or take one.
+    """
+    order = rng.permutation(len(labels))
+    shuffled = labels[order]
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled == label
+        size = members.sum()
+        place[members] = (np.arange(size) + 0.5) / size
+    return order[np.argsort(place, kind="stable")]
+
+
+def cut(order: np.ndarray, val_fraction: float, test_fraction: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the training, validation and test part: disjoint, and all of `order` together."""
+    _, val, test = part_sizes(len(order), val_fraction, test_fraction)
+    return order[val + test :], order[:val], order[val : val + test]
+
+
+def chronological(
+    values: np.ndarray, val_fraction: float, test_fraction: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A series (time, ...) in three pieces, oldest first: training, validation, test."""
+    train, val, _ = part_sizes(len(values), val_fraction, test_fraction)
+    return values[:train], values[train : train + val], values[train + val :]
+
+
+def share(counts: tuple[int, ...], limit: int | None) -> tuple[int, ...]:
+    """`counts` scaled down to add up to `limit`; the first takes what rounding leaves, the others at least FEWEST."""
+    total = sum(counts)
+    if limit is None or total <= limit:
+        return counts
+    others = [max(min(FEWEST, count), count * limit // total) for count in counts[1:]]
+    return (limit - sum(others), *others)

@@ -1,0 +1,25 @@
+"""Windows over a series."""
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+def count_windows(steps: int, window: int, horizon: int, stride: int) -> int:
+    """Number of windows with their targets in a series of `steps` steps."""
+    return max(0, (steps - window - horizon) // stride + 1)
+
+
+def cut_windows(
+    series: np.ndarray, window: int, horizon: int, stride: int, per_step: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of every window of `series` (time, variables), both float32 and in order of time.
+
+    inputs (windows, window, variables): x[s : s + window] for s = 0, stride, 2 stride, ...
+    targets (windows, horizon, variables): x[s + window : s + window + horizon]; with per_step
+    (windows, window, horizon, variables): x[s + t + 1 : s + t + 1 + horizon] for t = 0, ..., window - 1.
+    """
+    pieces = sliding_window_view(series, window + horizon, axis=0)[::stride].swapaxes(1, 2)
+    inputs, targets = pieces[:, :window], pieces[:, window:]
+    if per_step:
+        targets = sliding_window_view(pieces[:, 1:], horizon, axis=1).swapaxes(2, 3)
+    return np.ascontiguousarray(inputs, np.float32), np.ascontiguousarray(targets, np.float32)

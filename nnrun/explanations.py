@@ -1,0 +1,48 @@
+"""Hydra's messages as ours: rule, value, key, next move."""
+
+import re
+import shlex
+from typing import Any
+
+from nnrun import members
+from nnrun.schema import nearest
+
+MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/\s]+)'")
+UNKNOWN_KEY = re.compile(r"Could not override '([^'\s]+)'|Could not find key '([^'\s]+)'|Could not delete.*?'([^'\s]+)'")
+
+
+def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, str]) -> str:
+    """A sentence for an exception of Hydra's composition; `config` is what composes without the overrides."""
+    text = " ".join(str(e) for e in (error, error.__cause__) if e)
+    if found := MISSING_CHOICE.search(text):
+        return f"There is no {found[1]}={found[2]}. {nearest(found[2], members.choices(found[1]))}"
+    if found := UNKNOWN_KEY.search(text):
+        key = next(group for group in found.groups() if group)
+        return unknown_key(key, config or {}, choices)
+    return " ".join(text.split())
+
+
+def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> str:
+    """Names the first part of a dotted key that the config lacks, and the nearest that it has."""
+    node: Any = config
+    *parents, last = key.split(".")
+    for depth, name in enumerate(parents):
+        if not isinstance(node, dict) or name not in node:
+            parents, last = parents[:depth], name
+            break
+        node = node[name]
+    prefix = "".join(f"{name}." for name in parents)
+    known = {prefix + name for name in node if not name.startswith("_")} if isinstance(node, dict) else set()
+    known |= set() if parents else set(members.groups())
+    where = f" in {parents[0]}={choices[parents[0]]}" if parents and parents[0] in choices else ""
+    return f"There is no key {prefix}{last}{where}. {nearest(prefix + last, known)}"
+
+
+def needs_quotes(override: str) -> str:
+    """For an override that Hydra's grammar refuses: the quoted form that works."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override} is neither a verb nor key=value. {nearest(override, members.groups())} Write for example model=lstm."
+    quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
+    suggestion = shlex.quote(f'{key}="{quoted}"')
+    return f"{key} has a value that needs quotes, or a bracket or comma is missing: {value or 'nothing'}. Write {suggestion}."

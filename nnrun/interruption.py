@@ -1,0 +1,71 @@
+"""Ctrl-C and SIGTERM: a flag that the loop reads, and an end within about a second where nothing reads it."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+GRACE_SECONDS = 1.0
+
+
+class Interrupted(Exception):
+    """A signal asked to stop; `exit_code` is 130 for Ctrl-C and 143 for SIGTERM."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal.Signals(signal_number).name)
+        self.exit_code = 128 + signal_number
+
+
+class Watch:
+    """Listens for signals while a run works.
+
+    The training loop calls `check()` between stretches, where the state is whole. Elsewhere (compiling, loading) Python
+    cannot act while compiled code runs: a thread, woken by the signal itself, waits GRACE_SECONDS for the loop, then
+    calls `emergency` and ends the process.
+    """
+
+    def __init__(self, emergency: Callable[[Interrupted], None]) -> None:
+        self._emergency = emergency
+        self._received: Interrupted | None = None
+        self._handled = threading.Event()
+
+    def __enter__(self) -> "Watch":
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        threading.Thread(target=self._guard, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handled.set()
+        if hasattr(self, "_before"):
+            signal.set_wakeup_fd(self._wakeup)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            os.close(self._write)
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return self._received is not None
+
+    def check(self) -> None:
+        """Raises Interrupted when a signal came; from here on the caller saves and ends."""
+        if self._received:
+            self._handled.set()
+            raise self._received
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._received = self._received or Interrupted(number)
+
+    def _guard(self) -> None:
+        received = os.read(self._read, 1)
+        os.close(self._read)
+        if received and not self._handled.wait(GRACE_SECONDS):
+            interrupted = Interrupted(received[0])
+            self._emergency(interrupted)
+            os._exit(interrupted.exit_code)

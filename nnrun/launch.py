@@ -1,0 +1,107 @@
+"""From a checked command to Hydra, and from Hydra's job to a run."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from nnrun import composition, config, members
+from nnrun.composition import Composed
+from nnrun.errors import ConfigError, NnrunError, RunError
+
+
+def launch(flags: list[str], overrides: list[str]) -> int:
+    """Checks a command, then hands it to Hydra. Raises ConfigError before anything is written."""
+    composition.prepare_imports()
+    multirun = bool(flags)
+    composed = composition.compose_all(overrides, multirun)
+    _check(composed)
+    keys = {word.partition("=")[0] for word in overrides}
+    extra = []
+    if not multirun:
+        extra.append(f"hydra.run.dir='{_claim_folder(overrides, composed[0].choices)}'")
+    tasks = {one.choices["task"] for one in composed}
+    if len(tasks) == 1 and "task" not in keys:
+        extra.append(f"task={tasks.pop()}")
+    return hand_over([*flags, *overrides], extra)
+
+
+def hand_over(argv: list[str], extra: list[str]) -> int:
+    """Runs Hydra with our config; `extra` are overrides that the user did not type."""
+    import hydra
+
+    sys.argv = ["nnrun", *argv, *extra]
+    command = shlex.join(["nnrun", *argv])
+    decorate = hydra.main(config_path=str(members.conf_folder()), config_name="config", version_base="1.3")
+    decorate(lambda node: _job(node, command))()
+    return 0
+
+
+def start(composed: Composed, folder: Path, command: str, resume: bool = False) -> float:
+    """Builds a checked config and runs it in `folder`; returns the objective."""
+    built = config.build(composed.plain)
+    from nnrun.execution import devices
+    from nnrun.run import Run
+
+    devices.prepare()
+    try:
+        return Run(built, composed.plain, composed.choices, folder, command).execute(resume)
+    except NnrunError:
+        raise
+    except (OSError, MemoryError) as error:
+        raise RunError(f"{error}. What was computed is in {folder}; its run.log has the details.") from error
+
+
+def _check(composed: list[Composed]) -> None:
+    """Types, bounds and fit of every config."""
+    built = [config.build(one.plain) for one in composed]
+    from nnrun.execution import devices
+
+    devices.prepare()
+    for one in built:
+        config.check_fit(one)
+
+
+def _job(node: Any, command: str) -> float:
+    from hydra.core.hydra_config import HydraConfig
+
+    hydra = HydraConfig.get()
+    composed = composition.resolve_task(Composed(config.to_plain(node), composition.picked(hydra)))
+    return start(composed, Path(hydra.runtime.output_dir), command)
+
+
+def _claim_folder(overrides: list[str], choices: dict[str, str]) -> Path:
+    """The run's folder, made here so that a name is never shared: the one asked for, or a free default name."""
+    given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith("hydra.run.dir=")]
+    if given:
+        folder = Path(given[-1])
+        if (folder / "summary.json").exists():
+            raise ConfigError(
+                f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: nnrun resume {folder}"
+            )
+        _make(folder, exist_ok=True)
+        return folder
+    base = Path("outputs/runs") / time.strftime("%Y-%m-%d")
+    stem = f"{time.strftime('%H-%M-%S')}_{choices['model']}_{choices['dataset']}"
+    number = 1
+    while not _make(base / (stem if number == 1 else f"{stem}_{number}")):
+        number += 1
+    return base / (stem if number == 1 else f"{stem}_{number}")
+
+
+def _make(folder: Path, exist_ok: bool = False) -> bool:
+    """Makes a folder that can be written to; False when the name is taken."""
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except FileExistsError:
+        if folder.is_dir():
+            return False
+        raise ConfigError(f"The output folder {folder} is a file. Set hydra.run.dir= to a folder.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"The output folder {folder} cannot be written ({error.strerror}). Set hydra.run.dir= to one that can."
+        ) from None
+    return True

@@ -1,0 +1,48 @@
+"""Which choices exist: the YAML files of `conf/`, ours and the user's own."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnrun.errors import ConfigError
+
+
+@cache
+def conf_folder() -> Path:
+    """Our primary config folder: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def conf_folders() -> list[Path]:
+    """Ours, then `./conf` of the current folder where it exists."""
+    own = Path.cwd() / "conf"
+    is_users = own.is_dir() and own.resolve() != conf_folder().resolve()
+    return [conf_folder(), own] if is_users else [conf_folder()]
+
+
+def choices(group: str) -> dict[str, Path]:
+    """Name -> file of every choice of a group. Raises ConfigError when a user's choice hides one of ours."""
+    found: dict[str, Path] = {}
+    for folder in conf_folders():
+        for path in sorted((folder / group).glob("*.yaml")):
+            if path.stem in found:
+                raise ConfigError(
+                    f"{path} defines {group}={path.stem}, which nnrun has already ({found[path.stem]}). "
+                    f"Rename the file, for example my_{path.name}."
+                )
+            found[path.stem] = path
+    return found
+
+
+def groups() -> list[str]:
+    """Names of all config groups."""
+    return sorted({path.name for folder in conf_folders() for path in folder.iterdir() if path.is_dir()} - {"hydra"})
+
+
+def load_choice(group: str, name: str) -> dict[str, Any]:
+    """The raw content of one choice's YAML."""
+    return yaml.safe_load(choices(group)[name].read_text()) or {}

@@ -1,0 +1,129 @@
+"""Autoencoder: undercomplete, denoising or sparse."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nnrun.datasets.base import DataSpec
+from nnrun.errors import ConfigError
+from nnrun.models.base import Batch, Model, Number, Outputs, OutputSpec
+from nnrun.models.codec import CodecConfig, build_codec, squash
+from nnrun.schema import number, setting
+
+EVALUATION_NOISE_SEED = 20080705
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig(CodecConfig):
+    """Keys of model=autoencoder."""
+
+    input_noise: float = number(
+        0.0, "corrupts the inputs: standard deviation in scaled units, or share masked", off=0.0, least=0
+    )
+    noise_kind: Literal["gaussian", "masking"] = setting("gaussian", "masking sets inputs to zero")
+    noise_at_evaluation: bool = setting(True, "validation and test measure denoising; false: rebuild clean inputs")
+    sparsity: float = number(0.0, "weight of the penalty on the code", off=0.0, least=0)
+    sparsity_kind: Literal["l1", "kl"] = setting("l1", "kl makes the code sigmoid units of mean sparsity_target")
+    sparsity_target: float = number(0.05, "mean activation that kl aims at", above=0, below=1)
+
+    def __post_init__(self) -> None:
+        level = self.input_noise
+        if self.noise_kind == "masking" and isinstance(level, float) and level >= 1:
+            raise ConfigError(
+                f"model.input_noise must be < 1 with model.noise_kind=masking, where it is the share of masked inputs, "
+                f"but got {level}. Set for example model.input_noise=0.3."
+            )
+
+
+class Corruption(nnx.Module):
+    """x̃ = x + level ε with ε ~ N(0, I) (gaussian), or x̃ = x m with m ~ Bernoulli(1 - level) (masking).
+
+    Source: Vincent et al., Extracting and Composing Robust Features with Denoising Autoencoders (2008); JMLR 11 (2010).
+    """
+
+    def __init__(self, kind: Literal["gaussian", "masking"], level: Any) -> None:
+        self.kind = kind
+        self.level = Number(jnp.asarray(level, float))
+
+    def __call__(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        """(...) -> (...)."""
+        level = self.level[...].astype(x.dtype)
+        if self.kind == "gaussian":
+            return x + level * jax.random.normal(key, x.shape, x.dtype)
+        return jnp.where(jax.random.bernoulli(key, 1 - level, x.shape), x, 0)
+
+    def fixed(self, index: jax.Array, x: jax.Array) -> jax.Array:
+        """(batch,), (batch, ...) -> (batch, ...): the same noise for the same number, whatever the batch."""
+        key = jax.random.key(EVALUATION_NOISE_SEED)
+        return jax.vmap(lambda i, example: self(jax.random.fold_in(key, i), example))(index, x)
+
+
+class Sparsity(nnx.Module):
+    """Penalty on the code h: weight Σ_j |h_j| (l1), or weight Σ_j KL(ρ ‖ r_j) r_j the batch's mean of h_j (kl).
+
+    KL(ρ ‖ r) = ρ log(ρ/r) + (1 - ρ) log((1 - ρ)/(1 - r)). Sources: Goodfellow, Bengio & Courville, Deep Learning
+    (2016), section 14.2; Ng, Sparse Autoencoder, CS294A lecture notes (2011).
+    """
+
+    def __init__(self, kind: Literal["l1", "kl"], weight: Any, target: Any) -> None:
+        self.kind = kind
+        self.weight = Number(jnp.asarray(weight, float))
+        self.target = Number(jnp.asarray(target, float))
+
+    def __call__(self, code: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """(batch, latent) -> (batch,); the kl of the batch is every example's."""
+        weight, target = self.weight[...].astype(code.dtype), self.target[...].astype(code.dtype)
+        if self.kind == "l1":
+            return weight * jnp.abs(code).sum(-1)
+        tiny = jnp.finfo(code.dtype).eps
+        mean = jnp.average(code, 0, None if mask is None else mask.astype(code.dtype)).clip(tiny, 1 - tiny)
+        kl = target * jnp.log(target / mean) + (1 - target) * jnp.log((1 - target) / (1 - mean))
+        return jnp.broadcast_to(weight * kl.sum(), code.shape[:1])
+
+
+class Autoencoder(Model):
+    """h = encoder(x), x̂ = decoder(h), trained so that x̂ rebuilds x.
+
+    With `input_noise` the encoder sees a corrupted x̃ and x̂ still has to rebuild x: fresh noise while training; at
+    evaluation, where examples are numbered by `index`, noise that is fixed per number. With `sparsity` the code is
+    penalised. Source: Goodfellow, Bengio & Courville, Deep Learning (2016), chapter 14.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
+    task: ClassVar[str | None] = "reconstruction"
+
+    def __init__(self, config: AutoencoderConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
+        self.encoder, self.decoder = build_codec(config, data, output, config.latent_size, rngs=rngs)
+        self.output_activation = config.output_activation
+        self.noise_at_evaluation = config.noise_at_evaluation
+        noise, sparsity = config.input_noise, config.sparsity
+        self.corruption = None if _is_off(noise) else Corruption(config.noise_kind, noise)
+        self.sparsity = None if _is_off(sparsity) else Sparsity(config.sparsity_kind, sparsity, config.sparsity_target)
+
+    def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
+        """inputs (batch, *inputs) -> prediction (batch, *inputs), latent (batch, latent_size)."""
+        seen = self._corrupt(batch, rngs)
+        code = self.encoder(batch["inputs"] if seen is None else seen, rngs)
+        penalties = {}
+        if self.sparsity is not None:
+            code = jax.nn.sigmoid(code) if self.sparsity.kind == "kl" else code
+            penalties["sparsity"] = self.sparsity(code, batch.get("mask"))
+        decoded = self.decoder(code, rngs)
+        prediction, logits = squash(decoded, self.output_activation)
+        return Outputs(prediction, code, {}, penalties, seen, logits), carry
+
+    def _corrupt(self, batch: Batch, rngs: nnx.Rngs | None) -> jax.Array | None:
+        if self.corruption is None:
+            return None
+        if rngs is not None:
+            return self.corruption(rngs.noise(), batch["inputs"])
+        if self.noise_at_evaluation and "index" in batch:
+            return self.corruption.fixed(batch["index"], batch["inputs"])
+        return None
+
+
+def _is_off(value: Any) -> bool:
+    return isinstance(value, float | int) and value == 0

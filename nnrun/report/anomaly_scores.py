@@ -1,0 +1,38 @@
+"""How far the reconstruction error tells normal from anomalous."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nnrun.report.base import COLOURS, FinishedRun, figure, label
+from nnrun.tasks.reconstruction import errors
+
+BINS = 40
+LOG_FROM = 20.0
+"""Errors whose 1st and 99th percentile differ by this factor are drawn on a logarithmic scale."""
+
+
+def draw(run: FinishedRun) -> Figure | None:
+    """Histograms of the error of normal and of anomalous test examples, each with area 1."""
+    marks = run.data.test.get("anomaly")
+    if marks is None or len(np.unique(marks)) < 2:
+        return None
+    error = errors(run.outputs, run.data)
+    low, high = np.quantile(error, [0.01, 0.99])
+    logarithmic = low > 0 and high > LOG_FROM * low
+    spread = np.log10(error.clip(error[error > 0].min())) if logarithmic else error
+    edges = np.histogram_bin_edges(spread, BINS).tolist()
+    picture = figure(7.0, 3.8)
+    axes = picture.subplots()
+    for value, name, colour in ((0, "normal", COLOURS[0]), (1, "anomalous", COLOURS[1])):
+        members = spread[marks == value]
+        text = f"{name} ({len(members)})"
+        axes.hist(members, edges, density=True, color=colour, alpha=0.55, label=text)
+    unit = "log10 of the mean squared error" if logarithmic else "mean squared error"
+    label(axes, f"{run.title}: {_captions(run)}", f"{unit} of a test example", "density")
+    axes.legend(frameon=False, fontsize=9)
+    return picture
+
+
+def _captions(run: FinishedRun) -> str:
+    baseline = run.baseline.get("test/auroc", {}).get("pca")
+    return run.test_metric("auroc") + ("" if baseline is None else f" (PCA {baseline:.3g})")

@@ -1,0 +1,54 @@
+"""The test part's codes on a plane."""
+
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from nnrun.report.base import COLOURS, FinishedRun, figure, label
+from nnrun.tasks.pca import fit_pca
+
+POINTS = 3000
+CLASSES = 20
+
+
+def draw(run: FinishedRun) -> Figure | None:
+    """Two code units as they are, more through PCA; coloured by class, or by anomaly, where the data has them."""
+    if run.outputs.latent is None or run.outputs.latent.shape[-1] < 2 or len(run.outputs.latent) < 2:
+        return None
+    plane, x, y = _plane(np.asarray(run.outputs.latent, np.float64))
+    picture = figure(7.0, 5.4)
+    axes = picture.subplots()
+    for name, member, colour in _groups(run):
+        x_values, y_values = plane[:POINTS][member[:POINTS]].T
+        axes.scatter(x_values, y_values, s=9, alpha=0.75, linewidths=0, color=colour, label=name)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
+    label(axes, f"{run.title}: codes of the test part", x, y)
+    return picture
+
+
+def _plane(latent: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """(n, latent) -> (n, 2), and what its axes are."""
+    if latent.shape[1] == 2:
+        return latent, "code unit 0", "code unit 1"
+    plane = fit_pca(latent, 2).encode(latent)
+    shares = plane.var(0) / max(latent.var(0).sum(), 1e-12)
+    first, second = (f"principal component {i} ({share:.0%})" for i, share in enumerate(shares, 1))
+    return plane, first, second
+
+
+def _groups(run: FinishedRun) -> Iterator[tuple[str | None, np.ndarray, object]]:
+    """Name, members and colour of everything that gets its own colour."""
+    data, labels = run.data, run.data.test.get("targets")
+    if data.spec.classes is not None and data.spec.classes <= CLASSES and labels is not None and labels.ndim == 1:
+        palette = matplotlib.colormaps["tab10" if data.spec.classes <= 10 else "tab20"]
+        for number in range(data.spec.classes):
+            name = data.class_names[number] if data.class_names else f"class {number}"
+            yield name, labels == number, palette(number)
+    elif data.spec.anomalies:
+        yield "normal", data.test["anomaly"] == 0, COLOURS[0]
+        yield "anomaly", data.test["anomaly"] == 1, COLOURS[1]
+    else:
+        yield None, np.ones(len(data.test["inputs"]), bool), COLOURS[0]

@@ -1,0 +1,60 @@
+"""Predictions against the truth, on the test part."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
+
+PANELS = 6
+"""Targets that get a panel."""
+POINTS = 5000
+"""Points that are drawn, evenly spread over the test part; rmse and r2 count all."""
+
+
+def draw(run: FinishedRun) -> Figure | None:
+    """One scatter per target (all steps of a forecast together) with the line ŷ = y; None for labels."""
+    spec = run.data.spec
+    if spec.classes or spec.targets is None or run.data.test["targets"].size == 0:
+        return None
+    true, predicted = _rows(run.data.test["targets"], run), _rows(run.predicted(), run)
+    shown = min(true.shape[1], PANELS)
+    columns = min(shown, 3)
+    lines = -(-shown // columns)
+    picture = figure(*((5.0, 4.8) if shown == 1 else (3.4 * columns, 0.4 + 3.4 * lines)))
+    panels = picture.subplots(lines, columns, squeeze=False).flat
+    for number, axes in enumerate(panels):
+        if number < shown:
+            _scatter(axes, true[:, number], predicted[:, number], _name(run, number))
+        else:
+            axes.set_visible(False)
+    picture.suptitle(f"{run.title}: test part", fontsize=11)
+    return picture
+
+
+def _rows(values: np.ndarray, run: FinishedRun) -> np.ndarray:
+    """(points, variables) without the padding of short sequences."""
+    values = np.asarray(values, np.float64)
+    if run.data.spec.per_step and "lengths" in run.data.test:
+        valid = np.arange(values.shape[1]) < run.data.test["lengths"][:, None]
+        values = values[valid]
+    return values.reshape(-1, (run.data.spec.targets or (1,))[-1])
+
+
+def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> None:
+    every = -(-len(true) // POINTS)
+    x, y = true[::every], predicted[::every]
+    axes.scatter(x, y, s=12, alpha=float(np.clip(200 / len(x), 0.12, 0.5)), color=COLOURS[0], linewidths=0)
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+    axes.plot(ends, ends, color=TRUTH, linewidth=1, linestyle="--", label="ŷ = y")
+    axes.set_aspect("equal", adjustable="datalim")
+    error = np.mean((predicted - true) ** 2)
+    spread = np.var(true)
+    r2 = f", r2 {1 - error / spread:.3f}" if spread > 0 else ""
+    label(axes, f"{name}: rmse {np.sqrt(error):.3g}{r2}", "true", "predicted")
+    axes.legend(frameon=False, fontsize=9, loc="upper left")
+
+
+def _name(run: FinishedRun, number: int) -> str:
+    names = run.data.target_names
+    return names[number] if number < len(names) else f"target {number}"

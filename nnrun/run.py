@@ -1,0 +1,229 @@
+"""One run from its config to its finished folder."""
+
+import dataclasses
+import platform
+import sys
+import time
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from nnrun import checkpoint
+from nnrun.config import RunConfig, check_objective
+from nnrun.datasets.base import Data
+from nnrun.errors import NnrunError
+from nnrun.execution.serial import SerialRun
+from nnrun.interruption import Interrupted, Watch
+from nnrun.outputs import RunFolder
+from nnrun.tasks.base import Task
+from nnrun.terminal import Terminal
+from nnrun.training.fit import Epoch, Objective, fit, metrics
+from nnrun.training.program import weight_names
+
+CHECKPOINT_SECONDS = 30.0
+VERSIONS = ("nnrun", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core")
+started = time.time()
+
+
+class Run:
+    """Trains what a config describes and leaves the folder of the output contract.
+
+    `choices` are the names picked from each config group, `command` what the user typed.
+    """
+
+    def __init__(self, config: RunConfig, plain: dict[str, Any], choices: dict[str, str], path: Path, command: str):
+        self.config, self.plain, self.choices = config, plain, choices
+        self.folder = RunFolder(path)
+        self.terminal = Terminal(self.folder.log)
+        self.history: list[dict[str, float]] = []
+        self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "total": 0.0}
+        self.summary: dict[str, Any] = {"status": "running", "stopped_early": False}
+        self.summary |= {name: choices[name] for name in ("model", "dataset", "task")}
+        self.summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
+        self.summary |= {"baseline": {}, "seconds": self.seconds, "error": None}
+        self.summary |= {"versions": _versions(), "devices": _devices(), "command": command}
+
+    def execute(self, resume: bool = False) -> float:
+        """Trains to the end and returns the objective's best value.
+
+        Raises Interrupted after a signal, with the state saved, and whatever went wrong, noted in the folder.
+        """
+        if not resume:
+            self.folder.write_config(self.plain, self.choices)
+        self._write_summary()
+        self.terminal.line(f"{self.summary['devices']} · {self.folder.path}")
+        with Watch(self._emergency) as watch:
+            try:
+                return self._work(watch, resume)
+            except Interrupted as interrupted:
+                self._end("interrupted", interrupted)
+                self.terminal.line(self._interrupted_text())
+                raise
+            except Exception as error:
+                self._end("failed", error)
+                raise
+
+    def _work(self, watch: Watch, resume: bool) -> float:
+        data, task, objective = self._load()
+        self.seconds["startup"] = time.time() - started
+        trainer = SerialRun(self.config, data)
+        self.seconds["compile"] = trainer.compile_seconds
+        self.summary["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(trainer.state.weights.params))
+        _check_trainable(self.config.training.trainable, trainer.state.weights.params)
+        if resume:
+            self._restore(trainer)
+        self.folder.start_metrics(self.history)
+        self._train(trainer, task, data, objective, watch)
+        watch.check()
+        self._report(trainer, task, data)
+        self.summary["status"] = "completed"
+        self._write_summary()
+        self.terminal.results(self.summary["metrics"], self.summary["baseline"])
+        self.terminal.line(f"Everything is in {self.folder.path}")
+        return self.summary["objective"]["value"]
+
+    def _load(self) -> tuple[Data, Task, Objective]:
+        data: Data = self.config.dataset.locate()(self.config.dataset.config).load()
+        self.folder.write_preprocessing(data)
+        kind = self.config.task.locate()
+        prepared = dataclasses.replace(self.config.task, config=kind.prepare(self.config.task.config, data))
+        self.config = dataclasses.replace(self.config, task=prepared)
+        task = kind(prepared.config, data.spec)
+        objective = self.config.objective
+        return data, task, Objective(objective.metric, check_objective(objective, task))
+
+    def _restore(self, trainer: SerialRun) -> None:
+        for path in checkpoint.checkpoints(self.folder.path / "checkpoints"):
+            try:
+                state, notes = checkpoint.load_tree(path, trainer.state)
+            except ValueError as error:
+                self.terminal.line(f"Warning: {error} Falling back to the checkpoint before.")
+                continue
+            trainer.restore(state)
+            self.history = notes["history"]
+            self.terminal.line(f"Continuing from step {trainer.position}, epoch {len(self.history) + 1}.")
+            return
+        self.terminal.line("No usable checkpoint: starting over.")
+
+    def _train(self, trainer: SerialRun, task: Task, data: Data, objective: Objective, watch: Watch) -> None:
+        training, begun = self.config.training, time.perf_counter()
+        self.terminal.start(training.epochs, trainer.train_steps)
+        saved = time.perf_counter()
+        try:
+            for event in fit(trainer, task, data, training, objective, self.history):
+                whole = True
+                if isinstance(event, Epoch):
+                    self._epoch(event, objective)
+                else:
+                    self.terminal.stretch(event.epoch, event.done, event.loss)
+                    whole = event.done < trainer.train_steps
+                if whole and (watch.requested or time.perf_counter() - saved > CHECKPOINT_SECONDS):
+                    self._save(trainer)
+                    saved = time.perf_counter()
+                    watch.check()
+        finally:
+            self.seconds["train"] = time.perf_counter() - begun
+            self.terminal.stop()
+        self._save(trainer)
+
+    def _epoch(self, event: Epoch, objective: Objective) -> None:
+        self.history.append(event.row)
+        self.folder.append_metrics(event.row)
+        self.terminal.epoch(event.row, objective.metric, event.improved)
+        self.summary["epochs"] = len(self.history)
+        self.summary["stopped_early"] = event.stop
+        if event.improved:
+            value = event.row[objective.metric]
+            self.summary["objective"] = {"metric": objective.metric, "direction": objective.direction}
+            self.summary["objective"] |= {"value": value, "epoch": int(event.row["epoch"])}
+
+    def _save(self, trainer: SerialRun) -> None:
+        self.folder.save_checkpoint(trainer.position, trainer.state, {"history": self.history})
+
+    def _report(self, trainer: SerialRun, task: Task, data: Data) -> None:
+        """Metrics, baselines, predictions and figures of the best weights."""
+        for part in ("train", "val", "test"):
+            found = metrics(trainer, task, data, part, best=True)
+            noisy = {"train/loss": self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]}
+            self.summary["metrics"] |= found | (noisy if part == "train" else {})
+        outputs = trainer.outputs(data.test)
+        self.summary["baseline"] = _by_metric(task.baselines(outputs, data))
+        best = trainer.state.best
+        self.folder.save_weights({**best._asdict(), "numbers": trainer.state.numbers, "fitted": trainer.state.fitted})
+        self.folder.write_columns("predictions", task.decode(outputs, data))
+        self._draw(trainer, task, data, outputs)
+
+    def _draw(self, trainer: SerialRun, task: Task, data: Data, outputs: Any) -> None:
+        from nnrun import report
+
+        model, objective = trainer.model(), self.summary["objective"]
+        tables = task.tables(model, data)
+        for name, columns in tables.items():
+            self.folder.write_columns(name, columns)
+        finished = report.FinishedRun(
+            title=f"{self.choices['model']} on {self.choices['dataset']}",
+            history=self.history,
+            objective=objective["metric"],
+            best_epoch=objective["epoch"],
+            data=data,
+            task=task,
+            model=model,
+            outputs=outputs,
+            metrics=self.summary["metrics"],
+            baseline=self.summary["baseline"],
+            tables=tables,
+        )
+        for name in dict.fromkeys((*task.figures, *model.figures)):
+            if (figure := report.draw(name, finished)) is not None:
+                self.folder.save_figure(name, figure)
+
+    def _end(self, status: str, error: BaseException) -> None:
+        self.summary["status"] = status
+        self.summary["error"] = " ".join(str(error).split()) or type(error).__name__
+        self._write_summary()
+        if not isinstance(error, NnrunError | Interrupted):
+            self.folder.log(traceback.format_exc())
+
+    def _emergency(self, interrupted: Interrupted) -> None:
+        self._end("interrupted", interrupted)
+        self.terminal.line(self._interrupted_text())
+        sys.stdout.flush()
+
+    def _interrupted_text(self) -> str:
+        return f"Interrupted in epoch {len(self.history) + 1}. To continue: nnrun resume {self.folder.path}"
+
+    def _write_summary(self) -> None:
+        self.seconds["total"] = time.time() - started
+        self.folder.write_summary(self.summary)
+
+
+def _by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for name, values in baselines.items():
+        for metric, value in values.items():
+            found.setdefault(f"test/{metric}", {})[name] = value
+    return found
+
+
+def _check_trainable(globs: tuple[str, ...], params: Any) -> None:
+    from fnmatch import fnmatch
+
+    from nnrun.errors import ConfigError
+    from nnrun.schema import nearest
+
+    names = weight_names(params)
+    for glob in globs:
+        if not any(fnmatch(name, glob) for name in names):
+            raise ConfigError(f"training.trainable has {glob}, which matches no weight. {nearest(glob, names)}")
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
+
+
+def _devices() -> str:
+    devices = jax.devices()
+    return f"{len(devices)} x {devices[0].device_kind}"

@@ -1,0 +1,24 @@
+"""Constant learning rate."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from nnrun.schedules.base import Schedule
+
+
+@dataclass(frozen=True)
+class ConstantConfig:
+    """schedule=constant has no keys."""
+
+
+class Constant(Schedule):
+    """f(p) = 1."""
+
+    def __init__(self, config: ConstantConfig) -> None:
+        self.config = config
+
+    def factor(self, progress: jax.Array, memory: Any) -> float:
+        """1 at any progress."""
+        return 1.0

@@ -1,0 +1,167 @@
+"""Classification."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnrun.datasets.base import Data, DataSpec, Part
+from nnrun.errors import ConfigError
+from nnrun.models.base import Batch, Outputs, OutputSpec
+from nnrun.schema import number, setting
+from nnrun.tasks import losses, metrics
+from nnrun.tasks.base import ArrayScaling, Statistics, Task
+from nnrun.tasks.scores import score
+
+MOST_RANKED_CLASSES = 100
+"""With more classes the scores of every example are too much to keep, and AUROC is left out."""
+
+
+@dataclass(frozen=True)
+class ClassificationConfig:
+    """Keys of task=classification."""
+
+    loss: Literal["cross_entropy", "binary_cross_entropy"] = setting(
+        "cross_entropy", "binary_cross_entropy: two classes told apart by one logit"
+    )
+    label_smoothing: float = number(0.0, "share of the label spread over all classes", off=0.0, least=0, below=1)
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = setting(
+        "none", "factor on the loss by class; balanced: examples / (classes * examples of the class)", least=0
+    )
+
+
+class Classification(Task):
+    """Tells one of several classes per example, or per valid time step of an example.
+
+    Two classes and binary_cross_entropy: one logit z, p = σ(z), which is the softmax of (0, z); every formula below
+    runs on that pair. Loss: losses.cross_entropy, the same in training and evaluation; log_loss has neither smoothing
+    nor weights. AUROC is one-vs-rest, the mean over the classes that occur.
+    Baseline `majority`: the class frequencies of the training part as probabilities.
+    """
+
+    config: ClassificationConfig
+    figures: ClassVar[tuple[str, ...]] = ("learning_curves", "confusion_matrix")
+
+    @classmethod
+    def prepare(cls, config: ClassificationConfig, data: Data) -> ClassificationConfig:
+        """Turns balanced class weights into numbers: n / (C n_c) over the C classes of the training part."""
+        if config.class_weights != "balanced":
+            return config
+        counts = class_counts(data.train, data.spec)
+        weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
+        return dataclasses.replace(config, class_weights=tuple(weights.tolist()))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes. Raises ConfigError when the data set has no labels."""
+        if self.data.classes is None:
+            got = "no targets" if self.data.targets is None else "numbers as targets"
+            raise ConfigError(f"task=classification needs class labels, but the data set has {got}. Set task=auto.")
+        return self.data.classes
+
+    def output_spec(self) -> OutputSpec:
+        """One unit per class, or one for two. Raises ConfigError when labels, loss or weights do not fit."""
+        config, classes = self.config, self.classes
+        if isinstance(config.class_weights, tuple) and len(config.class_weights) != classes:
+            raise ConfigError(
+                f"task.class_weights must be {classes} numbers, one per class, but got {len(config.class_weights)}. "
+                "Set for example task.class_weights=balanced."
+            )
+        if config.loss == "cross_entropy":
+            return OutputSpec((classes,), self.data.per_step)
+        if classes != 2:
+            raise ConfigError(
+                f"task.loss=binary_cross_entropy needs exactly 2 classes, but the data set has {classes}. "
+                "Set task.loss=cross_entropy."
+            )
+        return OutputSpec((1,), self.data.per_step)
+
+    def metric_names(self) -> tuple[str, ...]:
+        """accuracy, macro_f1, auroc (up to 100 classes), log_loss."""
+        return ("accuracy", "macro_f1", *(("auroc",) if self._ranked else ()), "log_loss")
+
+    def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
+        """(batch,) weighted, smoothed cross-entropy, the mean over valid steps."""
+        given = self.config.class_weights
+        if given == "balanced":
+            raise ValueError("class_weights=balanced has no numbers yet: Classification.prepare gives them")
+        weights = jnp.asarray(given) if isinstance(given, tuple) else None
+        logits, labels = self._logits(outputs.prediction), batch["targets"]
+        elements = losses.cross_entropy(logits, labels, self.config.label_smoothing, weights)
+        return losses.per_example(elements, self._valid(batch))
+
+    def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
+        """Confusion counts (classes, classes), true by predicted, and -Σ log p of the true classes.
+
+        Rows: labels, scores that rank like the probabilities, and for time steps which of them are valid.
+        """
+        logits, labels = self._logits(outputs.prediction), batch["targets"]
+        real = batch["mask"].reshape(-1, *(1,) * (labels.ndim - 1)) > 0
+        valid = jnp.broadcast_to(real & self._valid(batch), labels.shape)
+        confusion = jnp.zeros((self.classes, self.classes), jnp.int32)
+        nll = jnp.where(valid, losses.cross_entropy(logits, labels), 0)
+        sums = {"confusion": confusion.at[labels, logits.argmax(-1)].add(valid.astype(jnp.int32)), "nll": nll.sum()}
+        rows = {"labels": labels, "scores": self._scores(logits)} | ({"valid": valid} if self.data.per_step else {})
+        return Statistics(sums, rows if self._ranked else {})
+
+    def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
+        """accuracy, macro_f1, auroc, log_loss."""
+        confusion = sums["confusion"]
+        found = {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
+        if self._ranked:
+            keep = rows["valid"] if self.data.per_step else slice(None)
+            labels, scores = rows["labels"][keep], rows["scores"][keep]
+            rank = metrics.auroc if self.classes == 2 else metrics.macro_auroc
+            found["auroc"] = rank(labels, scores)
+        return found | {"log_loss": metrics.log_loss(sums["nll"], confusion.sum())}
+
+    def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
+        """Columns target, predicted (class names) and probability_<class>; for time steps three arrays.
+
+        The true classes are left out where the data has none.
+        """
+        probability = np.asarray(jax.nn.softmax(self._logits(jnp.asarray(outputs.prediction))))
+        names = np.array(data.class_names or [str(c) for c in range(self.classes)])
+        found = {"predicted": names[probability.argmax(-1)]}
+        if "targets" in data.test:
+            found = {"target": names[data.test["targets"]], **found}
+        if self.data.per_step:
+            return {**found, "probabilities": probability}
+        return found | {f"probability_{name}": probability[:, c] for c, name in enumerate(names)}
+
+    def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
+        """`majority`: its class for accuracy and macro_f1, its class frequencies for log_loss; auroc 0.5."""
+        counts = class_counts(data.train, data.spec)
+        logits = np.log(np.maximum(counts / counts.sum(), 1e-7))
+        head = logits if self.config.loss == "cross_entropy" else logits[1:] - logits[:1]
+        shape = (*data.test["targets"].shape, len(head))
+        return {"majority": score(self, np.broadcast_to(np.float32(head), shape), data)}
+
+    @property
+    def _ranked(self) -> bool:
+        return self.classes <= MOST_RANKED_CLASSES
+
+    def _valid(self, batch: Batch) -> jax.Array:
+        counted = self.data.per_step and self.data.lengths
+        return losses.valid_steps(batch["targets"], batch["lengths"] if counted else None)
+
+    def _logits(self, prediction: jax.Array) -> jax.Array:
+        """(..., classes); one logit becomes the pair (0, z)."""
+        if self.config.loss == "cross_entropy":
+            return prediction
+        return jnp.concatenate([jnp.zeros_like(prediction), prediction], -1)
+
+    def _scores(self, logits: jax.Array) -> jax.Array:
+        """(..., classes) log-probabilities, or (...) the log-odds of two classes: neither ties where p rounds to 1."""
+        return logits[..., 1] - logits[..., 0] if self.classes == 2 else jax.nn.log_softmax(losses.wide(logits))
+
+
+def class_counts(part: Part, spec: DataSpec) -> np.ndarray:
+    """(classes,) how often each label occurs in a part, valid steps alone."""
+    labels = part["targets"]
+    lengths = part["lengths"] if spec.per_step and spec.lengths else None
+    valid = np.broadcast_to(losses.valid_steps(labels, lengths), labels.shape)
+    return np.bincount(labels[valid], minlength=spec.classes or 0)

@@ -1,0 +1,107 @@
+"""Forecasting."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnrun.datasets.base import Data, Series
+from nnrun.errors import ConfigError
+from nnrun.models.base import Outputs, OutputSpec
+from nnrun.tasks import metrics
+from nnrun.tasks.regression import Regression, RegressionConfig
+from nnrun.tasks.scores import score
+
+
+@dataclass(frozen=True)
+class ForecastingConfig(RegressionConfig):
+    """Keys of task=forecasting."""
+
+
+class Forecasting(Regression):
+    """Predicts the next values of a series: (horizon, variables) after a window, or after every step of it.
+
+    Beside regression's metrics mase, in units of the naive forecast's error on the training part. Baselines: `mean` of the
+    training part; `persistence`, x̂_{t+h} = x_t; `seasonal_naive`, x̂_{t+h} = x_{t+h-km} with the smallest k that lies in
+    the past, where the series has a period m that fits into the window (not for forecasts after every step, whose first
+    steps have no such past).
+    Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice (2021), section 5.2.
+    """
+
+    config: ForecastingConfig
+    figures: ClassVar[tuple[str, ...]] = ("learning_curves", "forecast", "predicted_vs_true")
+
+    def output_spec(self) -> OutputSpec:
+        """One unit per step ahead and variable. Raises ConfigError when the targets are not what follows a window."""
+        targets = self.data.targets
+        if self.data.kind != "series" or self.data.classes is not None or targets is None or len(targets) != 2:
+            raise ConfigError(
+                "task=forecasting needs a series whose targets are (horizon, variables), but the data set is of kind "
+                f"{self.data.kind} with {'no targets' if targets is None else f'targets of shape {targets}'}. "
+                "Set task=auto, or for example dataset=sine."
+            )
+        return OutputSpec(targets, self.data.per_step)
+
+    def metric_names(self) -> tuple[str, ...]:
+        """rmse, mse, mae, r2, mase."""
+        return (*super().metric_names(), "mase")
+
+    def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
+        """rmse, mse, mae, r2, mase in original units; mase over all steps ahead, per variable, then averaged."""
+        unit = 1.0 if data.target_scaling is None else np.float64(data.target_scaling.scale)
+        absolute, count = np.float64(sums["absolute"]) * unit, np.float64(sums["count"])
+        steps = tuple(range(absolute.ndim - 1))
+        mae = absolute.sum(steps) / count.sum(steps)
+        return super().finish(sums, rows, data) | {"mase": metrics.mase(mae, _series(data).naive_error)}
+
+    def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
+        """Columns `<variable>_t+1`, `<variable>_t+1_predicted`, `..._t+2`, ... in original units.
+
+        Forecasts after every step: arrays `targets` and `predictions` (n, time, horizon, variables).
+        """
+        arrays = super().decode(outputs, data)
+        if self.data.per_step:
+            return arrays
+        names = data.target_names or tuple(f"target_{i}" for i in range(arrays["predictions"].shape[2]))
+        columns = {}
+        for step in range(arrays["predictions"].shape[1]):
+            for i, name in enumerate(names):
+                if "targets" in arrays:
+                    columns[f"{name}_t+{step + 1}"] = arrays["targets"][:, step, i]
+                columns[f"{name}_t+{step + 1}_predicted"] = arrays["predictions"][:, step, i]
+        return columns
+
+    def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
+        """`mean`, `persistence` and, where it can be told, `seasonal_naive`."""
+        found = super().baselines(outputs, data) | {"persistence": self._naive(_persistence(data), data)}
+        period = _series(data).period
+        if period is not None and period <= self.data.inputs[0] and not self.data.per_step:
+            found["seasonal_naive"] = self._naive(_seasonal(data, period), data)
+        return found
+
+    def _naive(self, raw: np.ndarray, data: Data) -> dict[str, float]:
+        forecast = np.broadcast_to(raw, data.test["targets"].shape)
+        return score(self, forecast if data.target_scaling is None else data.target_scaling.apply(forecast), data)
+
+
+def _series(data: Data) -> Series:
+    if data.series is None:
+        raise ValueError("a data set for task=forecasting must set Data.series")
+    return data.series
+
+
+def _past(data: Data) -> np.ndarray:
+    """(n, time, variables) the inputs of the target's columns."""
+    return np.float64(data.test["inputs"][:, :, list(_series(data).target_columns)])
+
+
+def _persistence(data: Data) -> np.ndarray:
+    """(n, 1, variables), or (n, time, 1, variables): the newest value."""
+    past = _past(data)
+    return past[:, :, None] if data.spec.per_step else past[:, -1:]
+
+
+def _seasonal(data: Data, period: int) -> np.ndarray:
+    """(n, horizon, variables): the value whole periods before."""
+    window, horizon = data.spec.inputs[0], data.test["targets"].shape[1]
+    return _past(data)[:, window - period + np.arange(horizon) % period]

@@ -1,0 +1,72 @@
+"""Losses per element or per example; each computes in at least float32."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def wide(x: jax.Array) -> jax.Array:
+    """At least float32: sums of exponentials and squares lose too much below."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    """Squared error (ŷ - y)², (...) and (...) -> (...)."""
+    return jnp.square(wide(prediction) - target)
+
+
+def mae(prediction: jax.Array, target: jax.Array) -> jax.Array:
+    """Absolute error |ŷ - y|, (...) and (...) -> (...)."""
+    return jnp.abs(wide(prediction) - target)
+
+
+def huber(prediction: jax.Array, target: jax.Array, delta: Any = 1.0) -> jax.Array:
+    """r²/2 where r = |ŷ - y| <= δ, else δ(r - δ/2); (...) and (...) -> (...).
+
+    Source: Huber, Robust Estimation of a Location Parameter (1964).
+    """
+    error = mae(prediction, target)
+    inside = jnp.minimum(error, delta)
+    return inside * (error - inside / 2)
+
+
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, smoothing: Any = 0.0, weights: jax.Array | None = None
+) -> jax.Array:
+    """-Σ_c w_c q_c log softmax(z)_c with q = (1 - ε) onehot(y) + ε/C; logits (..., C), integer labels (...) -> (...).
+
+    `weights` is (C,); a label outside 0..C-1 is a caller's error. Without smoothing this is -w_y log softmax(z)_y.
+    Source: Szegedy et al., Rethinking the Inception Architecture (2016), section 7, for the smoothing.
+    """
+    terms = -jax.nn.log_softmax(wide(logits))
+    if weights is not None:
+        terms = terms * jnp.asarray(weights, terms.dtype)
+    own = jnp.take_along_axis(terms, labels[..., None], -1)[..., 0]
+    if isinstance(smoothing, float) and smoothing == 0.0:
+        return own
+    return (1 - smoothing) * own + smoothing * terms.mean(-1)
+
+
+def binary_cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """-y log σ(z) - (1 - y) log(1 - σ(z)), without overflow for any z; targets in [0, 1]; (...) and (...) -> (...)."""
+    logits = wide(logits)
+    return jnp.maximum(logits, 0) - logits * target + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+
+
+def valid_steps(targets: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None) -> jax.Array:
+    """True where a target counts, to broadcast against `targets` (batch, time, ...): steps before `lengths` (batch,).
+
+    Without lengths all count.
+    """
+    if lengths is None:
+        return jnp.ones((1,) * targets.ndim, bool)
+    steps = jnp.arange(targets.shape[1]) < lengths[:, None]
+    return steps.reshape(*targets.shape[:2], *(1,) * (targets.ndim - 2))
+
+
+def per_example(elements: jax.Array, valid: jax.Array) -> jax.Array:
+    """Mean over the valid elements of each example: (batch, ...) -> (batch,); 0 where none is valid."""
+    valid, axes = jnp.broadcast_to(valid, elements.shape), tuple(range(1, elements.ndim))
+    return jnp.sum(jnp.where(valid, elements, 0), axes) / jnp.maximum(jnp.sum(valid, axes), 1)

@@ -1,0 +1,47 @@
+"""Principal component analysis: the linear autoencoder that a network has to beat."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+ROWS_AT_ONCE = 4096
+
+
+class PCA(NamedTuple):
+    """x̂ = mean + (x - mean) V Vᵀ with V the first eigenvectors of the covariance, (features, components).
+
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), section 12.1.
+    """
+
+    mean: np.ndarray
+    components: np.ndarray
+
+    def encode(self, rows: np.ndarray) -> np.ndarray:
+        """(n, features) -> (n, components)."""
+        return (rows - self.mean) @ self.components
+
+    def reconstruct(self, rows: np.ndarray) -> np.ndarray:
+        """(n, features) -> (n, features)."""
+        return self.mean + self.encode(rows) @ self.components.T
+
+
+def fit_pca(rows: np.ndarray, components: int) -> PCA:
+    """Fits (n, features) with `components` directions, or as many as there are.
+
+    Signs, which the data leave open, make every direction's largest entry positive.
+    """
+    mean = rows.mean(0, dtype=np.float64)
+    if len(rows) < rows.shape[1]:
+        vectors = np.linalg.svd(rows - mean, full_matrices=False)[2][:components].T
+    else:
+        vectors = np.linalg.eigh(_scatter(rows, mean))[1][:, ::-1][:, :components]
+    largest = np.abs(vectors).argmax(0)
+    return PCA(mean, vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])]))
+
+
+def _scatter(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    total = np.zeros((rows.shape[1],) * 2)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        centred = rows[start : start + ROWS_AT_ONCE] - mean
+        total += centred.T @ centred
+    return total

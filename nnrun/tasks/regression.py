@@ -1,0 +1,144 @@
+"""Regression."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnrun.datasets.base import Data, Part
+from nnrun.errors import ConfigError
+from nnrun.models.base import Batch, Outputs, OutputSpec
+from nnrun.schema import number, setting
+from nnrun.tasks import losses, metrics
+from nnrun.tasks.base import ArrayScaling, Statistics, Task
+from nnrun.tasks.scores import scaled, score
+
+POWERS = {"squares": 2, "absolute": 1, "target": 1, "target_squares": 2, "count": 0}
+"""What each sum is measured in: powers of the target's unit."""
+
+
+@dataclass(frozen=True)
+class RegressionConfig:
+    """Keys of task=regression."""
+
+    loss: Literal["mse", "mae", "huber"] = setting("mse", "mean over the targets of an example, in scaled units")
+    huber_delta: float = number(1.0, "where huber turns from square to straight, in scaled units", above=0)
+
+
+class Regression(Task):
+    """Predicts numbers: one array of them per example, or per valid time step of an example.
+
+    The metrics are in original units; mse, mae and r2 are means over the targets, rmse is √mse.
+    Baselines: `mean` of the training part; for tables also `linear`, least squares on the scaled inputs.
+    """
+
+    config: RegressionConfig
+    figures: ClassVar[tuple[str, ...]] = ("learning_curves", "predicted_vs_true")
+
+    def output_spec(self) -> OutputSpec:
+        """One unit per target. Raises ConfigError when the data set has no numbers as targets."""
+        if self.data.targets is None or self.data.classes is not None:
+            got = "no targets" if self.data.targets is None else f"labels of {self.data.classes} classes"
+            raise ConfigError(
+                f"task=regression needs targets that are numbers, but the data set has {got}. Set task=auto."
+            )
+        return OutputSpec(self.data.targets, self.data.per_step)
+
+    def metric_names(self) -> tuple[str, ...]:
+        """rmse, mse, mae, r2."""
+        return ("rmse", "mse", "mae", "r2")
+
+    def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
+        """(batch,) mean over the targets of the valid steps."""
+        prediction, target = outputs.prediction, batch["targets"]
+        if self.config.loss == "huber":
+            elements = losses.huber(prediction, target, self.config.huber_delta)
+        else:
+            elements = getattr(losses, self.config.loss)(prediction, target)
+        return losses.per_example(elements, self._valid(batch))
+
+    def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
+        """Sums over the batch, each of the shape of one example's targets, in scaled units.
+
+        Squares and sums of targets are about the scaling's offset, so that r2 loses little to cancellation.
+        """
+        target = batch["targets"]
+        real = batch["mask"].reshape(-1, *(1,) * (target.ndim - 1)) > 0
+        valid = jnp.broadcast_to(real & self._valid(batch), target.shape)
+        terms = {
+            "squares": losses.mse(outputs.prediction, target),
+            "absolute": losses.mae(outputs.prediction, target),
+            "target": target,
+            "target_squares": jnp.square(target),
+            "count": jnp.ones_like(target),
+        }
+        return Statistics({name: jnp.where(valid, term, 0).sum(0) for name, term in terms.items()}, {})
+
+    def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
+        """rmse, mse, mae, r2 in original units."""
+        unit = 1.0 if data.target_scaling is None else np.asarray(data.target_scaling.scale, np.float64)
+        total = {name: np.asarray(sums[name], np.float64) * unit**power for name, power in POWERS.items()}
+        if self.data.per_step:
+            total = {name: values.sum(0) for name, values in total.items()}
+        squares, count = total["squares"], total["count"]
+        return {
+            "rmse": metrics.rmse(squares, count),
+            "mse": metrics.mse(squares, count),
+            "mae": metrics.mae(total["absolute"], count),
+            "r2": metrics.r2(squares, total["target"], total["target_squares"], count),
+        }
+
+    def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
+        """Columns `<target>` and `<target>_predicted`, or arrays `targets` and `predictions` where a target has axes.
+
+        In original units; the columns of true targets are left out where the data has none.
+        """
+        predicted = np.asarray(outputs.prediction, np.float64)
+        if data.target_scaling is not None:
+            predicted = data.target_scaling.invert(predicted)
+        true = data.test.get("targets")
+        if predicted.ndim > 2:
+            return {"predictions": predicted} if true is None else {"targets": true, "predictions": predicted}
+        columns = {}
+        for i, name in enumerate(_names(data, OutputSpec(predicted.shape[1:]).size)):
+            if true is not None:
+                columns[name] = true.reshape(len(true), -1)[:, i]
+            columns[f"{name}_predicted"] = predicted.reshape(len(predicted), -1)[:, i]
+        return columns
+
+    def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
+        """`mean` and, for tables, `linear`."""
+        shape = data.test["targets"].shape
+        found = {"mean": score(self, np.broadcast_to(self._training_mean(data), shape), data)}
+        if data.spec.kind == "table":
+            found["linear"] = score(self, least_squares(data).reshape(shape), data)
+        return found
+
+    def _valid(self, batch: Batch | Part) -> jax.Array:
+        counted = self.data.per_step and self.data.lengths
+        return losses.valid_steps(batch["targets"], batch["lengths"] if counted else None)
+
+    def _training_mean(self, data: Data) -> np.ndarray:
+        """(*targets) in scaled units, over examples and valid steps."""
+        targets = scaled(data, "train")[1]
+        valid = np.broadcast_to(self._valid(data.train), targets.shape)
+        return targets.mean((0, 1) if self.data.per_step else 0, where=valid)
+
+
+def least_squares(data: Data) -> np.ndarray:
+    """(n, values) prediction for the test part of w₀ + Wx fitted to the training part, all in scaled units."""
+    (x, y), (test, _) = scaled(data, "train"), scaled(data, "test")
+    weights = np.linalg.lstsq(_with_ones(x), y.reshape(len(y), -1), rcond=None)[0]
+    return _with_ones(test) @ weights
+
+
+def _with_ones(x: np.ndarray) -> np.ndarray:
+    return np.concatenate([x.reshape(len(x), -1), np.ones((len(x), 1))], axis=1)
+
+
+def _names(data: Data, count: int) -> tuple[str, ...]:
+    if len(data.target_names) == count:
+        return data.target_names
+    return ("target",) if count == 1 else tuple(f"target_{i}" for i in range(count))

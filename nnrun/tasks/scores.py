@@ -1,0 +1,33 @@
+"""How well a naive predictor does, by the same code that judges the network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnrun.datasets.base import Data
+from nnrun.models.base import Batch, Outputs
+from nnrun.tasks.base import Statistics, Task
+
+
+def scaled(data: Data, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets of a part as the network and the loss see them, in float64; labels stay integers."""
+    raw = getattr(data, part)
+    inputs, targets = data.input_scaling.apply(raw["inputs"].astype(np.float64)), raw["targets"]
+    if data.target_scaling is None or data.spec.classes is not None:
+        return inputs, targets
+    return inputs, data.target_scaling.apply(targets.astype(np.float64))
+
+
+def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
+    """The loss and the metrics of a prediction for the whole test part: (n, *shape), scaled units or logits."""
+    _, targets = scaled(data, "test")
+    batch: Batch = {"targets": jnp.asarray(targets), "mask": jnp.ones(len(targets))}
+    if "lengths" in data.test:
+        batch["lengths"] = jnp.asarray(data.test["lengths"])
+
+    def judge(outputs: Outputs, batch: Batch) -> tuple[jax.Array, Statistics]:
+        return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, None)
+
+    loss, found = jax.jit(judge)(Outputs(jnp.asarray(prediction)), batch)
+    sums, rows = jax.tree.map(np.asarray, tuple(found))
+    return {"loss": float(loss), **task.finish(sums, rows, data)}

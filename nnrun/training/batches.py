@@ -1,0 +1,35 @@
+"""A part of the data as padded, masked chunks for evaluation: every example counts once."""
+
+from typing import Any
+
+import numpy as np
+
+from nnrun.datasets.base import Data, Part
+
+EVALUATION_BATCH = 256
+CHUNK_ROWS = 8192
+
+
+def chunk_shape(data: Data) -> tuple[int, int]:
+    """Batches per chunk and rows per batch, the same for every part, so that one program serves them all."""
+    largest = max(count(data.val), count(data.test))
+    rows = min(EVALUATION_BATCH, largest + largest % 2)
+    return max(1, min(-(-largest // rows), CHUNK_ROWS // rows)), rows
+
+
+def count(part: Part) -> int:
+    """Examples of a part."""
+    return len(part["inputs"])
+
+
+def chunks(part: Part, shape: tuple[int, int]) -> list[dict[str, Any]]:
+    """The part in order as dicts of arrays (batches, rows, ...), padded with its first example, with `mask` and `index`."""
+    total, size = count(part), shape[0] * shape[1]
+    found = []
+    for start in range(0, total, size):
+        index = np.arange(start, start + size)
+        mask, taken = (index < total).astype(np.float32), np.where(index < total, index, 0)
+        chunk = {name: values[taken].reshape(*shape, *values.shape[1:]) for name, values in part.items()}
+        chunk["mask"], chunk["index"] = mask.reshape(shape), taken.astype(np.int32).reshape(shape)
+        found.append(chunk)
+    return found

@@ -1,0 +1,180 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from nnrun.datasets.base import Data, DataSpec, Scaling, Series
+from nnrun.errors import ConfigError
+from nnrun.models.base import Outputs, OutputSpec
+from nnrun.schema import build
+from nnrun.tasks.forecasting import Forecasting
+from nnrun.tasks.scores import score
+
+WINDOW, HORIZON, PERIOD = 6, 5, 4
+
+
+def part(series: np.ndarray, per_step: bool) -> dict[str, np.ndarray]:
+    inputs, targets = [], []
+    for s in range(len(series) - WINDOW - HORIZON + 1):
+        inputs.append(series[s : s + WINDOW])
+        ends = range(s + 1, s + WINDOW + 1) if per_step else [s + WINDOW]
+        steps = np.stack([series[e : e + HORIZON][:, [2, 0]] for e in ends])
+        targets.append(steps if per_step else steps[0])
+    return {"inputs": np.stack(inputs), "targets": np.stack(targets)}
+
+
+def make(per_step: bool = False, period: int | None = PERIOD, loss: str = "mse") -> tuple[Forecasting, Data]:
+    """Three input variables, of which the last and the first are forecast, in that order."""
+    series = np.random.default_rng(0).normal([5.0, 0.0, -20.0], [2.0, 1.0, 9.0], (60, 3))
+    spec = DataSpec("series", (WINDOW, 3), (HORIZON, 2), "forecasting", per_step=per_step)
+    offset, scale = series.mean(0), series.std(0)
+    data = Data(
+        spec,
+        part(series[:30], per_step),
+        part(series[30:45], per_step),
+        part(series[45:], per_step),
+        Scaling(offset, scale),
+        Scaling(offset[[2, 0]], scale[[2, 0]]),
+        ("a", "b", "c"),
+        ("c", "a"),
+        series=Series(period, np.array([3.0, 0.5]), (2, 0)),
+    )
+    config = build("task", {"_target_": "nnrun.tasks.forecasting.Forecasting", "loss": loss})
+    return Forecasting(config, spec), data
+
+
+def by_hand(prediction: np.ndarray, true: np.ndarray, naive_error: np.ndarray) -> dict[str, float]:
+    """Metrics of (n, horizon, variables) or (n, time, horizon, variables), in original units, by plain loops."""
+    if true.ndim == 4:
+        true, prediction = (x.reshape(-1, *x.shape[2:]) for x in (true, prediction))
+    n, horizon, variables = true.shape
+    squares, absolute, r2, mase = [], [], [], []
+    for v in range(variables):
+        errors = []
+        for h in range(horizon):
+            column, center = [], sum(true[i, h, v] for i in range(n)) / n
+            for i in range(n):
+                column.append(prediction[i, h, v] - true[i, h, v])
+            squares.append(sum(e * e for e in column) / n)
+            absolute.append(sum(abs(e) for e in column) / n)
+            r2.append(1 - sum(e * e for e in column) / sum((true[i, h, v] - center) ** 2 for i in range(n)))
+            errors += [abs(e) for e in column]
+        mase.append(sum(errors) / len(errors) / naive_error[v])
+    mse = sum(squares) / len(squares)
+    return {
+        "rmse": mse**0.5,
+        "mse": mse,
+        "mae": sum(absolute) / len(absolute),
+        "r2": sum(r2) / len(r2),
+        "mase": sum(mase) / len(mase),
+    }
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_metrics_equal_plain_loops(per_step):
+    task, data = make(per_step)
+    true = data.test["targets"]
+    noise = np.random.default_rng(1).normal(0, 0.3, true.shape)
+    with jax.enable_x64(True):
+        found = score(task, data.target_scaling.apply(true) + noise, data)
+    raw = true + noise * data.target_scaling.scale
+    expected = by_hand(raw, true, data.series.naive_error)
+    assert tuple(name for name in found if name != "loss") == task.metric_names() == tuple(expected)
+    assert found["loss"] == pytest.approx((noise**2).mean(), rel=1e-9)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-9), name
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_baselines_equal_plain_loops(per_step):
+    task, data = make(per_step)
+    true, inputs = data.test["targets"], data.test["inputs"]
+    persistence, seasonal, mean = np.zeros_like(true), np.zeros_like(true), np.zeros_like(true)
+    for index in np.ndindex(true.shape):
+        *where, h, v = index
+        column, n = data.series.target_columns[v], where[0]
+        last = where[1] if per_step else WINDOW - 1
+        persistence[index] = inputs[n, last, column]
+        past = last + 1 + h
+        while past > last:
+            past -= PERIOD
+        seasonal[index] = inputs[n, past, column]
+        axes = (0, 1) if per_step else 0
+        mean[index] = data.train["targets"].mean(axes)[h, v]
+    with jax.enable_x64(True):
+        found = task.baselines(Outputs(np.zeros(true.shape)), data)
+    expected = {"mean": mean, "persistence": persistence} | ({} if per_step else {"seasonal_naive": seasonal})
+    assert set(found) == set(expected)
+    for name, forecast in expected.items():
+        for metric, value in by_hand(forecast, true, data.series.naive_error).items():
+            assert found[name][metric] == pytest.approx(value, rel=1e-9, abs=1e-9), (name, metric)
+
+
+@pytest.mark.parametrize("period", [None, WINDOW + 1])
+def test_no_season_within_the_window_no_seasonal_baseline(period):
+    task, data = make(period=period)
+    assert set(task.baselines(Outputs(np.zeros(0)), data)) == {"mean", "persistence"}
+
+
+def test_mase_of_persistence_on_its_own_training_series_is_one():
+    """Horizon 1 and no season: the naive error is the mean absolute error of persistence itself."""
+    series = np.cumsum(np.random.default_rng(3).normal(size=(40, 1)), axis=0)
+    inputs = np.stack([series[i : i + 1] for i in range(39)])
+    both = {"inputs": inputs, "targets": series[1:, None]}
+    spec = DataSpec("series", (1, 1), (1, 1), "forecasting")
+    unit = Scaling(np.zeros(1), np.ones(1))
+    error = np.abs(np.diff(series, axis=0)).mean(0)
+    data = Data(spec, both, both, both, unit, series=Series(None, error, (0,)))
+    config = build("task", {"_target_": "nnrun.tasks.forecasting.Forecasting"})
+    found = Forecasting(config, spec).baselines(Outputs(np.zeros(0)), data)
+    assert found["persistence"]["mase"] == pytest.approx(1, rel=1e-6)
+
+
+def test_decode_names_a_column_per_step_and_variable():
+    task, data = make()
+    prediction = np.random.default_rng(2).normal(size=data.test["targets"].shape)
+    columns = task.decode(Outputs(prediction), data)
+    assert list(columns)[:6] == ["c_t+1", "c_t+1_predicted", "a_t+1", "a_t+1_predicted", "c_t+2", "c_t+2_predicted"]
+    assert len(columns) == 2 * 2 * HORIZON
+    np.testing.assert_array_equal(columns["a_t+3"], data.test["targets"][:, 2, 1])
+    raw = prediction[:, 4, 0] * data.target_scaling.scale[0] + data.target_scaling.offset[0]
+    np.testing.assert_allclose(columns["c_t+5_predicted"], raw, rtol=1e-12)
+
+
+def test_decode_of_inputs_without_the_future_has_predictions_alone():
+    task, data = make()
+    unknown = dataclasses.replace(data, test={"inputs": data.test["inputs"]}, target_names=())
+    columns = task.decode(Outputs(np.zeros(data.test["targets"].shape)), unknown)
+    assert list(columns)[:3] == ["target_0_t+1_predicted", "target_1_t+1_predicted", "target_0_t+2_predicted"]
+
+
+def test_forecasts_after_every_step_are_arrays():
+    task, data = make(per_step=True)
+    arrays = task.decode(Outputs(data.target_scaling.apply(data.test["targets"])), data)
+    assert set(arrays) == {"targets", "predictions"}
+    np.testing.assert_allclose(arrays["predictions"], arrays["targets"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_head_is_horizon_by_variables(per_step):
+    assert make(per_step)[0].output_spec() == OutputSpec((HORIZON, 2), per_step)
+
+
+def test_targets_that_follow_no_window_are_refused():
+    config = make()[0].config
+    with pytest.raises(ConfigError) as caught:
+        Forecasting(config, DataSpec("series", (100, 2), (1,), "regression")).output_spec()
+    assert str(caught.value) == (
+        "task=forecasting needs a series whose targets are (horizon, variables), but the data set is of kind series with "
+        "targets of shape (1,). Set task=auto, or for example dataset=sine."
+    )
+    with pytest.raises(ConfigError, match="of kind image with targets of shape"):
+        Forecasting(config, DataSpec("image", (8, 8, 1), (), "classification", classes=10)).output_spec()
+
+
+@pytest.mark.parametrize(("loss", "value"), [("mse", 0.25), ("mae", 0.5), ("huber", 0.125)])
+def test_losses_are_means_over_steps_ahead_and_variables(loss, value):
+    task, data = make(loss=loss)
+    found = score(task, data.target_scaling.apply(data.test["targets"]) + 0.5, data)
+    assert found["loss"] == pytest.approx(value, rel=1e-5)
