@@ -142,9 +142,9 @@ def _hydra_compose(overrides: list[str]) -> Composed:
 
 def _parse(override: str) -> Any:
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
+    from hydra.errors import HydraException
 
     try:
         return OverridesParser.create().parse_override(override)
-    except OverrideParseException:
+    except HydraException:
         raise ConfigError(needs_quotes(override)) from None

@@ -4,6 +4,7 @@ The only module below the command line that sees OmegaConf.
 """
 
 import dataclasses
+import fnmatch
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -128,7 +129,13 @@ def _check_buildable(model: Any, config: RunConfig, spec: Any, output: Any) -> N
     """Builds the network's shapes alone, so that sizes that do not fit are found before the data is loaded."""
     from flax import nnx
 
-    nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
+    from nnrun.training.program import split, weight_names
+
+    shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
+    names = weight_names(split(shapes)[1])
+    for glob in config.training.trainable:
+        if not any(fnmatch.fnmatch(name, glob) for name in names):
+            raise ConfigError(f"training.trainable has {glob}, which matches no weight. {schema.nearest(glob, names)}")
 
 
 def check_objective(objective: ObjectiveConfig, task: Any) -> str:

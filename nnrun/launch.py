@@ -1,5 +1,7 @@
 """From a checked command to Hydra, and from Hydra's job to a run."""
 
+import contextlib
+import math
 import shlex
 import sys
 import time
@@ -9,6 +11,9 @@ from typing import Any
 from nnrun import composition, config, members
 from nnrun.composition import Composed
 from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.interruption import Interrupted
+
+STARTED = time.time()
 
 
 def launch(flags: list[str], overrides: list[str]) -> int:
@@ -28,13 +33,30 @@ def launch(flags: list[str], overrides: list[str]) -> int:
 
 
 def hand_over(argv: list[str], extra: list[str]) -> int:
-    """Runs Hydra with our config; `extra` are overrides that the user did not type."""
+    """Runs Hydra with our config; `extra` are overrides that the user did not type.
+
+    A job that fails gives NaN to the sweeper; the first failure is raised once Hydra is done.
+    """
     import hydra
 
     sys.argv = ["nnrun", *argv, *extra]
     command = shlex.join(["nnrun", *argv])
-    decorate = hydra.main(config_path=str(members.conf_folder()), config_name="config", version_base="1.3")
-    decorate(lambda node: _job(node, command))()
+    failures: list[NnrunError | Interrupted] = []
+
+    def job(node: Any) -> float:
+        try:
+            return _job(node, command)
+        except NnrunError as error:
+            failures.append(error)
+        except Interrupted as interrupted:
+            failures.insert(0, interrupted)
+            raise KeyboardInterrupt from interrupted
+        return math.nan
+
+    with contextlib.suppress(KeyboardInterrupt):
+        hydra.main(config_path=str(members.conf_folder()), config_name="config", version_base="1.3")(job)()
+    if failures:
+        raise failures[0]
     return 0
 
 
@@ -46,9 +68,7 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
 
     devices.prepare()
     try:
-        return Run(built, composed.plain, composed.choices, folder, command).execute(resume)
-    except NnrunError:
-        raise
+        return Run(built, composed.plain, composed.choices, folder, command, STARTED).execute(resume)
     except (OSError, MemoryError) as error:
         raise RunError(f"{error}. What was computed is in {folder}; its run.log has the details.") from error
 

@@ -21,24 +21,24 @@ from nnrun.outputs import RunFolder
 from nnrun.tasks.base import Task
 from nnrun.terminal import Terminal
 from nnrun.training.fit import Epoch, Objective, fit, metrics
-from nnrun.training.program import weight_names
 
 CHECKPOINT_SECONDS = 30.0
 VERSIONS = ("nnrun", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core")
-started = time.time()
 
 
 class Run:
     """Trains what a config describes and leaves the folder of the output contract.
 
-    `choices` are the names picked from each config group, `command` what the user typed.
+    `choices` are the names picked from each config group, `command` what the user typed, `started` when (seconds of the
+    system clock).
     """
 
-    def __init__(self, config: RunConfig, plain: dict[str, Any], choices: dict[str, str], path: Path, command: str):
-        self.config, self.plain, self.choices = config, plain, choices
+    def __init__(self, config: RunConfig, plain: dict[str, Any], choices: dict[str, str], path: Path, command: str, started: float):
+        self.config, self.plain, self.choices, self.started = config, plain, choices, started
         self.folder = RunFolder(path)
         self.terminal = Terminal(self.folder.log)
         self.history: list[dict[str, float]] = []
+        self.trainer: SerialRun | None = None
         self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "total": 0.0}
         self.summary: dict[str, Any] = {"status": "running", "stopped_early": False}
         self.summary |= {name: choices[name] for name in ("model", "dataset", "task")}
@@ -59,20 +59,21 @@ class Run:
             try:
                 return self._work(watch, resume)
             except Interrupted as interrupted:
+                self._save_weights()
                 self._end("interrupted", interrupted)
                 self.terminal.line(self._interrupted_text())
                 raise
             except Exception as error:
                 self._end("failed", error)
+                self._save_weights()
                 raise
 
     def _work(self, watch: Watch, resume: bool) -> float:
         data, task, objective = self._load()
-        self.seconds["startup"] = time.time() - started
-        trainer = SerialRun(self.config, data)
+        self.seconds["startup"] = time.time() - self.started
+        self.trainer = trainer = SerialRun(self.config, data)
         self.seconds["compile"] = trainer.compile_seconds
         self.summary["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(trainer.state.weights.params))
-        _check_trainable(self.config.training.trainable, trainer.state.weights.params)
         if resume:
             self._restore(trainer)
         self.folder.start_metrics(self.history)
@@ -151,10 +152,16 @@ class Run:
             self.summary["metrics"] |= found | (noisy if part == "train" else {})
         outputs = trainer.outputs(data.test)
         self.summary["baseline"] = _by_metric(task.baselines(outputs, data))
-        best = trainer.state.best
-        self.folder.save_weights({**best._asdict(), "numbers": trainer.state.numbers, "fitted": trainer.state.fitted})
+        self._save_weights()
         self.folder.write_columns("predictions", task.decode(outputs, data))
         self._draw(trainer, task, data, outputs)
+
+    def _save_weights(self) -> None:
+        """The best epoch's network, where there was an epoch."""
+        if self.trainer is None or self.summary["objective"] is None:
+            return
+        state = self.trainer.state
+        self.folder.save_weights({"weights": state.best, "numbers": state.numbers, "fitted": state.fitted})
 
     def _draw(self, trainer: SerialRun, task: Task, data: Data, outputs: Any) -> None:
         from nnrun import report
@@ -196,7 +203,7 @@ class Run:
         return f"Interrupted in epoch {len(self.history) + 1}. To continue: nnrun resume {self.folder.path}"
 
     def _write_summary(self) -> None:
-        self.seconds["total"] = time.time() - started
+        self.seconds["total"] = time.time() - self.started
         self.folder.write_summary(self.summary)
 
 
@@ -206,18 +213,6 @@ def _by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, fl
         for metric, value in values.items():
             found.setdefault(f"test/{metric}", {})[name] = value
     return found
-
-
-def _check_trainable(globs: tuple[str, ...], params: Any) -> None:
-    from fnmatch import fnmatch
-
-    from nnrun.errors import ConfigError
-    from nnrun.schema import nearest
-
-    names = weight_names(params)
-    for glob in globs:
-        if not any(fnmatch(name, glob) for name in names):
-            raise ConfigError(f"training.trainable has {glob}, which matches no weight. {nearest(glob, names)}")
 
 
 def _versions() -> dict[str, str]:

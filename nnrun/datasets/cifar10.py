@@ -57,7 +57,7 @@ class Cifar10(OfficialImages):
     def _decode(self, content: bytes, source: Path) -> Labelled:
         records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
         images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        return self.check(images, records[:, 0], source)
+        return self.check(np.ascontiguousarray(images), records[:, 0], source)
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:

@@ -38,10 +38,10 @@ def show_image(axes: Axes, image: np.ndarray, low: float, high: float) -> None:
     axes.set_yticks([])
 
 
-def feature_names(run: FinishedRun) -> tuple[str, ...]:
+def _feature_names(run: FinishedRun) -> tuple[str, ...]:
     """Names along the x axis of a table's example, empty for a series or where there are too many to read."""
     names = run.data.input_names if run.data.spec.kind == "table" else ()
-    return names if len(names) <= 12 else ()
+    return names if len(names) <= 16 else ()
 
 
 def _images(run: FinishedRun, shown: dict[str, np.ndarray]) -> Figure:
@@ -61,7 +61,7 @@ def _curves(run: FinishedRun, shown: dict[str, np.ndarray]) -> Figure:
     looks = {"input": (TRUTH, "-"), "seen": ("0.7", ":"), "rebuilt": (COLOURS[0], "-")}
     columns = len(shown["input"])
     picture = figure(1.0 + 2.4 * columns, 3.4)
-    names = feature_names(run)
+    names = _feature_names(run)
     for column, axes in enumerate(picture.subplots(1, columns, squeeze=False, sharey=True)[0]):
         for name, values in shown.items():
             curve = values[column] if run.data.spec.kind == "table" else values[column][:, 0]

@@ -94,7 +94,7 @@ def test_a_damaged_table_names_its_file(monkeypatch, tmp_path, content):
     path = tmp_path / "digits.csv.gz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(RunError, match="must hold a table of numbers, but reading it failed: .*") as caught:
+    with pytest.raises(RunError, match=r"must hold a table of numbers, but reading it failed: .*") as caught:
         bundled.read_table("digits.csv.gz")
     assert str(caught.value).startswith(str(path))
     assert str(caught.value).endswith("Run: pip install --force-reinstall scikit-learn.")

@@ -88,16 +88,14 @@ def test_mackey_glass_stays_on_its_attractor_and_is_chaotic():
     values = integrate(1.2, 17, 3000)[500:]
     assert 0.2 < values.min() < 0.5
     assert 1.2 < values.max() < 1.4
-    nudged = integrate(1.2 + 1e-9, 17, 3000)[500:]
-    assert abs(values - nudged)[:100].max() < 1e-5
+    nudged = integrate(1.2 + 1e-6, 17, 3000)[500:]
+    assert abs(values - nudged)[:100].max() < 1e-4
     assert abs(values - nudged)[-500:].max() > 0.1
 
 
 def test_mackey_glass_interval_skips_steps_of_the_same_solution():
     every, fifth = (MackeyGlass(MackeyGlassConfig(length=600 // n, interval=n, window=4)) for n in (1, 5))
-    np.testing.assert_array_equal(
-        every.values(np.random.default_rng(1))[::5], fifth.values(np.random.default_rng(1))
-    )
+    np.testing.assert_array_equal(every.values(np.random.default_rng(1))[::5], fifth.values(np.random.default_rng(1)))
     assert every.load().series.period is None
 
 
@@ -106,8 +104,8 @@ def test_mackey_glass_interval_skips_steps_of_the_same_solution():
     [
         (
             {"length": 200},
-            "dataset.length=200 gives parts of 140, 30 and 30 steps (train, val, test), but each must be >= dataset.window + "
-            "dataset.horizon = 65. Set a larger dataset.length or a smaller dataset.window.",
+            "dataset.length=200 gives parts of 140, 30 and 30 steps (train, val, test), but each must be >= "
+            "dataset.window + dataset.horizon = 65. Set a larger dataset.length or a smaller dataset.window.",
         ),
         (
             {"length": 500, "periods": (400.0, 20.0)},
