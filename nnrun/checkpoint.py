@@ -43,22 +43,34 @@ def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> Non
     write_atomically(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
 
 
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a file by name. Raises ValueError when the file is missing or damaged."""
+    return _read(path)[0]
+
+
 def load_tree(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     """Reads a tree of the same structure and shapes as `like`, and the notes.
 
-    Raises ValueError when the file is damaged or does not fit.
+    Raises ValueError when the file is missing, damaged or does not fit.
     """
+    arrays, notes = _read(path)
+    leaves, structure = jax.tree.flatten(like)
+    wanted = names(like)
+    for name, leaf in zip(wanted, leaves, strict=True):
+        if name not in arrays or arrays[name].shape != np.shape(leaf):
+            raise ValueError(f"{path} does not fit this network: {name} is missing or has another shape.")
+    return jax.tree.unflatten(structure, [arrays[name] for name in wanted]), notes
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            notes = json.loads((file.metadata() or {}).get("nnrun", "{}"))
+            return arrays, json.loads((file.metadata() or {}).get("nnrun", "{}"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing.") from None
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    leaves, structure = jax.tree.flatten(like)
-    wanted = names(like)
-    if missing := [n for n, leaf in zip(wanted, leaves, strict=True) if np.shape(arrays.get(n)) != np.shape(leaf)]:
-        raise ValueError(f"{path} does not fit this network: {missing[0]} is missing or has another shape.")
-    return jax.tree.unflatten(structure, [arrays[name] for name in wanted]), notes
+        raise ValueError(f"{path} is damaged ({error}).") from None
 
 
 def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any]) -> None:

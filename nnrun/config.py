@@ -8,6 +8,7 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from nnrun import schema
@@ -89,6 +90,11 @@ class RunConfig:
         config = part.config if isinstance(part, Member) else part
         names = {name.partition(".")[2]: value for name, value in traced.items() if name.startswith(group + ".")}
         return dataclasses.replace(config, **names)
+
+
+def as_arrays(traced: dict[str, float]) -> dict[str, np.generic]:
+    """Traced numbers as the scalars that programs take."""
+    return {name: np.uint32(value) if name == "seed" else np.float32(value) for name, value in traced.items()}
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

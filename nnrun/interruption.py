@@ -37,7 +37,8 @@ class Watch:
         os.set_blocking(self._write, False)
         self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        threading.Thread(target=self._guard, daemon=True).start()
+        self._thread = threading.Thread(target=self._guard, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,6 +48,7 @@ class Watch:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
             os.close(self._write)
+            self._thread.join()
 
     @property
     def requested(self) -> bool:

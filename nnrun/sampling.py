@@ -5,17 +5,20 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
-from nnrun import checkpoint, config, schema
-from nnrun.errors import ConfigError, RunError
+from nnrun.errors import ConfigError
+from nnrun.loading import load
 from nnrun.outputs import RunFolder
-from nnrun.training.program import Fitted, State, build
+from nnrun.report.samples import grid
 
 
-def sample(folder: Path, plain: dict[str, Any], choices: dict[str, str], n: int, seed: int) -> str:
-    """Writes `n` draws from the prior into samples.npz and figures/samples.png; returns a sentence for the user."""
-    built = config.build(plain)
-    if not hasattr(built.model.locate(), "sample"):
-        raise ConfigError(f"model={choices['model']} cannot draw new data. Train one that can, for example model=vae.")
-    raise RunError("")
+def sample(folder: Path, plain: dict[str, Any], n: int, seed: int) -> str:
+    """Writes `n` draws from the prior, in raw units, to samples.npz and figures/samples.png; returns what was written."""
+    run = load(folder, plain)
+    if not hasattr(run.model, "sample"):
+        raise ConfigError(f"{folder} holds a network that cannot draw new data. Train one that can: model=vae.")
+    scaled = np.asarray(run.model.sample(jax.random.key(seed), n))
+    written = RunFolder(folder)
+    written.write_columns("samples", {"samples": scaled * run.inputs.scale + run.inputs.offset})
+    written.save_figure("samples", grid(scaled, run.spec.kind, f"{n} samples from the prior"))
+    return f"{n} samples are in {folder / 'samples.npz'} and {folder / 'figures' / 'samples.png'}"

@@ -122,7 +122,7 @@ def sample(words: list[str]) -> int:
     numbers = {name: _natural(name, options.get(name, default)) for name, default in (("n", "16"), ("seed", "0"))}
     from nnrun import sampling
 
-    terminal.say(sampling.sample(folder, *_recorded(folder), **numbers))
+    terminal.say(sampling.sample(folder, _recorded(folder)[0], **numbers))
     return 0
 
 

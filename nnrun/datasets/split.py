@@ -1,5 +1,7 @@
 """How examples are divided into a training, a validation and a test part."""
 
+from itertools import accumulate
+
 import numpy as np
 
 from nnrun.datasets.base import DatasetConfig
@@ -68,9 +70,11 @@ def chronological(
 
 
 def share(counts: tuple[int, ...], limit: int | None) -> tuple[int, ...]:
-    """`counts` scaled down to add up to `limit`; the first takes what rounding leaves, the others at least FEWEST."""
+    """`counts` scaled down to add up to `limit`, each at least FEWEST (or all it has) at the cost of the largest."""
     total = sum(counts)
     if limit is None or total <= limit:
         return counts
-    others = [max(min(FEWEST, count), count * limit // total) for count in counts[1:]]
-    return (limit - sum(others), *others)
+    shares = np.diff([count * limit // total for count in accumulate(counts, initial=0)])
+    shares = np.maximum(shares, np.minimum(counts, FEWEST))
+    shares[np.argmax(shares)] -= shares.sum() - limit
+    return tuple(shares.tolist())

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.config import RunConfig
+from nnrun.config import RunConfig, as_arrays
 from nnrun.datasets.base import Data, Part, Scaling
 from nnrun.execution.devices import Placement, batch_devices
 from nnrun.models.base import Outputs
@@ -47,7 +47,7 @@ class SerialRun:
         static, traced = config.split()
         self.program = build(static, data.spec, batches.count(data.train), self.placement.shard)
         fitted = Fitted(_arrays(data.input_scaling), _arrays(data.target_scaling) if data.target_scaling else None)
-        numbers = {k: np.uint32(v) if k == "seed" else np.float32(v) for k, v in traced.items()}
+        numbers = as_arrays(traced)
         self.state: State = self.placement.put(_initialize(self.program.init, numbers, fitted))
         self.traced = self.placement.put(numbers)
         self._train = self.placement.put(data.train)

@@ -10,7 +10,6 @@ from nnrun.datasets.base import Data
 from nnrun.models.base import Model, Outputs
 from nnrun.tasks.base import Task
 
-
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Told apart with any colour vision (Okabe & Ito 2008): the model's line is the first, a comparison the second."""
 TRUTH = "#333333"

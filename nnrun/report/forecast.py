@@ -48,9 +48,7 @@ def _stretch(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> 
     label(axes, "one step ahead", "test window", name)
 
 
-def _example(
-    axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarray, column: int, name: str
-) -> None:
+def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarray, column: int, name: str) -> None:
     """The window of median error: neither the best nor the worst."""
     errors = np.abs(predicted - true).mean(axis=1)
     chosen = int(np.argsort(errors, kind="stable")[len(errors) // 2])

@@ -1,4 +1,4 @@
-"""How far back the loss's gradient reaches."""
+"""How far back through time the loss's gradient reaches."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,32 +7,34 @@ from matplotlib.figure import Figure
 from nnrun.report.base import COLOURS, FinishedRun, figure, label
 
 TABLE = "gradient_norms"
-FLOOR = 1e-12
-"""Norms below are drawn at the lower edge: single precision holds nothing of them beside the last step's."""
 STAGES = {"start": "untrained", "trained": "after training"}
+FLOOR = 1e-10
+"""Smaller ratios are drawn at the lower edge."""
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """The norms of the task's table over the time steps, one panel per stage, one line per network."""
+    """A panel per stage, a line per network: the table's norms over the time steps, divided by the last step's."""
     table = run.tables.get(TABLE)
     if table is None:
         return None
-    stages = [stage for stage in STAGES if any(name.endswith(f"/{stage}") for name in table)]
-    picture = figure(4.6 * len(stages) + 0.4, 4.4)
+    networks = list(dict.fromkeys(name.rpartition("_")[0] for name in table if name != "step"))
+    stages = [stage for stage in STAGES if any(name.endswith(f"_{stage}") for name in table)]
+    picture = figure(4.4 * len(stages) + 0.8, 4.4)
     panels = picture.subplots(1, len(stages), sharey=True, squeeze=False)[0]
     for axes, stage in zip(panels, stages, strict=True):
-        _panel(axes, table, stage)
-    panels[0].set_ylabel("norm of ∂loss / ∂state, batch mean")
-    picture.suptitle(f"{run.title}: how far back the gradient reaches", fontsize=11)
+        for number, network in enumerate(networks):
+            if f"{network}_{stage}" in table:
+                _line(axes, table["step"], table[f"{network}_{stage}"], network, COLOURS[number % len(COLOURS)])
+        label(axes, STAGES[stage], "time step", "")
+        axes.set_yscale("log")
+        axes.set_ylim(FLOOR / 2, None)
+        axes.legend(frameon=False, fontsize=9, title="first / last step", title_fontsize=9, loc="best")
+    panels[0].set_ylabel("‖∂L/∂h‖ / its value at the last step")
+    picture.suptitle(f"{run.title}: gradient of the loss with respect to the hidden state", fontsize=11)
     return picture
 
 
-def _panel(axes: Axes, table: dict[str, np.ndarray], stage: str) -> None:
-    lines = [name for name in table if name.endswith(f"/{stage}")]
-    for number, name in enumerate(lines):
-        title = name.removesuffix(f"/{stage}")
-        axes.plot(table["step"], np.maximum(table[name], FLOOR), label=title, **_style(title, number))
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=FLOOR)
-    label(axes, STAGES[stage], "time step", "")
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+def _line(axes: Axes, steps: np.ndarray, norms: np.ndarray, network: str, colour: str) -> None:
+    ratio = np.asarray(norms, np.float64) / norms[-1] if norms[-1] > 0 else np.zeros(len(norms))
+    text = f"{network}: {ratio[0]:.0e}" if ratio[0] else f"{network}: 0"
+    axes.plot(steps, np.maximum(ratio, FLOOR), color=colour, linewidth=1.8, label=text)

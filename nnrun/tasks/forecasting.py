@@ -21,10 +21,10 @@ class ForecastingConfig(RegressionConfig):
 class Forecasting(Regression):
     """Predicts the next values of a series: (horizon, variables) after a window, or after every step of it.
 
-    Beside regression's metrics mase, in units of the naive forecast's error on the training part. Baselines: `mean` of the
-    training part; `persistence`, x̂_{t+h} = x_t; `seasonal_naive`, x̂_{t+h} = x_{t+h-km} with the smallest k that lies in
-    the past, where the series has a period m that fits into the window (not for forecasts after every step, whose first
-    steps have no such past).
+    Beside regression's metrics mase: the mean absolute error in units of the naive forecast's on the training part.
+    Baselines: `mean` of the training part; `persistence`, x̂_{t+h} = x_t; `seasonal_naive`, x̂_{t+h} = x_{t+h-km} with
+    the smallest k that lies in the past, where the series has a period m that fits into the window (not for forecasts
+    after every step: the first ones have no such past).
     Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice (2021), section 5.2.
     """
 

@@ -52,7 +52,7 @@ def cross_entropy(
 def binary_cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
     """-y log σ(z) - (1 - y) log(1 - σ(z)), without overflow for any z; targets in [0, 1]; (...) and (...) -> (...)."""
     logits = wide(logits)
-    return jnp.maximum(logits, 0) - logits * target + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    return -target * jax.nn.log_sigmoid(logits) - (1 - target) * jax.nn.log_sigmoid(-logits)
 
 
 def valid_steps(targets: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None) -> jax.Array:

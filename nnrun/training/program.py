@@ -112,8 +112,8 @@ def build(
             position = (step % train_steps) * batch_size + jnp.arange(batch_size)
             batch = _gather(part, shard(order[position % examples]), state.fitted, spec, shard)
             batch["mask"] = (position < examples).astype(jnp.float32)
-            rngs = _streams(jax.random.fold_in(_key(traced, "noise"), step))
-            (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, rngs)
+            key = jax.random.fold_in(_key(traced, "noise"), step)
+            (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, key)
             if numbers.gradient_clip is not None:
                 gradient = _clip(gradient, numbers.gradient_clip)
             update, optimizer = transformation.update(gradient, optimizer, weights.params)
@@ -192,9 +192,11 @@ class _Network:
         outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
         return _cast(outputs, jnp.dtype("float32")), split(model)[3]
 
-    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: nnx.Rngs) -> Any:
+    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Any:
         def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, rngs)
+            outputs, statistics = self.forward(
+                traced, weights._replace(params=params), numbers, batch, _streams(key)
+            )
             data_loss = self.data_loss(traced, outputs, batch)
             penalized = sum(outputs.penalties.values(), data_loss)
             mask = batch["mask"]

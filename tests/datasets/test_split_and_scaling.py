@@ -41,6 +41,7 @@ def test_share_keeps_to_the_limit(counts, limit):
     shared = share(counts, limit)
     assert sum(shared) == min(sum(counts), limit)
     assert min(shared) >= 2
+    assert all(some <= every for some, every in zip(shared, counts, strict=True))
 
 
 def test_share_is_proportional():

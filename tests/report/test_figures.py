@@ -6,7 +6,15 @@ from matplotlib.figure import Figure
 
 from nnrun.datasets.base import Data, DataSpec, Scaling, Series
 from nnrun.models.base import Outputs
-from nnrun.report import FinishedRun, confusion_matrix, draw, forecast, learning_curves, predicted_vs_true
+from nnrun.report import (
+    FinishedRun,
+    confusion_matrix,
+    draw,
+    forecast,
+    gradient_norms,
+    learning_curves,
+    predicted_vs_true,
+)
 from nnrun.report.base import figure
 
 UNIT = Scaling(np.zeros(1), np.ones(1))
@@ -46,7 +54,9 @@ def series_run(horizon: int = 1, per_step: bool = False, windows: int = 8) -> Fi
     return finished(spec, test, prediction, target_scaling=scaling, target_names=("load",), series=naive)
 
 
-def class_run(true: list[int], predicted: list[int], classes: int = 3, names: tuple[str, ...] = ("a", "b", "c")) -> FinishedRun:
+def class_run(
+    true: list[int], predicted: list[int], classes: int = 3, names: tuple[str, ...] = ("a", "b", "c")
+) -> FinishedRun:
     spec = DataSpec("table", (2,), (), "classification", classes=classes)
     test = {"inputs": np.zeros((len(true), 2)), "targets": np.array(true, np.int32)}
     return finished(spec, test, np.eye(classes)[predicted], class_names=names)
@@ -75,7 +85,9 @@ def test_learning_curves_show_the_objective_where_it_is_a_metric():
     np.testing.assert_array_equal(metric.lines[0].get_ydata(), [0.1, 0.9])
 
 
-@pytest.mark.parametrize(("losses", "scale"), [([1.0, 0.5], "linear"), ([100.0, 1.0], "log"), ([100.0, -1.0], "linear")])
+@pytest.mark.parametrize(
+    ("losses", "scale"), [([1.0, 0.5], "linear"), ([100.0, 1.0], "log"), ([100.0, -1.0], "linear")]
+)
 def test_losses_that_span_decades_are_logarithmic(losses, scale):
     (axes,) = learning_curves.draw(dataclasses.replace(series_run(), history=history(losses))).axes
     assert axes.get_yscale() == scale
@@ -181,3 +193,20 @@ def test_numbers_have_no_confusion_and_plain_regression_no_forecast():
 def test_house_style():
     assert isinstance(figure(), Figure)
     assert figure().dpi == 120
+
+
+def test_gradient_norms_are_relative_to_the_last_step():
+    table = {
+        "step": np.arange(1, 4),
+        "rnn_start": np.array([0.0, 1e-3, 2.0]),
+        "gru_start": np.array([1.0, 2.0, 4.0]),
+        "gru_trained": np.array([3.0, 3.0, 3.0]),
+    }
+    start, trained = draw("gradient_norms", dataclasses.replace(series_run(), tables={"gradient_norms": table})).axes
+    np.testing.assert_allclose(lines(start)["rnn: 0"], [gradient_norms.FLOOR, 5e-4, 1])
+    np.testing.assert_allclose(lines(start)["gru: 2e-01"], [0.25, 0.5, 1])
+    np.testing.assert_allclose(lines(trained)["gru: 1e+00"], [1, 1, 1])
+    assert list(start.lines[0].get_xdata()) == [1, 2, 3]
+    assert start.get_yscale() == "log"
+    assert start.lines[1].get_color() == trained.lines[0].get_color()
+    assert draw("gradient_norms", series_run()) is None

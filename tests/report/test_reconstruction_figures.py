@@ -1,0 +1,91 @@
+import io
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from nnrun.datasets.base import Data, DataSpec, Scaling
+from nnrun.models.autoencoder import Autoencoder, AutoencoderConfig
+from nnrun.models.vae import VAE, VAEConfig
+from nnrun.report import anomaly_scores, latent_map, reconstructions, samples
+from nnrun.report.base import FinishedRun
+from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
+
+SHAPES = {"image": (8, 7, 1), "table": (5,), "series": (12, 2)}
+
+
+def finished(kind="image", config=None, anomalies=False, n=30, classes=3):
+    config = config or AutoencoderConfig(hidden_sizes=(4,), latent_size=3)
+    rng = np.random.default_rng(0)
+    spec = DataSpec(kind, SHAPES[kind], () if classes else None, "classification", classes, anomalies=anomalies)
+    part = {"inputs": rng.normal(size=(n, *spec.inputs)).astype(np.float32)}
+    if classes:
+        part["targets"] = rng.integers(0, classes, n).astype(np.int32)
+    if anomalies:
+        part["anomaly"] = (np.arange(n) % 4 == 0).astype(np.int32)
+    data = Data(spec, part, part, part, Scaling(np.float32(0), np.float32(1)), input_names=tuple("abcde"))
+    task = Reconstruction(ReconstructionConfig(), spec)
+    kinds = {AutoencoderConfig: Autoencoder, VAEConfig: VAE}
+    model = kinds[type(config)](config, spec, task.output_spec(), rngs=nnx.Rngs(0))
+    outputs, _ = model({"inputs": scaled_inputs(data, "test"), "index": np.arange(n, dtype=np.int32)})
+    metrics = {"test/mse": 0.5, "test/auroc": 0.75}
+    outputs = outputs._replace(prediction=np.asarray(outputs.prediction), latent=np.asarray(outputs.latent))
+    return FinishedRun("toy", [], "val/loss", 1, data, task, model, outputs, metrics, {"test/auroc": {"pca": 0.6}})
+
+
+def drawn(picture):
+    picture.savefig(io.BytesIO())
+    return [axes for axes in picture.axes if axes.has_data()]
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_reconstructions(kind):
+    noisy = AutoencoderConfig(hidden_sizes=(4,), latent_size=3, input_noise=0.3)
+    run = finished(kind, noisy, anomalies=True)
+    axes = drawn(reconstructions.draw(run))
+    rows = ["input", "seen", "rebuilt"]
+    if kind == "image":
+        assert len(axes) == 30
+        assert [a.get_ylabel() for a in axes if a.get_ylabel()] == rows
+    else:
+        assert len(axes) == 4
+        assert [text.get_text() for text in axes[0].get_legend().get_texts()] == rows
+    errors = [float(a.get_title().split("\n")[0]) for a in axes if a.get_title()]
+    assert errors == sorted(errors)
+
+
+def test_small_test_parts_are_drawn_whole():
+    assert len(drawn(reconstructions.draw(finished(n=3)))) == 6
+
+
+@pytest.mark.parametrize("latent", [2, 5])
+def test_latent_map_by_class(latent):
+    run = finished(config=AutoencoderConfig(hidden_sizes=(4,), latent_size=latent))
+    (axes,) = drawn(latent_map.draw(run))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["class 0", "class 1", "class 2"]
+    points = np.concatenate([c.get_offsets() for c in axes.collections])
+    assert len(points) == 30
+    if latent == 2:
+        np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(run.outputs.latent[:, 0]), rtol=1e-6)
+
+
+def test_latent_map_without_classes():
+    (axes,) = drawn(latent_map.draw(finished(classes=None, anomalies=True)))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal", "anomaly"]
+    (axes,) = drawn(latent_map.draw(finished(classes=None)))
+    assert axes.get_legend() is None
+    assert latent_map.draw(finished(config=AutoencoderConfig(latent_size=1))) is None
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_samples(kind):
+    run = finished(kind, VAEConfig(hidden_sizes=(4,), latent_size=3))
+    assert len(drawn(samples.draw(run))) == 36
+    assert samples.draw(finished(kind)) is None
+
+
+def test_anomaly_scores():
+    (axes,) = drawn(anomaly_scores.draw(finished(anomalies=True)))
+    assert axes.get_title("left") == "toy: auroc 0.75 (PCA 0.6)"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal (22)", "anomalous (8)"]
+    assert anomaly_scores.draw(finished()) is None

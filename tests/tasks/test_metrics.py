@@ -1,0 +1,129 @@
+"""Metrics by hand, and against scikit-learn."""
+
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+
+from nnrun.tasks import metrics
+
+
+def sums(true, predicted):
+    """What the tasks hand to the metrics: (targets,) each."""
+    residual = predicted - true
+    return {
+        "squares": (residual**2).sum(0),
+        "absolute": np.abs(residual).sum(0),
+        "target": true.sum(0),
+        "target_squares": (true**2).sum(0),
+        "count": np.full(true.shape[1:], len(true)),
+    }
+
+
+def r2(s):
+    return metrics.r2(s["squares"], s["target"], s["target_squares"], s["count"])
+
+
+def test_errors_by_hand():
+    s = sums(np.array([[1.0], [2.0], [6.0]]), np.array([[1.0], [4.0], [5.0]]))
+    assert metrics.mse(s["squares"], s["count"]) == pytest.approx(5 / 3)
+    assert metrics.rmse(s["squares"], s["count"]) == pytest.approx(math.sqrt(5 / 3))
+    assert metrics.mae(s["absolute"], s["count"]) == pytest.approx(1.0)
+    assert r2(s) == pytest.approx(1 - 5 / 14)
+
+
+def test_errors_are_those_of_scikit_learn():
+    reference = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    true, predicted = rng.normal(size=(50, 3)) * [1, 2, 3] + 0.5, rng.normal(size=(50, 3))
+    s = sums(true, predicted)
+    assert metrics.mse(s["squares"], s["count"]) == pytest.approx(reference.mean_squared_error(true, predicted))
+    assert metrics.mae(s["absolute"], s["count"]) == pytest.approx(reference.mean_absolute_error(true, predicted))
+    assert r2(s) == pytest.approx(reference.r2_score(true, predicted))
+
+
+def test_r2_leaves_constant_targets_out():
+    true = np.array([[1.0, 0.5], [2.0, 0.5], [6.0, 0.5]], np.float32)
+    s = sums(true, true * [1, 2])
+    assert r2(s) == pytest.approx(1.0)
+    assert math.isnan(r2(sums(true[:, 1:], true[:, 1:])))
+    assert math.isnan(metrics.r2(1.0, 2.0, 4.0, 1))
+
+
+def test_mase_by_hand():
+    assert metrics.mase(np.array([1.0, 3.0]), np.array([2.0, 2.0])) == pytest.approx(1.0)
+    assert metrics.mase(np.array([1.0, 3.0]), np.array([2.0, 0.0])) == pytest.approx(0.5)
+    assert math.isnan(metrics.mase(np.array([1.0]), np.array([0.0])))
+
+
+CONFUSION = np.array([[5, 1, 0, 0], [2, 3, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
+
+
+def test_confusion_metrics_by_hand():
+    assert metrics.accuracy(CONFUSION) == pytest.approx(8 / 12)
+    assert metrics.macro_f1(CONFUSION) == pytest.approx((10 / 13 + 6 / 10 + 0) / 3)
+
+
+def test_confusion_metrics_are_those_of_scikit_learn():
+    reference = pytest.importorskip("sklearn.metrics")
+    true, predicted = np.nonzero(np.ones_like(CONFUSION))
+    true, predicted = np.repeat(true, CONFUSION.ravel()), np.repeat(predicted, CONFUSION.ravel())
+    assert metrics.accuracy(CONFUSION) == pytest.approx(reference.accuracy_score(true, predicted))
+    expected = reference.f1_score(true, predicted, average="macro", zero_division=0)
+    assert metrics.macro_f1(CONFUSION) == pytest.approx(expected)
+
+
+def test_auroc_is_the_share_of_pairs_in_order():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        positive, scores = rng.random(15) < 0.4, rng.integers(0, 6, 15).astype(float)
+        pairs = list(itertools.product(scores[positive], scores[~positive]))
+        expected = np.mean([(p > n) + (p == n) / 2 for p, n in pairs]) if pairs else math.nan
+        np.testing.assert_allclose(metrics.auroc(positive, scores), expected, rtol=1e-12)
+
+
+def test_auroc_at_the_edges():
+    assert metrics.auroc(np.array([1, 1, 0, 0]), np.array([4.0, 3.0, 2.0, -np.inf])) == 1.0
+    assert metrics.auroc(np.array([True, False]), np.array([0.1, 0.2])) == 0.0
+    assert metrics.auroc(np.array([True, False, False]), np.zeros(3)) == 0.5
+    assert math.isnan(metrics.auroc(np.ones(3, bool), np.arange(3.0)))
+    assert math.isnan(metrics.auroc(np.array([True, False]), np.array([np.nan, 1.0])))
+    assert isinstance(metrics.auroc(np.array([True, False]), np.float32([0.1, 0.2])), float)
+
+
+def test_auroc_is_that_of_scikit_learn():
+    reference = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 4, 200)
+    probabilities = rng.dirichlet(np.ones(4), 200).round(2) + 1e-9
+    probabilities /= probabilities.sum(1, keepdims=True)
+    expected = reference.roc_auc_score(labels, probabilities, multi_class="ovr")
+    assert metrics.macro_auroc(labels, probabilities) == pytest.approx(expected)
+    assert metrics.auroc(labels == 1, probabilities[:, 1]) == pytest.approx(
+        reference.roc_auc_score(labels == 1, probabilities[:, 1])
+    )
+
+
+def test_macro_auroc_means_over_the_classes_that_occur():
+    labels, scores = np.array([0, 0, 2]), np.array([[3.0, 9.0, 0.0], [1.0, 9.0, 2.0], [2.0, 9.0, 1.0]])
+    assert metrics.macro_auroc(labels, scores) == pytest.approx((0.5 + 0.5) / 2)
+    assert math.isnan(metrics.macro_auroc(np.zeros(3, int), scores))
+
+
+def test_auroc_of_a_hundred_thousand_scores_takes_a_fraction_of_a_second():
+    rng = np.random.default_rng(3)
+    positive, scores = rng.random(100_000) < 0.5, rng.random(100_000)
+    started = time.process_time()
+    metrics.auroc(positive, scores)
+    assert time.process_time() - started < 0.5
+
+
+def test_log_loss_by_hand():
+    assert metrics.log_loss(np.float32(3.0), np.int64(4)) == pytest.approx(0.75)
+
+
+def test_every_direction_is_known():
+    assert set(metrics.DIRECTIONS.values()) == {"minimize", "maximize"}
+    assert [n for n, d in metrics.DIRECTIONS.items() if d == "maximize"] == ["r2", "accuracy", "macro_f1", "auroc"]

@@ -1,0 +1,185 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nnrun.datasets.base import Data, DataSpec, Scaling
+from nnrun.errors import ConfigError
+from nnrun.models.base import Outputs
+from nnrun.tasks.pca import fit_pca
+from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
+
+SHAPE = (3, 4)
+
+
+def make_data(anomalies=True, n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    spec = DataSpec("series", SHAPE, None, "reconstruction", anomalies=anomalies)
+    scaling = Scaling(np.array([1.0, 2, 3, 4], np.float32), np.array([2.0, 1, 4, 3], np.float32))
+
+    def part(count):
+        marks = {"anomaly": (np.arange(count) % 3 == 0).astype(np.int32)} if anomalies else {}
+        return {"inputs": rng.normal(size=(count, *SHAPE)).astype(np.float32), **marks}
+
+    return Data(spec, part(n), part(9), part(11), scaling)
+
+
+def task(loss="mse", anomalies=True, **spec):
+    return Reconstruction(
+        ReconstructionConfig(loss), DataSpec("series", SHAPE, None, "reconstruction", anomalies=anomalies, **spec)
+    )
+
+
+def fake_outputs(data, seen=False, seed=1):
+    clean, rng = scaled_inputs(data, "test"), np.random.default_rng(seed)
+    noisy = lambda size: (clean + size * rng.normal(size=clean.shape)).astype(np.float32)
+    return Outputs(noisy(0.1), np.zeros((len(clean), 2), np.float32), seen=noisy(0.5) if seen else None)
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "binary_cross_entropy"])
+def test_losses_by_hand(loss):
+    rng = np.random.default_rng(0)
+    logits, x = rng.normal(size=(5, *SHAPE)), rng.uniform(size=(5, *SHAPE))
+    p = 1 / (1 + np.exp(-logits))
+    expected = {
+        "mse": (p - x) ** 2,
+        "mae": np.abs(p - x),
+        "binary_cross_entropy": -x * np.log(p) - (1 - x) * np.log(1 - p),
+    }[loss].mean((1, 2))
+    with jax.enable_x64(True):
+        outputs = Outputs(jnp.asarray(p), logits=jnp.asarray(logits))
+        np.testing.assert_allclose(task(loss).loss(outputs, {"inputs": jnp.asarray(x)}), expected, rtol=1e-12)
+
+
+def test_cross_entropy_survives_certain_logits():
+    def loss(z):
+        outputs = Outputs(jax.nn.sigmoid(z), logits=z)
+        return task("binary_cross_entropy").loss(outputs, {"inputs": jnp.ones((1, *SHAPE))}).sum()
+
+    z = jnp.full((1, *SHAPE), -200.0)
+    assert float(loss(z)) == pytest.approx(200.0)
+    np.testing.assert_allclose(jax.grad(loss)(z), -1 / 12, rtol=1e-6)
+
+
+def test_metrics_ignore_padding_and_add_up_over_batches():
+    data = make_data()
+    outputs, clean = fake_outputs(data), scaled_inputs(data, "test")
+    sums, rows = [], []
+    for start in (0, 4, 8):
+        keep = np.arange(start, min(start + 4, 11))
+        pad = np.concatenate([keep, np.zeros(4 - len(keep), int)])
+        batch = {
+            "inputs": jnp.asarray(clean[pad]),
+            "anomaly": jnp.asarray(data.test["anomaly"][pad]),
+            "mask": jnp.asarray(np.arange(4) < len(keep), jnp.float32),
+        }
+        found = task().statistics(Outputs(jnp.asarray(outputs.prediction[pad])), batch, None)
+        sums.append({name: np.asarray(value) for name, value in found.sums.items()})
+        rows.append({name: np.asarray(value)[: len(keep)] for name, value in found.rows.items()})
+    total = {name: sum(s[name] for s in sums) for name in sums[0]}
+    joined = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+    metrics = task().finish(total, joined, data)
+    difference = (outputs.prediction - clean).reshape(11, -1).astype(np.float64)
+    error, marks = (difference**2).mean(1), data.test["anomaly"]
+    pairs = [(a > b) + 0.5 * (a == b) for a in error[marks == 1] for b in error[marks == 0]]
+    assert tuple(metrics) == task().metric_names() == ("mse", "mae", "auroc")
+    assert metrics["mse"] == pytest.approx(error.mean(), rel=1e-5)
+    assert metrics["mae"] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
+    assert metrics["auroc"] == pytest.approx(np.mean(pairs))
+
+
+def test_no_auroc_without_both_classes():
+    sums = {"squared": np.float32(2), "absolute": np.float32(3), "examples": np.float32(4)}
+    rows = {"error": np.arange(4.0), "anomaly": np.zeros(4)}
+    assert task().finish(sums, rows, make_data()) == {"mse": 0.5, "mae": 0.75}
+    assert task(anomalies=False).metric_names() == ("mse", "mae")
+
+
+def test_decode_gives_original_units():
+    data = make_data()
+    outputs = fake_outputs(data, seen=True)
+    found = task().decode(outputs, data)
+    assert set(found) == {"inputs", "seen", "reconstruction", "error", "latent", "anomaly"}
+    expected = outputs.prediction * data.input_scaling.scale + data.input_scaling.offset
+    np.testing.assert_allclose(found["reconstruction"], expected, rtol=1e-6)
+    expected = ((outputs.prediction - scaled_inputs(data, "test")) ** 2).mean((1, 2))
+    np.testing.assert_allclose(found["error"], expected, rtol=1e-5)
+    assert set(task(anomalies=False).decode(fake_outputs(make_data(False)), make_data(False))) == {
+        "inputs", "reconstruction", "error", "latent",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(50, 6), (5, 9)])
+def test_pca_is_the_eigendecomposition_of_the_covariance(shape):
+    rows = np.random.default_rng(0).normal(size=shape) @ np.diag(np.arange(1, shape[1] + 1))
+    pca = fit_pca(rows.astype(np.float32).astype(np.float64), 3)
+    covariance = np.cov(rows, rowvar=False)
+    values = np.sort(np.linalg.eigvalsh(covariance))[::-1][:3]
+    np.testing.assert_allclose(covariance @ pca.components, pca.components * values, atol=2e-4)
+    np.testing.assert_allclose(pca.components.T @ pca.components, np.eye(3), atol=1e-10)
+    np.testing.assert_allclose(pca.encode(rows).var(0, ddof=1), values, rtol=1e-5)
+
+
+def test_pca_with_every_component_is_exact():
+    rows = np.random.default_rng(0).normal(size=(20, 4))
+    np.testing.assert_allclose(fit_pca(rows, 99).reconstruct(rows), rows, atol=1e-12)
+
+
+def test_pca_against_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    rows = np.random.default_rng(0).normal(size=(60, 8)) @ np.diag(np.arange(1, 9))
+    theirs = PCA(3, svd_solver="full").fit(rows)
+    np.testing.assert_allclose(
+        fit_pca(rows, 3).reconstruct(rows), theirs.inverse_transform(theirs.transform(rows)), atol=1e-10
+    )
+
+
+def test_baselines():
+    data = make_data(n=5000)
+    clean, train = scaled_inputs(data, "test").reshape(11, -1), scaled_inputs(data, "train").reshape(5000, -1)
+    found = task().baselines(fake_outputs(data), data)
+    assert set(found) == {"pca"}
+    difference = fit_pca(train, 2).reconstruct(clean) - clean
+    assert found["pca"]["mse"] == pytest.approx((difference**2).mean(), rel=1e-5)
+    assert found["pca"]["mae"] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
+    assert 0 <= found["pca"]["auroc"] <= 1
+
+
+def test_baselines_of_a_denoiser_start_from_the_noisy_inputs():
+    data = make_data(anomalies=False)
+    outputs = fake_outputs(data, seen=True)
+    clean, seen = scaled_inputs(data, "test").reshape(11, -1), outputs.seen.reshape(11, -1)
+    found = task(anomalies=False).baselines(outputs, data)
+    assert found["noisy_input"]["mse"] == pytest.approx(((seen - clean) ** 2).mean(), rel=1e-5)
+    pca = fit_pca(scaled_inputs(data, "train").reshape(40, -1), 2)
+    assert found["pca"] == {
+        "mse": pytest.approx(((pca.reconstruct(seen) - clean) ** 2).mean(), rel=1e-5),
+        "mae": pytest.approx(np.abs(pca.reconstruct(seen) - clean).mean(), rel=1e-5),
+    }
+
+
+def test_cross_entropy_error_texts():
+    with pytest.raises(ConfigError) as caught:
+        task("binary_cross_entropy").loss(Outputs(jnp.zeros((1, *SHAPE))), {"inputs": jnp.zeros((1, *SHAPE))})
+    assert str(caught.value) == (
+        "task.loss=binary_cross_entropy needs predictions between 0 and 1, but the model's are linear. "
+        "Set model.output_activation=sigmoid and a dataset.scaling to 0..1."
+    )
+    data = make_data()
+    data.train["inputs"][:] = np.where(np.arange(4) == 0, 5.0, 0.0)
+    with pytest.raises(ConfigError) as caught:
+        Reconstruction.prepare(ReconstructionConfig("binary_cross_entropy"), data)
+    assert str(caught.value) == (
+        "task.loss=binary_cross_entropy needs inputs between 0 and 1, but the scaled training inputs lie between "
+        "-2 and 2. Set dataset.scaling=minmax, or task.loss=mse."
+    )
+
+
+def test_unequal_lengths_are_refused():
+    with pytest.raises(ConfigError) as caught:
+        task(lengths=True).output_spec()
+    assert str(caught.value) == (
+        "task=reconstruction needs numeric examples of equal length, but the data set has sequences of unequal "
+        "length. Set task=auto."
+    )
