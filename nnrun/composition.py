@@ -12,6 +12,7 @@ from typing import Any
 from nnrun import members
 from nnrun.errors import ConfigError
 from nnrun.explanations import explain, needs_quotes
+from nnrun.schema import nearest
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,26 @@ def prepare_imports() -> None:
 
 def compose_all(overrides: list[str], multirun: bool) -> list[Composed]:
     """One config for every combination of swept config groups and every value of a swept key. Raises ConfigError."""
+    for group in members.groups():
+        members.choices(group)
     parsed = [_parse(override) for override in overrides]
+    for override in parsed:
+        _check_name(override)
     swept = [o for o in parsed if o.is_sweep_override()]
     if swept and not multirun:
         raise ConfigError(f"Several values for {swept[0].get_key_element()} need -m: nnrun -m {shlex.join(overrides)}")
     fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
     with _hydra_ready():
         return [_with_task([*fixed, *varied]) for varied in _variants(swept)]
+
+
+def _check_name(override: Any) -> None:
+    """A group is given the name of a choice; Hydra itself fails on null, numbers and nothing."""
+    group, value = override.get_key_element(), override.value()
+    is_named = override.is_sweep_override() or isinstance(value, dict) or (isinstance(value, str) and value)
+    if group in members.groups() and not override.is_delete() and not is_named:
+        typed = override.input_line.partition("=")[2] or "nothing"
+        raise ConfigError(f"{group} must be the name of a choice, but got {typed}. {nearest(typed, members.choices(group))}")
 
 
 def picked(node: Any) -> dict[str, str]:

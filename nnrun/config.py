@@ -107,6 +107,10 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 
 def build(plain: dict[str, Any]) -> RunConfig:
     """Checks a whole config; groups that need no heavy import come first. Raises ConfigError."""
+    known = [field.name for field in dataclasses.fields(RunConfig)]
+    for name in plain:
+        if name not in known:
+            raise ConfigError(f"There is no key {name}. {schema.nearest(name, known)}")
     seed = schema.convert("seed", plain["seed"], int)
     if not 0 <= seed < 2**32:
         raise ConfigError(f"seed must be >= 0 and < 4294967296, but got {seed}. Set for example seed=0.")

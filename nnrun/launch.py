@@ -24,7 +24,9 @@ def launch(flags: list[str], overrides: list[str]) -> int:
     _check(composed)
     keys = {word.partition("=")[0] for word in overrides}
     extra = []
-    if not multirun:
+    if multirun:
+        _check_sweep_folder(overrides)
+    else:
         extra.append(f"hydra.run.dir='{_claim_folder(overrides, composed[0].choices)}'")
     tasks = {one.choices["task"] for one in composed}
     if len(tasks) == 1 and "task" not in keys:
@@ -81,6 +83,7 @@ def _check(composed: list[Composed]) -> None:
     devices.prepare()
     for one in built:
         config.check_fit(one)
+        devices.batch_devices(one)
 
 
 def _job(node: Any, command: str) -> float:
@@ -93,9 +96,7 @@ def _job(node: Any, command: str) -> float:
 
 def _claim_folder(overrides: list[str], choices: dict[str, str]) -> Path:
     """The run's folder, made here so that a name is never shared: the one asked for, or a free default name."""
-    given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith("hydra.run.dir=")]
-    if given:
-        folder = Path(given[-1])
+    if folder := _given_folder(overrides, "hydra.run.dir"):
         if (folder / "summary.json").exists():
             raise ConfigError(
                 f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: nnrun resume {folder}"
@@ -108,6 +109,17 @@ def _claim_folder(overrides: list[str], choices: dict[str, str]) -> Path:
     while not _make(base / (stem if number == 1 else f"{stem}_{number}")):
         number += 1
     return base / (stem if number == 1 else f"{stem}_{number}")
+
+
+def _check_sweep_folder(overrides: list[str]) -> None:
+    folder = _given_folder(overrides, "hydra.sweep.dir")
+    if folder and any(folder.glob("*/summary.json")):
+        raise ConfigError(f"hydra.sweep.dir={folder} already holds runs. Choose another folder.")
+
+
+def _given_folder(overrides: list[str], key: str) -> Path | None:
+    given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith(f"{key}=")]
+    return Path(given[-1]) if given else None
 
 
 def _make(folder: Path, exist_ok: bool = False) -> bool:

@@ -14,7 +14,7 @@ import jax
 from nnrun import checkpoint
 from nnrun.config import RunConfig, check_objective
 from nnrun.datasets.base import Data
-from nnrun.errors import NnrunError
+from nnrun.errors import RunError
 from nnrun.execution.serial import SerialRun
 from nnrun.interruption import Interrupted, Watch
 from nnrun.outputs import RunFolder
@@ -105,6 +105,7 @@ class Run:
                 continue
             trainer.restore(state)
             self.history = notes["history"]
+            self.summary |= {"epochs": len(self.history), **notes["summary"]}
             self.terminal.line(f"Continuing from step {trainer.position}, epoch {len(self.history) + 1}.")
             return
         self.terminal.line("No usable checkpoint: starting over.")
@@ -142,10 +143,13 @@ class Run:
             self.summary["objective"] |= {"value": value, "epoch": int(event.row["epoch"])}
 
     def _save(self, trainer: SerialRun) -> None:
-        self.folder.save_checkpoint(trainer.position, trainer.state, {"history": self.history})
+        so_far = {name: self.summary[name] for name in ("stopped_early", "objective")}
+        self.folder.save_checkpoint(trainer.position, trainer.state, {"history": self.history, "summary": so_far})
 
     def _report(self, trainer: SerialRun, task: Task, data: Data) -> None:
         """Metrics, baselines, predictions and figures of the best weights."""
+        if self.summary["objective"] is None:
+            raise RunError(_undefined(self.config.objective.metric))
         for part in ("train", "val", "test"):
             found = metrics(trainer, task, data, part, best=True)
             noisy = {"train/loss": self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]}
@@ -191,7 +195,7 @@ class Run:
         self.summary["status"] = status
         self.summary["error"] = " ".join(str(error).split()) or type(error).__name__
         self._write_summary()
-        if not isinstance(error, NnrunError | Interrupted):
+        if status == "failed":
             self.folder.log(traceback.format_exc())
 
     def _emergency(self, interrupted: Interrupted) -> None:
@@ -205,6 +209,13 @@ class Run:
     def _write_summary(self) -> None:
         self.seconds["total"] = time.time() - self.started
         self.folder.write_summary(self.summary)
+
+
+def _undefined(metric: str) -> str:
+    return (
+        f"objective.metric={metric} was undefined (NaN) in every epoch, so no epoch is the best. Set another one, for "
+        "example objective.metric=val/loss, or use more validation data."
+    )
 
 
 def _by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

@@ -37,8 +37,8 @@ def number(default: float | None, help: str = "", *, off: float | None = None, *
     return setting(default, help, traced=True, off=off, **bounds)
 
 
-def size(default: int | None, help: str = "", least: int = 1, most: int | None = None) -> Any:
-    """A static integer: it shapes the program."""
+def size(default: Any, help: str = "", least: int = 1, most: int | None = None) -> Any:
+    """A static integer, or a list of them: it shapes the program."""
     return setting(default, help, least=least, **({} if most is None else {"most": most}))
 
 
@@ -90,9 +90,21 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
         where = f"{group}.{key}" if group else key
         if key not in fields:
             raise ConfigError(f"{where} is not a setting of {group}. {nearest(key, fields)}")
-        checked[key] = convert(where, value, hints[key])
+        checked[key] = _converted(where, value, hints[key], fields[key])
         _check_bounds(where, checked[key], fields[key])
     return schema(**checked)
+
+
+def _converted(where: str, value: Any, hint: Any, field: dataclasses.Field) -> Any:
+    try:
+        return convert(where, value, hint)
+    except ConfigError as error:
+        names_next_move = typing.get_origin(hint) is typing.Literal or dataclasses.is_dataclass(hint)
+        raise ConfigError(f"{error}{'' if names_next_move else _example(where, field)}") from None
+
+
+def _example(where: str, field: dataclasses.Field) -> str:
+    return f" Set for example {where}={show(field.default)}." if field.default is not None else ""
 
 
 def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:
@@ -105,27 +117,26 @@ def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:
     for name, (sign, holds) in BOUNDS.items():
         bound = field.metadata.get(name)
         if bound is not None and not holds(value, bound):
-            hint = f" Set for example {where}={show(field.default)}." if field.default is not None else ""
-            raise ConfigError(f"{where} must be {sign} {bound}, but got {value}.{hint}")
+            raise ConfigError(f"{where} must be {sign} {bound}, but got {value}.{_example(where, field)}")
 
 
 def show(value: Any) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, tuple):
-        return "[" + ",".join(map(_show, value)) + "]"
+        return "[" + ",".join(map(show, value)) + "]"
     return "null" if value is None else str(value)
 
 
 def describe(hint: Any) -> str:
-    """A type in words a user knows: `list of int`, `one of none, batch, layer`."""
+    """A type in words a user knows: `an integer`, `one of none, batch, layer`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, args))
     if origin is tuple:
-        return f"a list of {describe(args[0])}"
+        return f"a list (each {describe(args[0])})"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("null" if a is type(None) else describe(a) for a in args)
-    return {float: "number", int: "integer", bool: "true or false", str: "text"}.get(hint, getattr(hint, "__name__", str(hint)))
+    return {float: "a number", int: "an integer", bool: "true or false", str: "text"}.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def convert(where: str, value: Any, hint: Any) -> Any:

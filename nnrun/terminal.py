@@ -1,5 +1,6 @@
 """The only module that prints: a progress bar and tables for people, plain lines where the output is no terminal."""
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ class Terminal:
         self._log = log
         self._progress: Any = None
         self._task: Any = None
+        logger = logging.getLogger("nnrun")
+        logger.handlers, logger.level = [_Lines(self)], logging.INFO
 
     def line(self, text: str) -> None:
         """A line of text."""
@@ -72,6 +75,18 @@ class Terminal:
         for row in [head, *rows]:
             first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
             self.line("  ".join([first, *rest]).rstrip())
+
+
+class _Lines(logging.Handler):
+    """What modules that print nothing report (a download) as lines."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line per record."""
+        self._terminal.line(record.getMessage())
 
 
 def _show(value: float | None) -> str:

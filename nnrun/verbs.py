@@ -142,13 +142,20 @@ def _folder(words: list[str], verb: str) -> Path:
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "summary.json").read_text())
+    try:
+        return json.loads((folder / "summary.json").read_text())
+    except ValueError:
+        raise ConfigError(f"{folder / 'summary.json'} is damaged: it is no JSON. Train again, or move the folder away.") from None
 
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The resolved config and the choices of a run. Raises ConfigError for targets outside nnrun."""
+    """The resolved config and the choices of a run. Raises ConfigError for what would run code outside nnrun."""
     plain = yaml.safe_load((folder / "config.yaml").read_text())
     choices = plain.pop("choices")
+    allowed = {*members.groups(), "seed", "objective"}
+    for key in (*plain, *choices):
+        if key not in allowed:
+            raise ConfigError(f"{folder / 'config.yaml'} has a key that no run writes: {key}. Its folder is not run.")
     for group, content in plain.items():
         target = content.get("_target_") if isinstance(content, dict) else None
         if target and not target.startswith("nnrun."):

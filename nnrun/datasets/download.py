@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnrun.cache import cache_folder
 from nnrun.errors import RunError
 
 TIMEOUT_SECONDS = 30.0
@@ -24,17 +25,10 @@ class RemoteFile:
     urls: tuple[str, ...]
 
 
-def cache_folder(name: str) -> Path:
-    """$NNRUN_CACHE/datasets/<name>, else $XDG_CACHE_HOME/nnrun/datasets/<name>, else ~/.cache/nnrun/datasets/<name>."""
-    own = os.environ.get("NNRUN_CACHE")
-    shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(own) if own else Path(shared) / "nnrun") / "datasets" / name
-
-
 def dataset_folder(name: str, root: str | None) -> Path:
     """`dataset.root`, or the cache folder. Raises RunError when `root` is no folder."""
     if root is None:
-        return cache_folder(name)
+        return cache_folder() / "datasets" / name
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise RunError(

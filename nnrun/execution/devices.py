@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from nnrun.cache import cache_folder
 from nnrun.config import RunConfig
 from nnrun.errors import ConfigError
 
@@ -15,12 +15,6 @@ from nnrun.errors import ConfigError
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Where compiled programs and downloads are kept: $NNRUN_CACHE, or nnrun/ in the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnrun"
-    return Path(os.environ.get("NNRUN_CACHE") or default)
 
 
 def prepare() -> None:

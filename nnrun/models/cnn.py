@@ -30,9 +30,7 @@ class CNNConfig:
     filters: tuple[int, ...] = size((32, 64), "of each block")
     kernel_size: int | tuple[int, ...] = size(3, "of every block, or a list with one per block")
     stride: int | tuple[int, ...] = size(1, "of every convolution, or a list with one per block")
-    padding: Padding = size(
-        "same", "zeros around the input: same, valid (none), or their number on every side", least=0
-    )  # type: ignore[arg-type]
+    padding: Padding = size("same", "zeros around the input: same, valid (none), or how many per side", least=0)
     pooling: Literal["max", "average", "none"] = setting("max", "at the end of every block")
     pool_size: int = size(2, "window and stride of the pooling")
     head: Literal["flatten", "global_average"] = setting("flatten", "what the dense layers see of the last block")
@@ -88,8 +86,8 @@ def extents(config: CNNConfig, blocks: list[Block], space: tuple[int, ...]) -> t
 def _too_small(index: int, window: str, extent: int, space: tuple[int, ...], remedy: str) -> ConfigError:
     shown = "x".join(map(str, space)) + (" steps" if len(space) == 1 else " pixels")
     return ConfigError(
-        f"The {window} of a block must fit into its input, but that of block {index + 1} of model.filters is {extent} wide "
-        f"and finds {shown}. Set {remedy} or leave entries of model.filters out."
+        f"The {window} of a block must fit into its input, but that of block {index + 1} of model.filters is "
+        f"{extent} wide and finds {shown}. Set {remedy} or leave entries of model.filters out."
     )
 
 
@@ -143,6 +141,10 @@ class CNN(Model):
         self.dense = DenseStack(features, config.dense_sizes, config.activation, dropout=config.dropout, rngs=rngs)
         self.head = nnx.Linear((features, *config.dense_sizes)[-1], output.size, rngs=rngs)
         self.shape = output.shape
+
+    def first_kernel(self) -> jax.Array:
+        """(*window, channels, filters), the kernel that looks at the inputs."""
+        return self.blocks[0].conv.kernel[...]
 
     def feature_maps(self, x: jax.Array) -> list[jax.Array]:
         """(batch, *space, channels) -> what every block makes of it, (batch, *positions, filters) each."""

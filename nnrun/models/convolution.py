@@ -32,7 +32,7 @@ def pads(
     if padding == "same":
         rests = [max((math.ceil(n / s) - 1) * s + w - n, 0) for n, w, s in zip(space, window, stride, strict=True)]
         return tuple((rest // 2, rest - rest // 2) for rest in rests)
-    amounts = (0,) * len(space) if padding == "valid" else spread(padding, len(space))  # type: ignore[arg-type]
+    amounts = (0,) * len(space) if padding == "valid" else spread(padding, len(space))
     return tuple((amount, amount) for amount in amounts)
 
 
@@ -82,7 +82,7 @@ def framework_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int]
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
-    """y[n, p, o] = Σ_{w,i} x[n, p * stride + w, i] kernel[w, i, o] over zero-padded x, by what is fast on the device."""
+    """y[n, p, o] = Σ_{w,i} x[n, p * stride + w, i] kernel[w, i, o] over zero-padded x, by the device's fast way."""
     on_cpu = jax.default_backend() == "cpu"
     return (shifted_convolution if on_cpu else framework_convolution)(x, kernel, stride, amounts)
 

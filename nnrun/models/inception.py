@@ -123,7 +123,8 @@ class Path(nnx.Module):
 
     def __init__(self, branch: Branch, inputs: int, divisor: int, *, rngs: nnx.Rngs) -> None:
         self.pooling = branch.pooling
-        self.convs, self.fork = nnx.List([]), nnx.List([])
+        self.convs: nnx.List = nnx.List([])
+        self.fork: nnx.List = nnx.List([])
         for conv in branch.convs:
             self.convs.append(conv.layer(inputs, divisor, rngs))
             inputs = conv.filters // divisor
@@ -140,11 +141,11 @@ class Path(nnx.Module):
 
 
 class Inception(Model):
-    """Inception v3 without its auxiliary head: a stem, blocks of parallel branches joined along the channels, the global
-    average, dropout, one linear layer. Every convolution is followed by batch normalization (ε = 0.001) and relu.
+    """Inception v3 without its auxiliary head: a stem, blocks of parallel branches joined along the channels, the
+    global average, dropout, one linear layer. Batch normalization (ε = 0.001) and relu follow every convolution.
 
-    inputs (batch, height, width, channels), prediction (batch, *output.shape). Layout v3 has torchvision's layers in its
-    order and needs 75x75 pixels; small needs 7x7. Raises ConfigError for smaller images.
+    inputs (batch, height, width, channels), prediction (batch, *output.shape). Layout v3 has torchvision's layers in
+    its order and needs 75x75 pixels; small needs 7x7. Raises ConfigError for smaller images.
     Source: Szegedy, Vanhoucke, Ioffe, Shlens & Wojna, Rethinking the Inception architecture (2016).
     """
 
@@ -156,18 +157,22 @@ class Inception(Model):
         _check_image(config.layout, data.inputs, layout.smallest)
         channels, divisor = data.inputs[-1], layout.divisor
         self.pools = tuple(step == POOL for step in layout.stem)
-        self.stem = nnx.List([])
+        self.stem: nnx.List = nnx.List([])
         for step in layout.stem:
             if isinstance(step, C):
                 self.stem.append(step.layer(channels, divisor, rngs))
                 channels = step.filters // divisor
-        self.blocks = nnx.List([])
+        self.blocks: nnx.List = nnx.List([])
         for table in layout.blocks:
             self.blocks.append(nnx.List([Path(branch, channels, divisor, rngs=rngs) for branch in table]))
             channels = sum(branch.outputs(channels * divisor) for branch in table) // divisor
         self.dropout = Dropout(config.dropout)
         self.head = nnx.Linear(channels, output.size, rngs=rngs)
         self.shape = output.shape
+
+    def first_kernel(self) -> jax.Array:
+        """(*window, channels, filters), the kernel that looks at the inputs."""
+        return self.stem[0].conv.kernel[...]
 
     def feature_maps(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> list[jax.Array]:
         """(batch, height, width, channels) -> what the stem and every block make of it."""
@@ -186,10 +191,9 @@ class Inception(Model):
 
 
 def _check_image(layout: str, inputs: tuple[int, ...], smallest: int) -> None:
-    if min(inputs[:2]) < smallest:
-        remedy = (
-            "model.layout=small" if layout == "v3" and min(inputs[:2]) >= LAYOUTS["small"].smallest else "model=mlp"
-        )
+    side = min(inputs[:2])
+    if side < smallest:
+        remedy = "model.layout=small" if side >= LAYOUTS["small"].smallest else "model=mlp"
         raise ConfigError(
             f"model.layout={layout} needs images of at least {smallest}x{smallest} pixels, "
             f"but got {inputs[0]}x{inputs[1]}. Set {remedy}."

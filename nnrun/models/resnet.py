@@ -20,9 +20,7 @@ SMALLEST_IMAGENET = 64
 class ResNetConfig:
     """Keys of model=resnet."""
 
-    layout: Literal["small", 18, 50] = setting(
-        "small", "small takes filters and blocks_per_stage; 18 and 50 as published"
-    )
+    layout: Literal["small", 18, 50] = setting("small", "small: filters, blocks_per_stage; 18, 50: as published")
     filters: tuple[int, ...] = size((16, 32, 64), "of each stage of layout small")
     blocks_per_stage: int = size(1, "of layout small; n of He et al.'s 6n + 2 layers")
     stem: Literal["auto", "imagenet", "small"] = setting(
@@ -108,6 +106,10 @@ class ResNet(Model):
         )
         self.head = nnx.Linear(widths[-1], output.size, rngs=rngs)
         self.shape = output.shape
+
+    def first_kernel(self) -> jax.Array:
+        """(*window, channels, filters), the kernel that looks at the inputs."""
+        return self.stem.conv.kernel[...]
 
     def feature_maps(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> list[jax.Array]:
         """(batch, height, width, channels) -> what the stem and every stage make of it."""

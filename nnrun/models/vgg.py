@@ -35,14 +35,14 @@ class VGGConfig:
 
 
 def averaging(extent: int, bins: int) -> np.ndarray:
-    """(bins, extent) matrix whose row b averages positions floor(b * extent / bins) to ceil((b + 1) * extent / bins)."""
+    """(bins, extent) matrix; row b averages from floor(b * extent / bins) to before ceil((b + 1) * extent / bins)."""
     rows, positions = np.arange(bins)[:, None], np.arange(extent)
     inside = (positions >= rows * extent // bins) & (positions < -(-(rows + 1) * extent // bins))
     return inside / inside.sum(1, keepdims=True)
 
 
 def adaptive_average(x: jax.Array, side: int) -> jax.Array:
-    """Averages (batch, height, width, channels) down to (batch, side, side, channels); smaller maps stay as they are."""
+    """Averages (batch, height, width, channels) down to (batch, side, side, channels); smaller maps stay."""
     for axis in (1, 2):
         if x.shape[axis] > side:
             matrix = jnp.asarray(averaging(x.shape[axis], side), x.dtype)
@@ -53,8 +53,8 @@ def adaptive_average(x: jax.Array, side: int) -> jax.Array:
 class VGG(Model):
     """Five stages of 3x3 convolutions with relu, each ended by a 2x2 max-pool; dense layers with dropout.
 
-    inputs (batch, height, width, channels) of at least 32x32, prediction (batch, *output.shape). The last map is averaged
-    to 7x7 where it is larger, and goes to the dense layers as it is where it is smaller (1x1 for images of 32x32).
+    inputs (batch, height, width, channels) of at least 32x32, prediction (batch, *output.shape). The last map is
+    averaged to 7x7 where it is larger, and goes to the dense layers as it is where it is smaller (1x1 for 32x32).
     Layers, biases and their order are torchvision's. Raises ConfigError for smaller images.
     Source: Simonyan & Zisserman, Very deep convolutional networks for large-scale image recognition (2015), A and D.
     """
@@ -69,7 +69,7 @@ class VGG(Model):
                 f"model=vgg halves the image five times and needs at least {SMALLEST}x{SMALLEST} pixels, "
                 f"but got {height}x{width}. Set model=cnn or model=resnet."
             )
-        self.stages = nnx.List([])
+        self.stages: nnx.List = nnx.List([])
         for count, widening in zip(LAYOUTS[config.layout], WIDENING, strict=True):
             filters = config.width * widening
             self.stages.append(Stage(channels, filters, count, config.normalization, rngs=rngs))
@@ -78,6 +78,10 @@ class VGG(Model):
         self.dense = DenseStack(features, config.dense_sizes, "relu", dropout=config.dropout, rngs=rngs)
         self.head = nnx.Linear((features, *config.dense_sizes)[-1], output.size, rngs=rngs)
         self.shape = output.shape
+
+    def first_kernel(self) -> jax.Array:
+        """(*window, channels, filters), the kernel that looks at the inputs."""
+        return self.stages[0].convs[0].kernel[...]
 
     def feature_maps(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> list[jax.Array]:
         """(batch, height, width, channels) -> what every stage makes of it, each half as high and wide."""

@@ -92,7 +92,7 @@ def _series(data: Data) -> Series:
 
 def _past(data: Data) -> np.ndarray:
     """(n, time, variables) the inputs of the target's columns."""
-    return np.float64(data.test["inputs"][:, :, list(_series(data).target_columns)])
+    return data.test["inputs"][:, :, list(_series(data).target_columns)].astype(np.float64)
 
 
 def _persistence(data: Data) -> np.ndarray:

@@ -35,8 +35,8 @@ class GradientNorms(Regression):
     """Regression, and the table gradient_norms: for every time step t the mean over a batch of ‖∂L/∂h_t‖₂.
 
     Columns `step` (1 is the oldest), `<network>_start` (mean over freshly initialised networks) and
-    `<network>_trained`, where the run's own network stands in for the compared one of its kind. Whether a gate keeps the
-    gradient is learnt: an untrained GRU halves its state at every step, so the contrast shows after training.
+    `<network>_trained`, where the run's own network stands in for the compared one of its kind. Whether a gate keeps
+    the gradient is learnt: an untrained GRU halves its state at every step, so the contrast shows after training.
     Source: Bengio, Simard & Frasconi, Learning long-term dependencies with gradient descent is difficult (1994);
     Hochreiter & Schmidhuber, Long short-term memory (1997).
     """
@@ -83,10 +83,10 @@ class GradientNorms(Regression):
         train = _batch(data, "train", slice(None))
 
         def run() -> jax.Array:
-            graph, params, rest = nnx.split(self._build(name, jax.random.key(0)), nnx.Param, ...)
+            graph, params, *rest = nnx.split(self._build(name, jax.random.key(0)), nnx.Param, ...)
 
             def loss(params: Any, examples: Batch) -> jax.Array:
-                outputs, _ = nnx.merge(graph, params, rest)(examples)
+                outputs, _ = nnx.merge(graph, params, *rest)(examples)
                 return self.loss(outputs, examples).mean()
 
             def step(carry: tuple[Any, Any], index: jax.Array) -> tuple[tuple[Any, Any], None]:
@@ -96,7 +96,7 @@ class GradientNorms(Regression):
                 return (optax.apply_updates(params, update), memory), None
 
             (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), order)
-            return _norms(self, nnx.merge(graph, params, rest), batch)
+            return _norms(self, nnx.merge(graph, params, *rest), batch)
 
         return jax.jit(run)()
 
@@ -113,8 +113,8 @@ def _batch(data: Data, part: str, which: slice) -> Batch:
     return found
 
 
-def _order(examples: int, batch: int, epochs: int) -> np.ndarray:
+def _order(examples: int, batch: int, epochs: int) -> jax.Array:
     """(steps, batch) indices: every epoch another order, its incomplete last batch left out."""
     rng, batch = np.random.default_rng(0), min(batch, examples)
     whole = examples // batch * batch
-    return np.concatenate([rng.permutation(examples)[:whole].reshape(-1, batch) for _ in range(epochs)])
+    return jnp.asarray(np.concatenate([rng.permutation(examples)[:whole].reshape(-1, batch) for _ in range(epochs)]))

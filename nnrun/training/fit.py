@@ -68,6 +68,8 @@ def fit(
     patience = Patience(objective, config.early_stopping.patience, config.early_stopping.minimum_change)
     for row in history:
         patience.see(row)
+    if patience.over:
+        return
     done = trainer.position - len(history) * trainer.train_steps
     for epoch in range(len(history) + 1, config.epochs + 1):
         started = time.perf_counter()

@@ -88,7 +88,11 @@ def test_missing_scikit_learn_is_one_sentence(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("content", [None, b"no gzip", gzip.compress(b"1,2\n3,x\n"), gzip.compress(b"1,2\n3\n")])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"no gzip", gzip.compress(b"1,2\n3,x\n"), gzip.compress(b"1,2\n3\n")],
+    ids=["missing", "no gzip", "no number", "uneven rows"],
+)
 def test_a_damaged_table_names_its_file(monkeypatch, tmp_path, content):
     monkeypatch.setattr(bundled, "folder", lambda: tmp_path)
     path = tmp_path / "digits.csv.gz"

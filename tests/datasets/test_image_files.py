@@ -155,6 +155,7 @@ HEADER = bytes([0, 0, 8, 1, 0, 0, 0, 5])
         ("x.gz", gzip.compress(HEADER + b"12345")[:-9], " cannot be read: "),
         ("x.gz", HEADER + b"12345", " cannot be read: "),
     ],
+    ids=["short", "long", "other magic", "no header", "cut gzip", "no gzip"],
 )
 def test_a_damaged_idx_file_is_named(tmp_path, name, content, text):
     path = tmp_path / name

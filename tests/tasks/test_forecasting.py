@@ -166,8 +166,8 @@ def test_targets_that_follow_no_window_are_refused():
     with pytest.raises(ConfigError) as caught:
         Forecasting(config, DataSpec("series", (100, 2), (1,), "regression")).output_spec()
     assert str(caught.value) == (
-        "task=forecasting needs a series whose targets are (horizon, variables), but the data set is of kind series with "
-        "targets of shape (1,). Set task=auto, or for example dataset=sine."
+        "task=forecasting needs a series whose targets are (horizon, variables), but the data set is of kind series "
+        "with targets of shape (1,). Set task=auto, or for example dataset=sine."
     )
     with pytest.raises(ConfigError, match="of kind image with targets of shape"):
         Forecasting(config, DataSpec("image", (8, 8, 1), (), "classification", classes=10)).output_spec()

@@ -1,0 +1,53 @@
+"""What every block of a convolutional network makes of one test example."""
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnrun.report.base import COLOURS, FinishedRun, figure
+
+CHANNELS = 8
+
+
+def draw(run: FinishedRun) -> Figure | None:
+    """The first test example, and per block the channels that differ most within it, strongest first.
+
+    None for a network without feature maps or a test part without examples.
+    """
+    feature_maps = getattr(run.model, "feature_maps", None)
+    if feature_maps is None or len(run.data.test["inputs"]) == 0:
+        return None
+    scaling = run.data.input_scaling
+    example = ((run.data.test["inputs"][:1] - scaling.offset) / scaling.scale).astype(np.float32)
+    maps = [np.asarray(m, np.float32)[0] for m in feature_maps(jnp.asarray(example))]
+    picture = figure(1.0 + 0.95 * (CHANNELS + 1), 0.8 + 0.98 * len(maps))
+    grid = picture.subplots(len(maps), CHANNELS + 1, squeeze=False)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    _show(grid[0, 0], example[0] if example.shape[-1] == 3 else example[0].mean(-1, keepdims=True), "input")
+    for number, (row, values) in enumerate(zip(grid, maps, strict=True), start=1):
+        extents = "x".join(map(str, values.shape[:-1]))
+        for axes, channel in zip(row[1:], strongest(values), strict=False):
+            _show(axes, values[..., [channel]], f"#{channel}")
+        row[1].text(-0.1, 0.5, f"{number}: {extents}", transform=row[1].transAxes, rotation=90, ha="right", va="center")
+    picture.suptitle(f"{run.title}: the first test example after every block")
+    return picture
+
+
+def strongest(values: np.ndarray) -> np.ndarray:
+    """Numbers of the channels of (*space, channels) with the largest spread over space, by size of that spread."""
+    flat = values.reshape(-1, values.shape[-1])
+    spread = np.ptp(flat, axis=0) if len(flat) > 1 else np.abs(flat[0])
+    return np.argsort(-spread, kind="stable")[:CHANNELS]
+
+
+def _show(axes: Axes, values: np.ndarray, title: str) -> None:
+    """An image (height, width, 1 or 3) between its own extremes, or a line (steps, 1)."""
+    axes.set_title(title, fontsize=7, pad=2)
+    if values.ndim == 2:
+        axes.plot(values[:, 0], color=COLOURS[0], linewidth=1)
+        return
+    low, high = float(values.min()), float(values.max())
+    grey = (values - low) / ((high - low) or 1.0)
+    axes.imshow(grey if values.shape[-1] == 3 else grey[..., 0], cmap="gray", vmin=0, vmax=1)
