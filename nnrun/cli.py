@@ -65,7 +65,7 @@ def _dispatch(argv: list[str]) -> int:
 
     if words and "=" not in words[0]:
         if flags:
-            raise ConfigError(f"nnrun {words[0]} takes no flag, but got {flags[0]}. Write nnrun --help for what it takes.")
+            raise ConfigError(f"nnrun {words[0]} takes no flag, but got {flags[0]}. nnrun --help says what it takes.")
         return verbs.run(words[0], words[1:])
     if any(flag in HELP_FLAGS for flag in flags):
         return verbs.explain_choices(words)

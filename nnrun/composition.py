@@ -53,7 +53,7 @@ def _check_name(override: Any) -> None:
     is_named = override.is_sweep_override() or isinstance(value, dict) or (isinstance(value, str) and value)
     if group in members.groups() and not override.is_delete() and not is_named:
         typed = override.input_line.partition("=")[2] or "nothing"
-        raise ConfigError(f"{group} must be the name of a choice, but got {typed}. {nearest(typed, members.choices(group))}")
+        raise ConfigError(f"{group} must be a choice's name, but got {typed}. {nearest(typed, members.choices(group))}")
 
 
 def picked(node: Any) -> dict[str, str]:

@@ -50,15 +50,15 @@ class Watch:
             os.close(self._write)
             self._thread.join()
 
-    @property
-    def requested(self) -> bool:
-        """Whether a signal came."""
+    def heard(self) -> bool:
+        """Whether a signal came; if so the caller saves and ends, however long that takes."""
+        if self._received:
+            self._handled.set()
         return self._received is not None
 
     def check(self) -> None:
-        """Raises Interrupted when a signal came; from here on the caller saves and ends."""
-        if self._received:
-            self._handled.set()
+        """Raises Interrupted when a signal came."""
+        if self.heard() and self._received:
             raise self._received
 
     def _note(self, number: int, _: FrameType | None) -> None:

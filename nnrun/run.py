@@ -122,7 +122,7 @@ class Run:
                 else:
                     self.terminal.stretch(event.epoch, event.done, event.loss)
                     whole = event.done < trainer.train_steps
-                if whole and (watch.requested or time.perf_counter() - saved > CHECKPOINT_SECONDS):
+                if whole and (watch.heard() or time.perf_counter() - saved > CHECKPOINT_SECONDS):
                     self._save(trainer)
                     saved = time.perf_counter()
                     watch.check()

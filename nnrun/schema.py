@@ -136,7 +136,8 @@ def describe(hint: Any) -> str:
         return f"a list (each {describe(args[0])})"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("null" if a is type(None) else describe(a) for a in args)
-    return {float: "a number", int: "an integer", bool: "true or false", str: "text"}.get(hint, getattr(hint, "__name__", str(hint)))
+    words = {float: "a number", int: "an integer", bool: "true or false", str: "text"}
+    return words.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def convert(where: str, value: Any, hint: Any) -> Any:

@@ -109,7 +109,11 @@ def repeat(words: list[str]) -> int:
     plain, choices = _recorded(folder)
     changed = {word.partition("=")[0] for word in words[1:]}
     values = [f"{k}={v}" for k, v in _overrides(plain) if k not in changed and k.partition(".")[0] not in changed]
-    groups = [f"{k}={v}" for k, v in choices.items() if k not in changed | {"experiment", "debug"}]
+    kept = {k: v for k, v in choices.items() if k not in changed | {"experiment", "debug"}}
+    for group, name in kept.items():
+        if name not in members.choices(group):
+            raise ConfigError(f"{folder} was made with {group}={name}, which does not exist here.")
+    groups = [f"{k}={v}" for k, v in kept.items()]
     return launch.launch([], [*groups, *values, *words[1:]])
 
 
@@ -145,7 +149,7 @@ def _summary(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / "summary.json").read_text())
     except ValueError:
-        raise ConfigError(f"{folder / 'summary.json'} is damaged: it is no JSON. Train again, or move the folder away.") from None
+        raise ConfigError(f"{folder / 'summary.json'} is damaged: it is no JSON. Move the folder away.") from None
 
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,11 +1,89 @@
-"""Strict arithmetic for every test: no silent promotion of ranks or types, two CPU devices, warnings are errors."""
+"""Two CPU devices for every test, and the command run inside the test's own process."""
 
 import os
 
 os.environ.setdefault("NNRUN_CACHE", os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "nnrun"))
+os.environ["HYDRA_FULL_ERROR"] = "1"
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import pytest
+
+from tests.made_up_files import write_image_sets
 
 jax.config.update("jax_num_cpu_devices", 2)
-jax.config.update("jax_numpy_dtype_promotion", "standard")
-jax.config.update("jax_numpy_rank_promotion", "allow")
+
+
+class Finished(NamedTuple):
+    """What a command left: its exit code, and what it wrote on the terminal."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_cores():
+    """The number of devices of a test process is fixed above, whatever the machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nnrun.execution.devices.cores", lambda: 2)
+        yield
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Runs a command in a folder as `nnrun` would, without a new process."""
+
+    def run(*words: str, folder: Path) -> Finished:
+        from nnrun import cli
+
+        out, err, argv, path = io.StringIO(), io.StringIO(), sys.argv, list(sys.path)
+        with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = cli.run(list(words))
+            finally:
+                sys.argv, sys.path[:] = argv, path
+        return Finished(code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def roots(tmp_path_factory):
+    """Folder of the files of every image set by the name of the set."""
+    return write_image_sets(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def nnrun(command, tmp_path):
+    """Runs a command in the test's own empty folder."""
+    return lambda *words: command(*words, folder=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_config():
+    """Builds a RunConfig from choices and dotted keys: make_config({"training.epochs": 2}, dataset="iris")."""
+    from nnrun import config, members
+
+    def make(values=(), **choices):
+        names = {"model": "mlp", "dataset": "digits", "optimizer": "adam", "schedule": "constant"}
+        names |= {"training": "default", **choices}
+        plain = {group: members.load_choice(group, name) for group, name in names.items()}
+        task = names.get("task") or plain["dataset"]["_task_"]
+        plain |= {"task": members.load_choice("task", task), "seed": 0}
+        plain |= {"objective": {"metric": "val/loss", "direction": "auto"}}
+        for key, value in dict(values).items():
+            *parents, last = key.split(".")
+            node = plain
+            for name in parents:
+                node = node[name]
+            assert last in node, key
+            node[last] = value
+        return config.build(plain)
+
+    return make

@@ -63,8 +63,10 @@ def per_block(key: str, value: int | tuple[int, ...], blocks: int) -> tuple[int,
 
 
 def plan(config: CNNConfig, channels: int) -> list[Block]:
-    """The blocks that the config describes."""
+    """The blocks that the config describes. Raises ConfigError when there are none or a list has another length."""
     count = len(config.filters)
+    if not count:
+        raise ConfigError("model.filters must have at least one entry, but got []. Set for example model.filters=[32].")
     kernels = per_block("kernel_size", config.kernel_size, count)
     strides = per_block("stride", config.stride, count)
     return list(map(Block, (channels, *config.filters), config.filters, kernels, strides))

@@ -117,7 +117,7 @@ class Conv(nnx.Module):
         kernel = self.kernel[...]
         amounts = pads(self.padding, x.shape[1:-1], kernel.shape[:-2], self.stride)
         y = convolve(x, kernel, self.stride, amounts)
-        return y if self.bias is None else y + self.bias[...]
+        return y if self.bias is None else y + self.bias[...].reshape((1,) * (y.ndim - 1) + (-1,))
 
 
 class ConvNorm(nnx.Module):

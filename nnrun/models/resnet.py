@@ -8,6 +8,7 @@ import jax
 from flax import nnx
 
 from nnrun.datasets.base import DataSpec
+from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
 from nnrun.models.convolution import ConvNorm, global_average, max_pool
 from nnrun.schema import setting, size
@@ -91,6 +92,8 @@ class ResNet(Model):
 
     def __init__(self, config: ResNetConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
         small = config.layout == "small"
+        if small and not config.filters:
+            raise ConfigError("model.filters must have at least one entry, but got []. Set model.filters=[16,32,64].")
         block, counts = LAYOUTS.get(config.layout, (BasicBlock, (config.blocks_per_stage,) * len(config.filters)))
         filters = config.filters if small else (64, 128, 256, 512)
         auto = "imagenet" if not small and min(data.inputs[:2]) >= SMALLEST_IMAGENET else "small"

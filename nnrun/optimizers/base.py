@@ -33,11 +33,13 @@ def direction(*parts: optax.GradientTransformation) -> optax.GradientTransformat
     """Chains what turns gradients into the direction that learning_rate multiplies.
 
     Direction and state keep the types of gradients and parameters; a traced float32 number would widen bfloat16 ones.
+    Inside, types are promoted as usual even where the program is strict: optax raises numbers to integer powers.
     """
     chain = optax.chain(*parts)
 
     def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        updates, new_state = chain.update(gradients, state, params)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, new_state = chain.update(gradients, state, params)
         return optax.tree.cast_like(updates, gradients), optax.tree.cast_like(new_state, state)
 
     return optax.GradientTransformation(chain.init, update)

@@ -18,14 +18,14 @@ def draw(run: FinishedRun) -> Figure | None:
     feature_maps = getattr(run.model, "feature_maps", None)
     if feature_maps is None or len(run.data.test["inputs"]) == 0:
         return None
-    scaling = run.data.input_scaling
-    example = ((run.data.test["inputs"][:1] - scaling.offset) / scaling.scale).astype(np.float32)
+    raw = np.asarray(run.data.test["inputs"][0], np.float32)
+    example = np.asarray(run.data.input_scaling.apply(raw), np.float32)[None]
     maps = [np.asarray(m, np.float32)[0] for m in feature_maps(jnp.asarray(example))]
     picture = figure(1.0 + 0.95 * (CHANNELS + 1), 0.8 + 0.98 * len(maps))
     grid = picture.subplots(len(maps), CHANNELS + 1, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
-    _show(grid[0, 0], example[0] if example.shape[-1] == 3 else example[0].mean(-1, keepdims=True), "input")
+    _show(grid[0, 0], raw if raw.shape[-1] == 3 and raw.ndim == 3 else raw.mean(-1, keepdims=True), "input")
     for number, (row, values) in enumerate(zip(grid, maps, strict=True), start=1):
         extents = "x".join(map(str, values.shape[:-1]))
         for axes, channel in zip(row[1:], strongest(values), strict=False):

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from nnrun.datasets.base import Data
@@ -16,105 +15,114 @@ from nnrun.schema import config_class, locate, setting, size
 from nnrun.tasks.regression import Regression, RegressionConfig
 from nnrun.tasks.scores import scaled
 
-CELLS = {"rnn": "nnrun.models.rnn.RNN", "lstm": "nnrun.models.lstm.LSTM", "gru": "nnrun.models.gru.GRU"}
+TARGETS = {"rnn": "nnrun.models.rnn.RNN", "lstm": "nnrun.models.lstm.LSTM", "gru": "nnrun.models.gru.GRU"}
+OPEN = {"rnn": (), "lstm": ((1, 1.0), (0, -1.0)), "gru": ((1, 1.0),)}
+"""Blocks of the bias that open a network's memory, with the sign of log u: forget and input gate, update gate."""
 
 
 @dataclass(frozen=True)
 class GradientNormsConfig(RegressionConfig):
     """Keys of task=gradient_norms."""
 
-    compare: tuple[Literal["rnn", "lstm", "gru"], ...] = setting(("rnn", "lstm", "gru"), "networks to compare")
+    compare: tuple[Literal["rnn", "lstm", "gru"], ...] = setting(("rnn", "lstm", "gru"), "untrained networks")
     hidden_size: int = size(64, "their units")
-    seeds: int = size(5, "untrained networks of each kind, over which the norms are averaged")
-    batch: int = size(64, "test examples for the norms, and training examples per step")
-    epochs: int = size(10, "passes over the training part of the compared networks; 0: untrained alone", least=0)
-    learning_rate: float = setting(3e-3, "of the compared networks (Adam, global norm clipped at 1)", above=0.0)
+    seeds: int = size(5, "initial weights over which their norms are averaged")
+    batch: int = size(64, "test examples over which the norms are averaged")
 
 
 class GradientNorms(Regression):
-    """Regression, and the table gradient_norms: for every time step t the mean over a batch of ‖∂L/∂h_t‖₂.
+    """Regression, and the table gradient_norms: for every step t the mean over a batch of ‖∂L/∂h_t‖₂.
 
-    Columns `step` (1 is the oldest), `<network>_start` (mean over freshly initialised networks) and
-    `<network>_trained`, where the run's own network stands in for the compared one of its kind. Whether a gate keeps
-    the gradient is learnt: an untrained GRU halves its state at every step, so the contrast shows after training.
+    Columns: `step` (1 is the oldest); `<network>_start` with the usual initial weights; `<network>_open`, the same with
+    gates biased to remember: log u for the forget gate (LSTM) or the update gate Z (GRU) and -log u for the LSTM's input
+    gate, u ~ U(1, steps - 1); an RNN has no gate to open; `<network>_trained`, the run's own network at its best.
+    `lstm_cell_...` is ‖∂L/∂C_{t-1}‖₂ of the cell state that step t receives: an LSTM's memory is C, not H.
+    Whether gates keep the gradient is learnt or set, it does not come with the architecture: with zero biases a GRU
+    halves its state at every step and forgets faster than an RNN.
     Source: Bengio, Simard & Frasconi, Learning long-term dependencies with gradient descent is difficult (1994);
-    Hochreiter & Schmidhuber, Long short-term memory (1997).
+    Hochreiter & Schmidhuber (1997); Tallec & Ollivier, Can recurrent neural networks warp time? (2018) for the biases.
     """
 
     config: GradientNormsConfig
     figures: ClassVar[tuple[str, ...]] = ("learning_curves", "gradient_norms", "predicted_vs_true")
 
     def output_spec(self) -> OutputSpec:
-        """As for regression. Raises ConfigError when the data is no series of numbers with numbers as targets."""
-        if self.data.kind != "series":
+        """As for regression. Raises ConfigError unless the data is series of equal length with one target each."""
+        if self.data.kind != "series" or self.data.per_step or self.data.lengths:
             raise ConfigError(
-                f"task=gradient_norms needs a series, but the data set is of kind {self.data.kind}. "
-                "Set for example dataset=adding."
+                "task=gradient_norms needs series of equal length with one target each, but the data set is of kind "
+                f"{self.data.kind}{', with a target at every step' if self.data.per_step else ''}"
+                f"{', of unequal length' if self.data.lengths else ''}. Set for example dataset=adding."
             )
         return super().output_spec()
 
     def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
         """{"gradient_norms": columns (time,)}."""
-        batch = _batch(data, "test", slice(self.config.batch))
-        columns = {"step": np.arange(1, self.data.inputs[0] + 1)}
-        for name in self.config.compare:
-            columns[f"{name}_start"] = np.asarray(self._start(name, batch))
-        own = type(model).__name__.lower()
-        for name in self.config.compare:
-            if name == own:
-                columns[f"{name}_trained"] = np.asarray(_norms(self, model, batch))
-            elif self.config.epochs:
-                columns[f"{name}_trained"] = np.asarray(self._trained(name, batch, data))
-        return {"gradient_norms": columns}
+        inputs, targets = (jnp.asarray(values[: self.config.batch], jnp.float32) for values in scaled(data, "test"))
+        batch, found = {"inputs": inputs, "targets": targets}, {}
+        untrained = {name: self._untrained(name, batch) for name in self.config.compare}
+        for row, stage in enumerate(("start", "open")):
+            for name, norms in untrained.items():
+                found |= _columns(name, stage, {state: values[row] for state, values in norms.items()})
+        if hasattr(model, "hidden_gradients"):
+            found |= _columns(type(model).__name__.lower(), "trained", self._norms(model, batch))
+        return {"gradient_norms": {"step": np.arange(1, inputs.shape[1] + 1), **found}}
 
-    def _build(self, name: str, key: jax.Array) -> Any:
-        config = config_class(CELLS[name])(hidden_size=self.config.hidden_size)
-        return locate(CELLS[name])(config, self.data, self.output_spec(), rngs=nnx.Rngs(key))
+    def _untrained(self, name: str, batch: Batch) -> dict[str, jax.Array]:
+        """Norms (2, time) with the usual and with opened gates, the mean over seeds."""
 
-    def _start(self, name: str, batch: Batch) -> jax.Array:
-        """(time,) mean over seeds."""
-        keys = jnp.stack([jax.random.key(seed) for seed in range(self.config.seeds)])
-        return jax.jit(lambda: jax.lax.map(lambda key: _norms(self, self._build(name, key), batch), keys).mean(0))()
+        def one(seed: jax.Array, opened: jax.Array) -> dict[str, jax.Array]:
+            config, key = config_class(TARGETS[name])(hidden_size=self.config.hidden_size), jax.random.key(seed)
+            model = locate(TARGETS[name])(config, self.data, self.output_spec(), rngs=nnx.Rngs(key))
+            open_gates(model, OPEN[name], batch["inputs"].shape[1], jax.random.fold_in(key, 1), opened)
+            return self._norms(model, batch)
 
-    def _trained(self, name: str, batch: Batch, data: Data) -> jax.Array:
-        """(time,) of the network of the first seed after its training."""
-        order = _order(len(data.train["inputs"]), self.config.batch, self.config.epochs)
-        optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(self.config.learning_rate))
-        train = _batch(data, "train", slice(None))
+        seeds = jnp.arange(2 * self.config.seeds) % self.config.seeds
+        opened = jnp.arange(len(seeds)) >= self.config.seeds
+        # Of the many runs of a small program none is worth its optimization.
+        program = jax.jit(lambda: jax.lax.map(lambda x: one(*x), (seeds, opened)), compiler_options={"xla_backend_optimization_level": "0"})
+        return jax.tree.map(lambda norms: norms.reshape(2, self.config.seeds, -1).mean(1), program())
 
-        def run() -> jax.Array:
-            graph, params, *rest = nnx.split(self._build(name, jax.random.key(0)), nnx.Param, ...)
+    def _norms(self, model: Any, batch: Batch) -> dict[str, jax.Array]:
+        """`hidden` and, for an LSTM that reads out its last state, `cell`, each (time,)."""
+        found = {"hidden": model.hidden_gradients(batch, self.loss)}
+        carry = jax.eval_shape(lambda: model(batch)[1])
+        if carry is not None and len(carry[-1]) == 2 and model.readout == "last":
+            found["cell"] = self._cell_norms(model, batch, carry)
+        return found
 
-            def loss(params: Any, examples: Batch) -> jax.Array:
-                outputs, _ = nnx.merge(graph, params, *rest)(examples)
-                return self.loss(outputs, examples).mean()
+    def _cell_norms(self, model: Any, batch: Batch, carry: Any) -> jax.Array:
+        """(time,) from a walk in single steps, with a zero added to the last layer's cell state before every step."""
+        steps = jnp.swapaxes(batch["inputs"], 0, 1)[:, :, None]
+        start = jax.tree.map(lambda state: jnp.zeros(state.shape, state.dtype), carry)
+        deltas = jnp.zeros((len(steps), *start[-1][1].shape), start[-1][1].dtype)
 
-            def step(carry: tuple[Any, Any], index: jax.Array) -> tuple[tuple[Any, Any], None]:
-                params, memory = carry
-                gradient = jax.grad(loss)(params, {key: values[index] for key, values in train.items()})
-                update, memory = optimizer.update(gradient, memory, params)
-                return (optax.apply_updates(params, update), memory), None
+        def total(deltas: jax.Array) -> jax.Array:
+            def step(carry: Any, now: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+                x, delta = now
+                hidden, cell = carry[-1]
+                outputs, carry = model({"inputs": x}, carry=(*carry[:-1], (hidden, cell + delta)))
+                return carry, outputs.prediction
 
-            (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), order)
-            return _norms(self, nnx.merge(graph, params, *rest), batch)
+            outputs, _ = model(batch)
+            _, predictions = jax.lax.scan(step, start, (steps, deltas))
+            return self.loss(outputs._replace(prediction=predictions[-1]), batch).sum()
 
-        return jax.jit(run)()
-
-
-def _norms(task: GradientNorms, model: Any, batch: Batch) -> jax.Array:
-    return model.hidden_gradients(batch, task.loss)
-
-
-def _batch(data: Data, part: str, which: slice) -> Batch:
-    inputs, targets = scaled(data, part)
-    found = {"inputs": jnp.asarray(inputs[which], jnp.float32), "targets": jnp.asarray(targets[which], jnp.float32)}
-    if "lengths" in getattr(data, part):
-        found["lengths"] = jnp.asarray(getattr(data, part)["lengths"][which])
-    return found
+        return jnp.linalg.norm(jax.grad(total)(deltas), axis=-1).mean(1)
 
 
-def _order(examples: int, batch: int, epochs: int) -> jax.Array:
-    """(steps, batch) indices: every epoch another order, its incomplete last batch left out."""
-    rng, batch = np.random.default_rng(0), min(batch, examples)
-    whole = examples // batch * batch
-    return jnp.asarray(np.concatenate([rng.permutation(examples)[:whole].reshape(-1, batch) for _ in range(epochs)]))
+def open_gates(
+    model: Any, blocks: tuple[tuple[int, float], ...], steps: int, key: jax.Array, opened: jax.Array
+) -> None:
+    """Where `opened`, sets biases of the first layer's gates to ± log u, u ~ U(1, steps - 1), one u per unit."""
+    bias, units = model.layers[0][0].bias, model.layers[0][0].units
+    memory = jnp.log(jax.random.uniform(key, (units,), minval=1.0, maxval=max(steps - 1.0, 1.0 + 1e-6)))
+    rows = bias[...].reshape(-1, units)
+    for block, sign in blocks:
+        rows = rows.at[block].set(jnp.where(opened, sign * memory, rows[block]))
+    bias[...] = rows.reshape(-1)
+
+
+def _columns(name: str, stage: str, norms: dict[str, jax.Array]) -> dict[str, np.ndarray]:
+    names = {"hidden": f"{name}_{stage}", "cell": f"{name}_cell_{stage}"}
+    return {names[state]: np.asarray(norms[state]) for state in names if state in norms}

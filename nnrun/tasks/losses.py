@@ -18,8 +18,9 @@ def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def mae(prediction: jax.Array, target: jax.Array) -> jax.Array:
-    """Absolute error |ŷ - y|, (...) and (...) -> (...)."""
-    return jnp.abs(wide(prediction) - target)
+    """Absolute error |ŷ - y|, (...) and (...) -> (...); its gradient at 0 is 0, where that of jnp.abs is 1."""
+    residual = wide(prediction) - target
+    return residual * jnp.sign(residual)
 
 
 def huber(prediction: jax.Array, target: jax.Array, delta: Any = 1.0) -> jax.Array:
@@ -42,7 +43,7 @@ def cross_entropy(
     """
     terms = -jax.nn.log_softmax(wide(logits))
     if weights is not None:
-        terms = terms * jnp.asarray(weights, terms.dtype)
+        terms = terms * jnp.asarray(weights, terms.dtype).reshape(*(1,) * (terms.ndim - 1), -1)
     own = jnp.take_along_axis(terms, labels[..., None], -1)[..., 0]
     if isinstance(smoothing, float) and smoothing == 0.0:
         return own
@@ -62,7 +63,7 @@ def valid_steps(targets: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray
     """
     if lengths is None:
         return jnp.ones((1,) * targets.ndim, bool)
-    steps = jnp.arange(targets.shape[1]) < lengths[:, None]
+    steps = jnp.arange(targets.shape[1])[None] < lengths[:, None]
     return steps.reshape(*targets.shape[:2], *(1,) * (targets.ndim - 2))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_files import write_cifar, write_idx, write_idx_set
+from tests.made_up_files import write_cifar, write_idx, write_idx_set
 
 from nnrun.datasets.cifar10 import Cifar10
 from nnrun.datasets.download import RemoteFile, cache_folder, fetch

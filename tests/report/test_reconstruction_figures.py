@@ -1,5 +1,6 @@
 import io
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -11,7 +12,7 @@ from nnrun.report import anomaly_scores, latent_map, reconstructions, samples
 from nnrun.report.base import FinishedRun
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
 
-SHAPES = {"image": (8, 7, 1), "table": (5,), "series": (12, 2)}
+SHAPES = {"image": (4, 3, 1), "table": (12,), "series": (6, 2)}
 
 
 def finished(kind="image", config=None, anomalies=False, n=30, classes=3):
@@ -23,13 +24,13 @@ def finished(kind="image", config=None, anomalies=False, n=30, classes=3):
         part["targets"] = rng.integers(0, classes, n).astype(np.int32)
     if anomalies:
         part["anomaly"] = (np.arange(n) % 4 == 0).astype(np.int32)
-    data = Data(spec, part, part, part, Scaling(np.float32(0), np.float32(1)), input_names=tuple("abcde"))
+    data = Data(spec, part, part, part, Scaling(np.float32(0), np.float32(1)), input_names=tuple("abcdefghijkl"))
     task = Reconstruction(ReconstructionConfig(), spec)
     kinds = {AutoencoderConfig: Autoencoder, VAEConfig: VAE}
     model = kinds[type(config)](config, spec, task.output_spec(), rngs=nnx.Rngs(0))
-    outputs, _ = model({"inputs": scaled_inputs(data, "test"), "index": np.arange(n, dtype=np.int32)})
+    batch = {"inputs": scaled_inputs(data, "test"), "index": np.arange(n, dtype=np.int32)}
+    outputs = jax.tree.map(np.asarray, model(batch)[0])
     metrics = {"test/mse": 0.5, "test/auroc": 0.75}
-    outputs = outputs._replace(prediction=np.asarray(outputs.prediction), latent=np.asarray(outputs.latent))
     return FinishedRun("toy", [], "val/loss", 1, data, task, model, outputs, metrics, {"test/auroc": {"pca": 0.6}})
 
 
@@ -74,7 +75,7 @@ def test_latent_map_without_classes():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal", "anomaly"]
     (axes,) = drawn(latent_map.draw(finished(classes=None)))
     assert axes.get_legend() is None
-    assert latent_map.draw(finished(config=AutoencoderConfig(latent_size=1))) is None
+    assert latent_map.draw(finished(config=AutoencoderConfig(hidden_sizes=(4,), latent_size=1))) is None
 
 
 @pytest.mark.parametrize("kind", SHAPES)

@@ -90,9 +90,16 @@ def test_logits_of_any_size_neither_overflow_nor_lose_their_gradient():
     np.testing.assert_allclose(losses.cross_entropy(pair, jnp.int32([1, 0])), [2e4, np.log(2)], rtol=1e-6)
 
 
+def test_a_perfect_prediction_has_no_gradient():
+    for loss in (losses.mse, losses.mae, losses.huber):
+        assert jax.grad(loss)(jnp.float32(0.5), jnp.float32(0.5)) == 0
+
+
 def test_low_precision_is_widened():
-    for found in (losses.mse(jnp.bfloat16([1.0]), jnp.float32([0.0])), losses.huber(jnp.bfloat16([1.0]), jnp.float32([0.0]))):
-        assert found.dtype == jnp.float32
+    low, full = jnp.bfloat16([[1.0, 2.0]]), jnp.float32([[0.0, 1.0]])
+    for loss in (losses.mse, losses.mae, losses.huber, losses.binary_cross_entropy):
+        assert loss(low, full).dtype == jnp.float32
+    assert losses.cross_entropy(low, jnp.int32([1])).dtype == jnp.float32
 
 
 def test_smoothing_and_delta_may_be_traced_and_mapped():

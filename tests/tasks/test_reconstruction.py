@@ -32,8 +32,8 @@ def task(loss="mse", anomalies=True, **spec):
 
 def fake_outputs(data, seen=False, seed=1):
     clean, rng = scaled_inputs(data, "test"), np.random.default_rng(seed)
-    noisy = lambda size: (clean + size * rng.normal(size=clean.shape)).astype(np.float32)
-    return Outputs(noisy(0.1), np.zeros((len(clean), 2), np.float32), seen=noisy(0.5) if seen else None)
+    predicted, noisy = (clean + size * rng.normal(size=clean.shape).astype(np.float32) for size in (0.1, 0.5))
+    return Outputs(predicted, np.zeros((len(clean), 2), np.float32), seen=noisy if seen else None)
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae", "binary_cross_entropy"])

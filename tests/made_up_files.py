@@ -42,3 +42,13 @@ def write_cifar(folder, each=40):
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return [np.concatenate([batches[name][i] for name in names]) for i in (1, 2)]
+
+
+def write_image_sets(folder):
+    """Files of every image set under `folder`: {name of the set: its root}."""
+    idx, cifar = folder / "idx", folder / "cifar"
+    idx.mkdir()
+    cifar.mkdir()
+    write_idx_set(idx)
+    write_cifar(cifar)
+    return {"mnist": str(idx), "fashion_mnist": str(idx), "cifar10": str(cifar)}

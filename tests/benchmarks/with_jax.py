@@ -1,0 +1,85 @@
+"""Bare JAX: plain functions over dicts of weights, the whole epoch in one compiled scan."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from nnrun.models.convolution import max_pool, shifted_convolution
+from tests.benchmarks.cases import FILTERS, LEARNING_RATE, Case, arrays
+
+Weights = dict[str, jax.Array]
+SAME = ((1, 1), (1, 1))
+
+
+def build(case: Case, threads: int) -> Callable[[], float]:
+    """An epoch of training as a function that returns its mean loss; the batch is shared by `threads` devices."""
+    jax.config.update("jax_num_cpu_devices", threads)
+    mesh = jax.make_mesh((threads,), ("batch",), axis_types=(AxisType.Auto,))
+    everywhere, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("batch"))
+    weights, optimizer = initial(case), optax.adam(LEARNING_RATE)
+    x, y = jax.device_put(arrays(case), everywhere)
+    state = jax.device_put((weights, optimizer.init(weights), jax.random.key(1)), everywhere)
+
+    def objective(weights: Weights, x: jax.Array, y: jax.Array) -> jax.Array:
+        prediction = predict(case, weights, x)
+        if case.classes:
+            return optax.softmax_cross_entropy_with_integer_labels(prediction, y).mean()
+        return jnp.square(prediction - y).mean()
+
+    def step(carry: Any, index: jax.Array) -> Any:
+        weights, memory = carry
+        if threads > 1:
+            index = jax.lax.with_sharding_constraint(index, split)
+        loss, gradient = jax.value_and_grad(objective)(weights, x[index], y[index])
+        update, memory = optimizer.update(gradient, memory, weights)
+        return (optax.apply_updates(weights, update), memory), loss
+
+    def epoch(state: Any) -> Any:
+        weights, memory, key = state
+        key, shuffle = jax.random.split(key)
+        order = jax.random.permutation(shuffle, case.examples).reshape(-1, case.batch)
+        (weights, memory), losses = jax.lax.scan(step, (weights, memory), order)
+        return (weights, memory, key), losses.mean()
+
+    compiled = jax.jit(epoch, donate_argnums=0)
+
+    def run() -> float:
+        nonlocal state
+        state, loss = compiled(state)
+        return float(loss)
+
+    return run
+
+
+def initial(case: Case) -> Weights:
+    """Weights by name: `dense0.kernel`, `dense0.bias`, ..., the head last; kernels He normal."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    features = case.inputs[0]
+    if case.network == "cnn":
+        for i, (inputs, outputs) in enumerate(zip((case.inputs[-1], *FILTERS), FILTERS, strict=False)):
+            shapes[f"conv{i}"] = (3, 3, inputs, outputs)
+        features = FILTERS[-1] * (case.inputs[0] // 4) * (case.inputs[1] // 4)
+    for i, units in enumerate((*case.hidden, case.classes or 1)):
+        shapes[f"dense{i}"] = (features, units)
+        features = units
+    init = jax.nn.initializers.he_normal()
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    weights = {f"{name}.kernel": init(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)}
+    return weights | {f"{name}.bias": jnp.zeros(shape[-1]) for name, shape in shapes.items()}
+
+
+def predict(case: Case, weights: Weights, x: jax.Array) -> jax.Array:
+    """(batch, *inputs) -> (batch, classes) logits or (batch, 1) values."""
+    if case.network == "cnn":
+        for i in range(len(FILTERS)):
+            x = shifted_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME) + weights[f"conv{i}.bias"]
+            x = max_pool(jax.nn.relu(x), 2)
+        x = x.reshape(x.shape[0], -1)
+    last = len(case.hidden)
+    for i in range(last):
+        x = jax.nn.relu(x @ weights[f"dense{i}.kernel"] + weights[f"dense{i}.bias"])
+    return x @ weights[f"dense{last}.kernel"] + weights[f"dense{last}.bias"]

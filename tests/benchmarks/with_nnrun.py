@@ -1,0 +1,44 @@
+"""nnrun's own training steps: the config a command line gives, the product's compiled run, its choice of devices."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nnrun import composition, config
+from nnrun.datasets.base import Data, DataSpec, Scaling
+from nnrun.execution import devices
+from tests.benchmarks.cases import Case, arrays
+
+
+def build(case: Case, threads: int) -> Callable[[], float]:
+    """An epoch of training as a function that returns its mean loss; the devices are nnrun's choice, not `threads`."""
+    composition.prepare_imports()
+    built = config.build(composition.compose_all(case.overrides, multirun=False)[0].plain)
+    devices.prepare()
+    from nnrun.execution.serial import SerialRun
+
+    run = SerialRun(built, data(case))
+    seen = [0.0, 0.0]
+
+    def epoch() -> float:
+        sums = run.steps(run.train_steps)
+        loss = (sums.loss - seen[0]) / (sums.count - seen[1])
+        seen[:] = sums.loss, sums.count
+        return loss
+
+    return epoch
+
+
+def data(case: Case) -> Data:
+    """The arrays as a loaded data set whose scaling changes nothing."""
+    inputs, targets = arrays(case)
+    few = {"inputs": inputs[: case.batch], "targets": targets[: case.batch]}
+    unscaled = Scaling(np.float32(0), np.float32(1))
+    if case.classes is None:
+        part = {"inputs": inputs, "targets": targets[:, None]}
+        few["targets"] = few["targets"][:, None]
+        spec = DataSpec("series", case.inputs, (1, 1), "forecasting")
+        return Data(spec, part, few, few, unscaled, unscaled)
+    kind = "image" if len(case.inputs) == 3 else "table"
+    spec = DataSpec(kind, case.inputs, (), "classification", case.classes)
+    return Data(spec, {"inputs": inputs, "targets": targets}, few, few, unscaled)

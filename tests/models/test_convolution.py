@@ -1,0 +1,169 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from nnrun.models.convolution import (
+    Conv,
+    average_pool,
+    convolve,
+    framework_convolution,
+    global_average,
+    max_pool,
+    pads,
+    positions,
+    shifted_convolution,
+)
+
+CASES = [  # space, kernel, stride, padding
+    ((7,), (3,), (1,), "same"),
+    ((8,), (4,), (3,), "same"),
+    ((9,), (2,), (2,), "valid"),
+    ((5, 6), (3, 3), (1, 1), "same"),
+    ((7, 5), (3, 3), (2, 2), "same"),
+    ((6, 7), (2, 4), (1, 2), "same"),
+    ((7, 6), (3, 2), (2, 1), "valid"),
+    ((5, 5), (5, 5), (1, 1), 1),
+    ((6, 5), (1, 3), (1, 1), (0, 1)),
+    ((5, 4), (1, 1), (2, 2), 0),
+]
+
+
+def windows(x, extents, stride, amounts, fill=0.0):
+    """Plain loops: {position: (batch, *window, channels)} of padded x."""
+    padded = np.pad(x, ((0, 0), *amounts, (0, 0)), constant_values=fill)
+    counts = [(n - w) // s + 1 for n, w, s in zip(padded.shape[1:-1], extents, stride, strict=True)]
+    for place in itertools.product(*map(range, counts)):
+        cut = [slice(p * s, p * s + w) for p, s, w in zip(place, stride, extents, strict=True)]
+        yield counts, place, padded[(slice(None), *cut)]
+
+
+def slow(x, extents, stride, amounts, answer, channels, fill=0.0):
+    result = None
+    for counts, place, seen in windows(x, extents, stride, amounts, fill):
+        if result is None:
+            result = np.empty((len(x), *counts, channels))
+        result[(slice(None), *place)] = answer(seen)
+    return result
+
+
+def slow_convolution(x, kernel, stride, amounts):
+    def answer(seen):
+        return seen.reshape(len(seen), -1) @ kernel.reshape(-1, kernel.shape[-1])
+
+    return slow(x, kernel.shape[:-2], stride, amounts, answer, kernel.shape[-1])
+
+
+@pytest.mark.parametrize(("space", "extents", "stride", "padding"), CASES)
+def test_convolution_is_the_plain_loop_with_its_gradients(space, extents, stride, padding):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, *space, 3)), rng.normal(size=(*extents, 3, 4))
+    amounts = pads(padding, space, extents, stride)
+    expected = slow_convolution(x, kernel, stride, amounts)
+    assert expected.shape[1:-1] == positions(space, extents, stride, padding)
+    cotangent, dx, dk = rng.normal(size=expected.shape), rng.normal(size=x.shape), rng.normal(size=kernel.shape)
+    # the convolution is linear in each argument, so its derivative along dx and dk is known exactly
+    along_x = (slow_convolution(dx, kernel, stride, amounts) * cotangent).sum()
+    along_k = (slow_convolution(x, dk, stride, amounts) * cotangent).sum()
+
+    def both(x, kernel, cotangent):
+        for function in (shifted_convolution, framework_convolution):
+            y, back = jax.vjp(lambda x, k, f=function: f(x, k, stride, amounts), x, kernel)
+            yield y, *back(cotangent)
+
+    with jax.enable_x64(True):
+        answers = jax.jit(lambda *arrays: tuple(both(*arrays)))(x, kernel, cotangent)
+    for y, gradient_x, gradient_k in jax.tree.map(np.asarray, answers):
+        np.testing.assert_allclose(y, expected, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose((gradient_x * dx).sum(), along_x, rtol=1e-9)
+        np.testing.assert_allclose((gradient_k * dk).sum(), along_k, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("backend", "native"), [("cpu", False), ("gpu", True)])
+def test_device_decides_how_a_convolution_is_computed(monkeypatch, backend, native):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    shapes = jax.ShapeDtypeStruct((1, 4, 4, 2), jnp.float32), jax.ShapeDtypeStruct((3, 3, 2, 1), jnp.float32)
+    program = jax.make_jaxpr(lambda x, k: convolve(x, k, (1, 1), ((1, 1), (1, 1))))(*shapes)
+    assert ("conv_general_dilated" in str(program)) == native
+
+
+POOLS = [  # space, window, stride, padding
+    ((7,), 2, None, 0),
+    ((8,), 3, 2, 1),
+    ((4, 6), 2, None, 0),
+    ((7, 5), 3, None, 0),
+    ((7, 8), 3, 2, 1),
+    ((6, 5), (3, 2), (1, 2), 0),
+    ((5, 5), 3, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("space", "window", "stride", "padding"), POOLS)
+@pytest.mark.parametrize(("pool", "answer", "fill"), [(max_pool, np.max, -np.inf), (average_pool, np.mean, 0.0)])
+def test_pooling_is_the_plain_loop_with_its_gradient(space, window, stride, padding, pool, answer, fill):
+    axes = len(space)
+    extents = (window,) * axes if isinstance(window, int) else window
+    steps = extents if stride is None else (stride,) * axes if isinstance(stride, int) else stride
+    amounts, inner = ((padding, padding),) * axes, tuple(range(1, axes + 1))
+    rng = np.random.default_rng(1)
+    x = rng.permutation(2 * np.prod(space) * 3).reshape(2, *space, 3) / 10.0  # no two alike
+    dx = rng.normal(size=x.shape)
+
+    def by_hand(x):
+        return slow(x, extents, steps, amounts, lambda seen: answer(seen, axis=inner), 3, fill)
+
+    expected = by_hand(x)
+    slope = (by_hand(x + 1e-6 * dx) - by_hand(x - 1e-6 * dx)) / 2e-6
+    cotangent = rng.normal(size=expected.shape)
+
+    def value_and_gradient(x, cotangent):
+        y, back = jax.vjp(lambda x: pool(x, window, stride, padding), x)
+        return y, back(cotangent)[0]
+
+    with jax.enable_x64(True):
+        y, gradient = map(np.asarray, jax.jit(value_and_gradient)(x, cotangent))
+    np.testing.assert_allclose(y, expected, rtol=1e-12)
+    np.testing.assert_allclose((gradient * dx).sum(), (slope * cotangent).sum(), rtol=1e-6)
+
+
+def test_batched_trials_are_the_single_ones():
+    rng = np.random.default_rng(2)
+    x = jnp.asarray(rng.normal(size=(3, 2, 6, 5, 2)), jnp.float32)
+    kernels = jnp.asarray(rng.normal(size=(3, 3, 3, 2, 4)), jnp.float32)
+
+    def loss(x, kernel):
+        return (max_pool(convolve(x, kernel, (1, 1), ((1, 1), (1, 1))), 2) ** 2).sum()
+
+    grad = jax.value_and_grad(loss, 1)
+    one = jax.jit(grad)
+    mapped = jax.jit(lambda *arrays: jax.lax.map(lambda trial: grad(*trial), arrays))(x, kernels)
+    vmapped = jax.jit(jax.vmap(grad))(x, kernels)
+    for trial in range(3):
+        value, gradient = one(x[trial], kernels[trial])
+        for together in (mapped, vmapped):
+            np.testing.assert_allclose(together[0][trial], value, rtol=1e-5)
+            np.testing.assert_allclose(together[1][trial], gradient, rtol=1e-4, atol=1e-4)
+
+
+def test_layer_adds_its_bias_and_keeps_the_type():
+    layer = Conv(2, 3, 3, axes=1, rngs=nnx.Rngs(0))
+    assert layer.kernel.shape == (3, 2, 3)
+    layer.kernel[...] = layer.kernel[...].astype(jnp.bfloat16)
+    layer.bias[...] = jnp.arange(3, dtype=jnp.bfloat16)
+    y = layer(jnp.zeros((1, 4, 2), jnp.bfloat16))
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(np.asarray(y, np.float32), np.tile(np.arange(3), (1, 4, 1)))
+    assert Conv(2, 3, (1, 7), bias=False, rngs=nnx.Rngs(0)).bias is None
+
+
+def test_positions_never_fall_below_zero():
+    assert positions((2,), 5) == (0,)
+    assert positions((28, 27), 3, 2, "same") == (14, 14)
+
+
+def test_global_average():
+    x = np.arange(24.0).reshape(2, 2, 3, 2)
+    np.testing.assert_allclose(global_average(jnp.asarray(x, jnp.float32)), x.mean((1, 2)))

@@ -1,0 +1,27 @@
+"""Every model, under debug=tiny, on one data set of each kind it accepts."""
+
+import json
+
+import pytest
+
+from nnrun import members, schema
+
+DATASETS = {"table": "iris", "image": "digits", "series": "sine"}
+FITS = [
+    (name, kind)
+    for name in members.choices("model")
+    for kind in schema.locate(members.load_choice("model", name)["_target_"]).kinds
+]
+
+
+@pytest.mark.parametrize(("model", "kind"), FITS)
+def test_it_runs(model, kind, nnrun, tmp_path):
+    assert nnrun("debug=tiny", f"model={model}", f"dataset={DATASETS[kind]}").code == 0
+    (summary,) = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/*/summary.json")]
+    assert summary["status"] == "completed"
+    assert summary["parameters"] > 0
+    assert summary["metrics"]["test/loss"] > 0
+
+
+def test_every_kind_of_data_has_a_network():
+    assert {kind for _, kind in FITS} == set(DATASETS)

@@ -1,0 +1,121 @@
+"""The command line: help, exit codes, and messages without a traceback and without a trace on the disk."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+
+def test_importing_the_command_line_imports_nothing_heavy():
+    heavy = "jax numpy hydra omegaconf flax yaml sklearn matplotlib".split()
+    code = f"import sys, nnrun.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_wrong_name_is_found_without_jax():
+    code = (
+        "import sys; from nnrun import cli; code = cli.run(['model=mpl', 'dataset=digits']); "
+        "print(code, [name for name in ('jax', 'flax', 'sklearn', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("2 []\n", "nnrun: There is no model=mpl. Did you mean mlp?\n")
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help(nnrun, words):
+    done = nnrun(*words)
+    assert done.code == 0
+    assert done.out.startswith("nnrun trains and tunes neural networks from the command line.\n")
+    assert "nnrun resume RUN" in done.out
+
+
+def test_version(nnrun):
+    assert nnrun("--version") == (0, f"nnrun {importlib.metadata.version('nnrun')}\n", "")
+
+
+def test_the_installed_command_says_the_same():
+    done = subprocess.run([sys.executable, "-m", "nnrun", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"nnrun {importlib.metadata.version('nnrun')}\n"
+
+
+def test_the_help_of_a_choice_has_its_formula_defaults_bounds_and_meaning(nnrun):
+    done = nnrun("model=mlp", "optimizer=adam", "--help")
+    assert done.code == 0
+    assert "model=mlp\n\nFeed-forward network: h_0 = x" in done.out
+    assert "  model.hidden_sizes=[64,64]\n      units of each hidden layer; [] is a linear model (a list" in done.out
+    assert "  model.dropout=0.0\n      after every activation (a number, >= 0, < 1)" in done.out
+    assert "  optimizer.learning_rate=0.001\n      step size (a number, > 0)" in done.out
+
+
+def test_help_for_a_choice_that_is_none(nnrun):
+    assert nnrun("model=mpl", "--help") == (2, "", "nnrun: There is no model=mpl. Did you mean mlp?\n")
+
+
+WRONG = [
+    (["trian"], "There is no verb trian."),
+    (["shwo", "x"], "There is no verb shwo. Did you mean show?"),
+    (["--verson"], "There is no flag --verson. Did you mean --version?"),
+    (["model=mlp", "--fast"], "There is no flag --fast. Choose from: --help, --multirun, --version, -m."),
+    (["list", "--fast"], "nnrun list takes no flag, but got --fast. nnrun --help says what it takes."),
+    (["model=mpl"], "There is no model=mpl. Did you mean mlp?"),
+    (["+foo=3"], "There is no key foo."),
+    (["model.hidden_sizes=abc"], "model.hidden_sizes must be a list (each an integer), but got abc. "
+     "Set for example model.hidden_sizes=[64,64]."),
+    (["optimizer.learning_rate=-0.1"], "optimizer.learning_rate must be > 0, but got -0.1. "
+     "Set for example optimizer.learning_rate=0.001."),
+    (["-m", "optimizer.learning_rate=1e-3,-1"], "optimizer.learning_rate must be > 0, but got -1.0. "
+     "Set for example optimizer.learning_rate=0.001."),
+    (["-m", "model=mlp,mpl"], "There is no model=mpl. Did you mean mlp?"),
+    (["training.epochs=2.5"], "training.epochs must be an integer, but got 2.5. Set for example training.epochs=20."),
+    (["objective.metric=test/loss"], "objective.metric must be a metric of this task, but got test/loss. "
+     "Did you mean train/loss? The task has: val/loss, val/accuracy, val/macro_f1, val/auroc, val/log_loss."),
+    (["training.devices=3"], "training.devices must be <= 2, the number of devices here, but got 3. "
+     "Set training.devices=2."),
+    (["training.devices=2", "training.batch_size=33"], "training.batch_size must be a multiple of training.devices=2, "
+     "but got 33. Set for example training.batch_size=34."),
+    (["training.trainable=[nope]"], "training.trainable has nope, which matches no weight. Choose from: head.bias,"),
+    (["model=cnn", "dataset=iris"], "model=cnn takes image"),
+    (["hydra.run.dir=file"], "The output folder file is a file. Set hydra.run.dir= to a folder."),
+    (["hydra.run.dir=file/run"], "The output folder file/run cannot be written (Not a directory). "
+     "Set hydra.run.dir= to one that can."),
+    (["hydra.run.dir=taken"], "hydra.run.dir=taken already holds a run. Choose another folder, or continue it: "
+     "nnrun resume taken"),
+    (["-m", "seed=0,1", "hydra.sweep.dir=."], "hydra.sweep.dir=. already holds runs. Choose another folder."),
+]
+
+
+@pytest.mark.parametrize(("words", "text"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_a_wrong_command_ends_with_2_and_one_line_and_writes_nothing(nnrun, tmp_path, words, text):
+    (tmp_path / "file").touch()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "summary.json").write_text(json.dumps({"status": "completed"}))
+    before = sorted(tmp_path.rglob("*"))
+    done = nnrun(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"nnrun: {text}")
+    assert done.err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_an_output_folder_that_cannot_be_written(nnrun, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    done = nnrun("dataset=iris", "hydra.run.dir=closed/run")
+    assert done.code == 2
+    assert done.err == (
+        "nnrun: The output folder closed/run cannot be written (Permission denied). "
+        "Set hydra.run.dir= to one that can.\n"
+    )
+
+
+def test_hydras_own_flags_still_work(nnrun, tmp_path):
+    done = nnrun("dataset=iris", "--cfg", "job")
+    assert done.code == 0
+    assert "_target_: nnrun.datasets.iris.Iris" in done.out
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,51 @@
+"""The README's commands work: every `nnrun` line of its shell blocks is run here, shrunk where it trains."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from nnrun import members
+
+TEXT = (members.conf_folder().parent / "README.md").read_text()
+BLOCKS = re.findall(r"(?<!-->\n)```bash\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [
+    shlex.split(line, comments=True)[1:] for block in BLOCKS for line in block.splitlines() if line.startswith("nnrun ")
+]
+
+
+def shrunk(words):
+    trains = ("=" in words[0] or words[0] == "-m") and "--help" not in words
+    return [*words, "debug=tiny"] if trains and "debug=tiny" not in words else words
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, command):
+    """A folder with the README's own files and one finished run."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", TEXT, re.DOTALL):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert command("debug=tiny", "model=vae", "dataset=digits", "hydra.run.dir=RUN", folder=folder).code == 0
+    return folder
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_command_works(words, home, command):
+    if words[0] == "resume":
+        stop_early(home / "RUN")
+    assert command(*shrunk(words), folder=home).code == 0
+
+
+def stop_early(folder: Path) -> None:
+    """Makes a finished run look like one that was interrupted after its last checkpoint."""
+    path = folder / "summary.json"
+    path.write_text(path.read_text().replace('"status": "completed"', '"status": "interrupted"'))
+
+
+def test_there_are_commands_and_they_name_what_exists():
+    assert len(COMMANDS) > 8
+    named = set(re.findall(r"experiment=(\w+)", TEXT)) - {"NAME"}
+    assert named <= set(members.choices("experiment"))
