@@ -38,8 +38,8 @@ def _entry(entry: Any) -> str:
 
 def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> None:
     """Writes the leaves of a tree under their dotted names, with `notes` as JSON beside them."""
-    leaves = [np.ascontiguousarray(leaf) for leaf in jax.device_get(jax.tree.leaves(tree))]
-    arrays = {name: leaf.reshape(np.shape(leaf)) for name, leaf in zip(names(tree), leaves, strict=True)}
+    leaves = jax.device_get(jax.tree.leaves(tree))
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in zip(names(tree), leaves, strict=True)}
     write_atomically(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
 
 

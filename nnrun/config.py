@@ -1,4 +1,4 @@
-"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers that flow through it.
+"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers it takes.
 
 The only module below the command line that sees OmegaConf.
 """

@@ -8,7 +8,7 @@ from nnrun import members
 from nnrun.schema import nearest
 
 MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/\s]+)'")
-UNKNOWN_KEY = re.compile(r"Could not override '([^'\s]+)'|Could not find key '([^'\s]+)'|Could not delete.*?'([^'\s]+)'")
+UNKNOWN_KEY = re.compile(r"Could not (?:override|find key|delete)[^']* '([^'\s]+)'")
 
 
 def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, str]) -> str:
@@ -17,8 +17,7 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
     if found := MISSING_CHOICE.search(text):
         return f"There is no {found[1]}={found[2]}. {nearest(found[2], members.choices(found[1]))}"
     if found := UNKNOWN_KEY.search(text):
-        key = next(group for group in found.groups() if group)
-        return unknown_key(key, config or {}, choices)
+        return unknown_key(found[1], config or {}, choices)
     return " ".join(text.split())
 
 

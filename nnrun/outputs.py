@@ -89,7 +89,8 @@ class RunFolder:
 
 
 def _scaling(scaling: Scaling, names: tuple[str, ...]) -> dict[str, Any]:
-    return {"names": list(names), "offset": np.asarray(scaling.offset).tolist(), "scale": np.asarray(scaling.scale).tolist()}
+    offset, scale = np.asarray(scaling.offset).tolist(), np.asarray(scaling.scale).tolist()
+    return {"names": list(names), "offset": offset, "scale": scale}
 
 
 def _finite(value: Any) -> Any:

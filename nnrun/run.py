@@ -33,7 +33,15 @@ class Run:
     system clock).
     """
 
-    def __init__(self, config: RunConfig, plain: dict[str, Any], choices: dict[str, str], path: Path, command: str, started: float):
+    def __init__(
+        self,
+        config: RunConfig,
+        plain: dict[str, Any],
+        choices: dict[str, str],
+        path: Path,
+        command: str,
+        started: float,
+    ):
         self.config, self.plain, self.choices, self.started = config, plain, choices, started
         self.folder = RunFolder(path)
         self.terminal = Terminal(self.folder.log)

@@ -13,7 +13,7 @@ from nnrun.report.samples import grid
 
 
 def sample(folder: Path, plain: dict[str, Any], n: int, seed: int) -> str:
-    """Writes `n` draws from the prior, in raw units, to samples.npz and figures/samples.png; returns what was written."""
+    """Writes `n` draws from the prior, in raw units, to samples.npz and figures/samples.png; says so."""
     run = load(folder, plain)
     if not hasattr(run.model, "sample"):
         raise ConfigError(f"{folder} holds a network that cannot draw new data. Train one that can: model=vae.")

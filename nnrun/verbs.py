@@ -16,7 +16,9 @@ from nnrun.schema import nearest
 def run(verb: str, words: list[str]) -> int:
     """Runs a verb by name. Raises ConfigError for one that does not exist."""
     if verb not in VERBS:
-        raise ConfigError(f"There is no verb {verb}. {nearest(verb, VERBS)} To train, write for example nnrun model=lstm.")
+        raise ConfigError(
+            f"There is no verb {verb}. {nearest(verb, VERBS)} To train, write for example nnrun model=lstm."
+        )
     return VERBS[verb](words)
 
 
@@ -92,10 +94,14 @@ def resume(words: list[str]) -> int:
 
     folder = _folder(words[:1], "resume")
     if words[1:]:
-        raise ConfigError(f"nnrun resume takes a run's folder alone, but got {words[1]}. To change keys: nnrun repeat {folder}")
+        raise ConfigError(
+            f"nnrun resume takes a run's folder alone, but got {words[1]}. To change keys: nnrun repeat {folder}"
+        )
     summary = _summary(folder)
     if summary["status"] == "completed":
-        raise ConfigError(f"{folder} is completed: nothing is left to resume. For more: nnrun repeat {folder} training.epochs=N")
+        raise ConfigError(
+            f"{folder} is completed: nothing is left to resume. For more: nnrun repeat {folder} training.epochs=N"
+        )
     plain, choices = _recorded(folder)
     launch.start(launch.Composed(plain, choices), folder, summary["command"], resume=True)
     return 0
@@ -138,7 +144,9 @@ def _natural(name: str, text: str) -> int:
 
 def _folder(words: list[str], verb: str) -> Path:
     if not words:
-        raise ConfigError(f"nnrun {verb} needs a run's folder, for example nnrun {verb} outputs/runs/DATE/TIME_lstm_sine.")
+        raise ConfigError(
+            f"nnrun {verb} needs a run's folder, for example nnrun {verb} outputs/runs/DATE/TIME_lstm_sine."
+        )
     folder = Path(words[0])
     if not (folder / "summary.json").exists():
         raise ConfigError(f"{folder} is not a run's folder: it holds no summary.json. List yours with nnrun runs.")
@@ -163,7 +171,9 @@ def _recorded(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     for group, content in plain.items():
         target = content.get("_target_") if isinstance(content, dict) else None
         if target and not target.startswith("nnrun."):
-            raise ConfigError(f"{folder} names {group}._target_={target}, code outside nnrun, which is not run from a folder.")
+            raise ConfigError(
+                f"{folder} names {group}._target_={target}, code outside nnrun, which is not run from a folder."
+            )
     return plain, choices
 
 

@@ -65,6 +65,19 @@ def nnrun(command, tmp_path):
     return lambda *words: command(*words, folder=tmp_path)
 
 
+TINY = ("debug=tiny", "dataset=iris", "hydra.run.dir=run")
+"""Words of the smallest run."""
+
+
+@pytest.fixture(scope="session")
+def finished_run(command, tmp_path_factory):
+    """The folder of a small completed run, for reading only."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = command(*TINY, folder=folder)
+    assert done.code == 0, done
+    return folder / "run"
+
+
 @pytest.fixture(scope="session")
 def make_config():
     """Builds a RunConfig from choices and dotted keys: make_config({"training.epochs": 2}, dataset="iris")."""

@@ -33,7 +33,9 @@ def main() -> int:
         for overrides in [*pairs(roots), *large()]:
             started = time.time()
             code = cli.run(["debug=tiny", *overrides])
-            print(f"{'ok' if code == 0 else 'FAILED'} {time.time() - started:5.1f} s  {' '.join(overrides)}", flush=True)
+            print(
+                f"{'ok' if code == 0 else 'FAILED'} {time.time() - started:5.1f} s  {' '.join(overrides)}", flush=True
+            )
             passed, failed = passed + (code == 0), failed + [overrides] * (code != 0)
         completed = [json.loads(p.read_text())["status"] for p in Path(folder).glob("outputs/runs/*/*/summary.json")]
         assert completed.count("completed") == passed

@@ -62,27 +62,45 @@ WRONG = [
     (["list", "--fast"], "nnrun list takes no flag, but got --fast. nnrun --help says what it takes."),
     (["model=mpl"], "There is no model=mpl. Did you mean mlp?"),
     (["+foo=3"], "There is no key foo."),
-    (["model.hidden_sizes=abc"], "model.hidden_sizes must be a list (each an integer), but got abc. "
-     "Set for example model.hidden_sizes=[64,64]."),
-    (["optimizer.learning_rate=-0.1"], "optimizer.learning_rate must be > 0, but got -0.1. "
-     "Set for example optimizer.learning_rate=0.001."),
-    (["-m", "optimizer.learning_rate=1e-3,-1"], "optimizer.learning_rate must be > 0, but got -1.0. "
-     "Set for example optimizer.learning_rate=0.001."),
+    (
+        ["model.hidden_sizes=abc"],
+        "model.hidden_sizes must be a list (each an integer), but got abc. Set for example model.hidden_sizes=[64,64].",
+    ),
+    (
+        ["optimizer.learning_rate=-0.1"],
+        "optimizer.learning_rate must be > 0, but got -0.1. Set for example optimizer.learning_rate=0.001.",
+    ),
+    (
+        ["-m", "optimizer.learning_rate=1e-3,-1"],
+        "optimizer.learning_rate must be > 0, but got -1.0. Set for example optimizer.learning_rate=0.001.",
+    ),
     (["-m", "model=mlp,mpl"], "There is no model=mpl. Did you mean mlp?"),
     (["training.epochs=2.5"], "training.epochs must be an integer, but got 2.5. Set for example training.epochs=20."),
-    (["objective.metric=test/loss"], "objective.metric must be a metric of this task, but got test/loss. "
-     "Did you mean train/loss? The task has: val/loss, val/accuracy, val/macro_f1, val/auroc, val/log_loss."),
-    (["training.devices=3"], "training.devices must be <= 2, the number of devices here, but got 3. "
-     "Set training.devices=2."),
-    (["training.devices=2", "training.batch_size=33"], "training.batch_size must be a multiple of training.devices=2, "
-     "but got 33. Set for example training.batch_size=34."),
+    (
+        ["objective.metric=test/loss"],
+        "objective.metric must be a metric of this task, but got test/loss. "
+        "Did you mean train/loss? The task has: val/loss, val/accuracy, val/macro_f1, val/auroc, val/log_loss.",
+    ),
+    (
+        ["training.devices=3"],
+        "training.devices must be <= 2, the number of devices here, but got 3. Set training.devices=2.",
+    ),
+    (
+        ["training.devices=2", "training.batch_size=33"],
+        "training.batch_size must be a multiple of training.devices=2, "
+        "but got 33. Set for example training.batch_size=34.",
+    ),
     (["training.trainable=[nope]"], "training.trainable has nope, which matches no weight. Choose from: head.bias,"),
     (["model=cnn", "dataset=iris"], "model=cnn takes image"),
     (["hydra.run.dir=file"], "The output folder file is a file. Set hydra.run.dir= to a folder."),
-    (["hydra.run.dir=file/run"], "The output folder file/run cannot be written (Not a directory). "
-     "Set hydra.run.dir= to one that can."),
-    (["hydra.run.dir=taken"], "hydra.run.dir=taken already holds a run. Choose another folder, or continue it: "
-     "nnrun resume taken"),
+    (
+        ["hydra.run.dir=file/run"],
+        "The output folder file/run cannot be written (Not a directory). Set hydra.run.dir= to one that can.",
+    ),
+    (
+        ["hydra.run.dir=taken"],
+        "hydra.run.dir=taken already holds a run. Choose another folder, or continue it: nnrun resume taken",
+    ),
     (["-m", "seed=0,1", "hydra.sweep.dir=."], "hydra.sweep.dir=. already holds runs. Choose another folder."),
 ]
 

@@ -57,8 +57,11 @@ def test_a_feature_switched_off_is_no_number(make_config):
             {"training.devices": 0},
             "training.devices must be >= 1, but got 0. Set for example training.devices=auto.",
         ),
-        ({"objective.direction": "min"}, "objective.direction must be one of auto, minimize, maximize, but got min. "
-         "Choose from: auto, maximize, minimize."),
+        (
+            {"objective.direction": "min"},
+            "objective.direction must be one of auto, minimize, maximize, but got min. "
+            "Choose from: auto, maximize, minimize.",
+        ),
     ],
 )
 def test_wrong_values_of_our_own_keys(make_config, values, text):

@@ -101,7 +101,10 @@ def test_the_config_of_a_target_annotates_its_argument(target):
     [
         ("nnrun.nowhere.X", "_target_ nnrun.nowhere.X: there is no module nnrun.nowhere."),
         ("nnrun.schema.biuld", "_target_ nnrun.schema.biuld: nnrun.schema has no biuld. Did you mean build?"),
-        (f"{__name__}.untyped", f"_target_ {__name__}.untyped must take an argument `config` annotated with a dataclass."),
+        (
+            f"{__name__}.untyped",
+            f"_target_ {__name__}.untyped must take an argument `config` annotated with a dataclass.",
+        ),
     ],
 )
 def test_a_target_that_cannot_be_used_says_why(target, text):

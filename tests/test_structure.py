@@ -68,7 +68,9 @@ def test_the_core_imports_nothing_above_it(group):
 
 def test_models_optimizers_and_schedules_know_no_tasks_and_tasks_no_optimizers():
     assert not offenders(["nnrun.tasks"], within=["models/", "optimizers/", "schedules/", "datasets/"])
-    assert not offenders(["nnrun.optimizers", "nnrun.schedules"], within=["models/", "tasks/", "datasets/", "training/"])
+    assert not offenders(
+        ["nnrun.optimizers", "nnrun.schedules"], within=["models/", "tasks/", "datasets/", "training/"]
+    )
     assert not offenders(["nnrun.models"], within=["datasets/", "optimizers/", "schedules/"])
 
 

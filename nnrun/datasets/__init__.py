@@ -1,1 +1,1 @@
-"""Data sets: one member per file, with the concepts they share."""
+"""Data sets: one file per choice of `dataset=`, and what they share."""

@@ -18,7 +18,7 @@ class DataSpec:
     """The static facts of a data set.
 
     inputs: shape of one example: (features,), (time, channels) or (height, width, channels).
-    targets: shape of one target: () for a class label or an anomaly mark, (values,), (horizon, variables); None without.
+    targets: shape of one target: () for a class label, (values,), (horizon, variables); None without.
     classes: number of classes where targets are labels.
     per_step: targets have a leading time axis: (time, *targets).
     lengths: examples carry `lengths`, the number of valid steps.
@@ -67,8 +67,11 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Data:
-    """A loaded data set. A part is a dict with `inputs` (n, *spec.inputs), `targets`, and `lengths` (n,) or `anomaly` (n,)
-    where the spec says so; `targets` hold raw values, or class numbers as int32."""
+    """A loaded data set.
+
+    A part is a dict with `inputs` (n, *spec.inputs), `targets`, and `lengths` (n,) or `anomaly` (n,) where the spec
+    says so; `targets` hold raw values, or class numbers as int32.
+    """
 
     spec: DataSpec
     train: Part

@@ -1,0 +1,1 @@
+"""Devices, and how runs are placed on them."""

@@ -1,0 +1,1 @@
+"""Networks: one file per choice of `model=`, and what they share."""

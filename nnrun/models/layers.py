@@ -45,7 +45,7 @@ class Normalize(nnx.Module):
     (Ba et al. 2016) over the last axis, the features."""
 
     def __init__(self, kind: Normalization, features: int, *, rngs: nnx.Rngs) -> None:
-        self.kind = kind
+        self.norm: nnx.Module | None = None
         if kind == "batch":
             self.norm = nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
         elif kind == "layer":
@@ -53,13 +53,13 @@ class Normalize(nnx.Module):
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, ..., features) -> same shape; batch statistics while training."""
-        if self.kind == "batch":
+        if isinstance(self.norm, nnx.BatchNorm):
             return self.norm(x, use_running_average=rngs is None)
-        return self.norm(x) if self.kind == "layer" else x
+        return self.norm(x) if isinstance(self.norm, nnx.LayerNorm) else x
 
 
 def kernel_initializer(activation: Activation) -> nnx.initializers.Initializer:
-    """He normal for the rectifier family (He et al. 2015), Glorot uniform for tanh and sigmoid (Glorot & Bengio 2010)."""
+    """He normal for rectifiers (He et al. 2015), Glorot uniform for tanh and sigmoid (Glorot & Bengio 2010)."""
     return nnx.initializers.glorot_uniform() if activation in ("tanh", "sigmoid") else nnx.initializers.he_normal()
 
 

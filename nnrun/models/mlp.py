@@ -33,9 +33,7 @@ class MLP(Model):
     def __init__(self, config: MLPConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
         features = OutputSpec(data.inputs).size
         sizes = config.hidden_sizes
-        self.hidden = DenseStack(
-            features, sizes, config.activation, config.normalization, config.dropout, rngs=rngs
-        )
+        self.hidden = DenseStack(features, sizes, config.activation, config.normalization, config.dropout, rngs=rngs)
         self.head = nnx.Linear((features, *sizes)[-1], output.size, rngs=rngs)
         self.shape = output.shape
 

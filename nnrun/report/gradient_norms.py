@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from nnrun.report.base import COLOURS, FinishedRun, figure, label
 
 TABLE = "gradient_norms"
-STAGES = {"start": "untrained", "trained": "after training"}
+STAGES = {"start": "untrained", "open": "untrained, gates biased to remember", "trained": "after training"}
+CELL = "_cell"
+"""Ends the name of a network's second state, drawn dashed in the network's colour."""
 FLOOR = 1e-10
 """Smaller ratios are drawn at the lower edge."""
 
@@ -17,24 +19,27 @@ def draw(run: FinishedRun) -> Figure | None:
     table = run.tables.get(TABLE)
     if table is None:
         return None
-    networks = list(dict.fromkeys(name.rpartition("_")[0] for name in table if name != "step"))
+    states = list(dict.fromkeys(name.rpartition("_")[0] for name in table if name != "step"))
+    networks = [state for state in states if not state.endswith(CELL)]
     stages = [stage for stage in STAGES if any(name.endswith(f"_{stage}") for name in table)]
-    picture = figure(4.4 * len(stages) + 0.8, 4.4)
+    picture = figure(3.9 * len(stages) + 0.8, 4.2)
     panels = picture.subplots(1, len(stages), sharey=True, squeeze=False)[0]
     for axes, stage in zip(panels, stages, strict=True):
-        for number, network in enumerate(networks):
-            if f"{network}_{stage}" in table:
-                _line(axes, table["step"], table[f"{network}_{stage}"], network, COLOURS[number % len(COLOURS)])
+        for state in states:
+            if f"{state}_{stage}" in table:
+                colour = COLOURS[networks.index(state.removesuffix(CELL))]
+                _line(axes, table["step"], table[f"{state}_{stage}"], state, colour)
         label(axes, STAGES[stage], "time step", "")
         axes.set_yscale("log")
         axes.set_ylim(FLOOR / 2, None)
         axes.legend(frameon=False, fontsize=9, title="first / last step", title_fontsize=9, loc="best")
-    panels[0].set_ylabel("‖∂L/∂h‖ / its value at the last step")
-    picture.suptitle(f"{run.title}: gradient of the loss with respect to the hidden state", fontsize=11)
+    panels[0].set_ylabel("‖∂L/∂state‖ / its value at the last step")
+    picture.suptitle(f"{run.title}: gradient of the loss with respect to the state at every step", fontsize=11)
     return picture
 
 
-def _line(axes: Axes, steps: np.ndarray, norms: np.ndarray, network: str, colour: str) -> None:
+def _line(axes: Axes, steps: np.ndarray, norms: np.ndarray, state: str, colour: str) -> None:
     ratio = np.asarray(norms, np.float64) / norms[-1] if norms[-1] > 0 else np.zeros(len(norms))
-    text = f"{network}: {ratio[0]:.0e}" if ratio[0] else f"{network}: 0"
-    axes.plot(steps, np.maximum(ratio, FLOOR), color=colour, linewidth=1.8, label=text)
+    text = f"{state.replace('_', ' ')}: {f'{ratio[0]:.0e}' if ratio[0] else '0'}"
+    style = "--" if state.endswith(CELL) else "-"
+    axes.plot(steps, np.maximum(ratio, FLOOR), style, color=colour, linewidth=1.8, label=text)

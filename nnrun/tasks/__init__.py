@@ -1,0 +1,1 @@
+"""Tasks: one file per choice of `task=`; losses, metrics and baselines."""

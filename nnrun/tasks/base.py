@@ -13,8 +13,8 @@ from nnrun.models.base import Batch, Model, Outputs, OutputSpec
 class ArrayScaling(NamedTuple):
     """scaled = (raw - offset) / scale, as traced arrays."""
 
-    offset: jax.Array
-    scale: jax.Array
+    offset: Any
+    scale: Any
 
     def apply(self, raw: jax.Array) -> jax.Array:
         """Raw to scaled units."""
@@ -37,10 +37,10 @@ class Statistics(NamedTuple):
 
 
 class Task(abc.ABC):
-    """Base of every task, built as `Task(config, data_spec)`, inside traces too: traced fields of `config` may be tracers.
+    """Base of every task, built as `Task(config, data_spec)`; inside a trace, traced fields of `config` are tracers.
 
-    In `loss` and `statistics`, `batch["inputs"]` and, unless they are labels, `batch["targets"]` are in scaled units and
-    `batch["mask"]` (batch,) is 1 for real examples and 0 for padding.
+    In `loss` and `statistics`, `batch["inputs"]` and, unless they are labels, `batch["targets"]` are in scaled units
+    and `batch["mask"]` (batch,) is 1 for real examples and 0 for padding.
     """
 
     figures: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +52,7 @@ class Task(abc.ABC):
 
     @classmethod
     def prepare(cls, config: Any, data: Data) -> Any:
-        """The config completed by what only the loaded training part tells; called once, before the program is built."""
+        """The config completed by what only the loaded training part tells; called once, before building."""
         return config
 
     @abc.abstractmethod

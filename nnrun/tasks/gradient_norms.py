@@ -79,9 +79,8 @@ class GradientNorms(Regression):
 
         seeds = jnp.arange(2 * self.config.seeds) % self.config.seeds
         opened = jnp.arange(len(seeds)) >= self.config.seeds
-        # Of the many runs of a small program none is worth its optimization.
-        program = jax.jit(lambda: jax.lax.map(lambda x: one(*x), (seeds, opened)), compiler_options={"xla_backend_optimization_level": "0"})
-        return jax.tree.map(lambda norms: norms.reshape(2, self.config.seeds, -1).mean(1), program())
+        norms = jax.jit(lambda: jax.lax.map(lambda x: one(*x), (seeds, opened)))()
+        return jax.tree.map(lambda values: values.reshape(2, self.config.seeds, -1).mean(1), norms)
 
     def _norms(self, model: Any, batch: Batch) -> dict[str, jax.Array]:
         """`hidden` and, for an LSTM that reads out its last state, `cell`, each (time,)."""

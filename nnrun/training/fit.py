@@ -49,20 +49,34 @@ class Trainer(Protocol):
     """What the loop drives: one run's compiled program, see execution.serial.SerialRun."""
 
     @property
-    def train_steps(self) -> int: ...
+    def train_steps(self) -> int:
+        """Steps of an epoch."""
+
     @property
-    def position(self) -> int: ...
-    def steps(self, count: int) -> Any: ...
-    def end_epoch(self, value: float, improved: bool) -> None: ...
-    def evaluate(self, part: Part, best: bool = False) -> Any: ...
+    def position(self) -> int:
+        """Steps trained so far."""
+
+    def steps(self, count: int) -> Any:
+        """Trains `count` batches; the sums of the epoch so far."""
+
+    def end_epoch(self, value: float, improved: bool) -> None:
+        """Keeps the weights where they improved."""
+
+    def evaluate(self, part: Part, best: bool = False) -> Any:
+        """Statistics of a part."""
 
 
 def fit(
-    trainer: Trainer, task: Task, data: Data, config: TrainingConfig, objective: Objective, history: list[dict[str, float]]
+    trainer: Trainer,
+    task: Task,
+    data: Data,
+    config: TrainingConfig,
+    objective: Objective,
+    history: list[dict[str, float]],
 ) -> Iterator[Stretch | Epoch]:
-    """Trains from where `history` and the trainer's position say to the last epoch, yielding after every stretch of steps and every epoch.
+    """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    Raises RunError when the loss is no longer finite.
+    It starts where `history` (the rows so far) and the trainer's position say. Raises RunError when the loss is no longer finite.
     """
     pace = Pace()
     patience = Patience(objective, config.early_stopping.patience, config.early_stopping.minimum_change)
@@ -78,9 +92,9 @@ def fit(
             sums, done = pace.timed(stretch, trainer.steps), done + stretch
             if not math.isfinite(sums.loss):
                 raise RunError(_diverged(epoch, trainer.position))
-            yield Stretch(epoch, done, sums.loss / sums.count)
+            yield Stretch(epoch, done, sums.loss / sums.examples)
         row = {"epoch": epoch, "step": trainer.position, "learning_rate": sums.learning_rate, "seconds": 0.0}
-        row |= {"train/loss": sums.loss / sums.count, **metrics(trainer, task, data, "val")}
+        row |= {"train/loss": sums.loss / sums.examples, **metrics(trainer, task, data, "val")}
         improved, done = patience.see(row), 0
         trainer.end_epoch(objective.cost(row), improved)
         row["seconds"] = time.perf_counter() - started

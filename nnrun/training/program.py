@@ -38,9 +38,9 @@ class Weights(NamedTuple):
 class EpochSums(NamedTuple):
     """What the steps of the current epoch add up to: data loss, number of examples; and the last learning rate."""
 
-    loss: jax.Array
-    count: jax.Array
-    learning_rate: jax.Array
+    loss: Any
+    examples: Any
+    learning_rate: Any
 
 
 class State(NamedTuple):
@@ -119,7 +119,7 @@ def build(
             update, optimizer = transformation.update(gradient, optimizer, weights.params)
             learning_rate = rate * plan.factor(step / total_steps, state.schedule)
             params = _descend(weights.params, update, learning_rate, training.trainable)
-            sums = EpochSums(sums.loss + loss, sums.count + batch["mask"].sum(), jnp.float32(learning_rate))
+            sums = EpochSums(sums.loss + loss, sums.examples + batch["mask"].sum(), jnp.float32(learning_rate))
             return Weights(params, statistics), optimizer, step + 1, sums
 
         carry = (state.weights, state.optimizer, state.step, state.sums)
@@ -194,9 +194,7 @@ class _Network:
 
     def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Any:
         def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            outputs, statistics = self.forward(
-                traced, weights._replace(params=params), numbers, batch, _streams(key)
-            )
+            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, _streams(key))
             data_loss = self.data_loss(traced, outputs, batch)
             penalized = sum(outputs.penalties.values(), data_loss)
             mask = batch["mask"]
@@ -209,9 +207,7 @@ class _Network:
         """(batch,) the task's loss and the model's own terms."""
         return sum(outputs.terms.values(), self.task(traced).loss(outputs, batch))
 
-    def statistics(
-        self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None
-    ) -> Statistics:
+    def statistics(self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
         mask = batch["mask"]
         found = self.task(traced).statistics(outputs, batch, targets)
         own = {"loss": (self.data_loss(traced, outputs, batch) * mask).sum(), "count": mask.sum()}

@@ -1,4 +1,4 @@
-"""Bare JAX: plain functions over dicts of weights, the whole epoch in one compiled scan."""
+"""Bare JAX: plain functions over dicts of weights, nnrun's kernels, the whole epoch in one compiled scan."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,16 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nnrun.models.convolution import max_pool, shifted_convolution
+from nnrun.models.gru import ResetBeforeCell
+from nnrun.models.layout import Layout
+from nnrun.models.lstm import LSTMCell
+from nnrun.models.recurrent import FEATURES_FIRST
+from nnrun.models.scan import Rule, recurrence
 from tests.benchmarks.cases import FILTERS, LEARNING_RATE, Case, arrays
 
 Weights = dict[str, jax.Array]
 SAME = ((1, 1), (1, 1))
+CELLS = {"lstm": LSTMCell(), "gru": ResetBeforeCell()}
 
 
 def build(case: Case, threads: int) -> Callable[[], float]:
@@ -56,30 +62,55 @@ def build(case: Case, threads: int) -> Callable[[], float]:
 
 
 def initial(case: Case) -> Weights:
-    """Weights by name: `dense0.kernel`, `dense0.bias`, ..., the head last; kernels He normal."""
+    """Weights by name, `dense0.kernel`, `dense0.bias`, ..., the head last; kernels He normal, of a state orthogonal."""
     shapes: dict[str, tuple[int, ...]] = {}
-    features = case.inputs[0]
+    features, dense = case.inputs[-1], case.hidden
     if case.network == "cnn":
-        for i, (inputs, outputs) in enumerate(zip((case.inputs[-1], *FILTERS), FILTERS, strict=False)):
-            shapes[f"conv{i}"] = (3, 3, inputs, outputs)
-        features = FILTERS[-1] * (case.inputs[0] // 4) * (case.inputs[1] // 4)
-    for i, units in enumerate((*case.hidden, case.classes or 1)):
+        for i, filters in enumerate(FILTERS):
+            shapes[f"conv{i}"] = (3, 3, features, filters)
+            features = filters
+        features *= (case.inputs[0] // 4) * (case.inputs[1] // 4)
+    elif case.recurrent:
+        (units,), dense = case.hidden, ()
+        shapes["input"], features = (features, CELLS[case.network].blocks * units), units
+    for i, units in enumerate((*dense, case.classes or 1)):
         shapes[f"dense{i}"] = (features, units)
         features = units
-    init = jax.nn.initializers.he_normal()
-    keys = jax.random.split(jax.random.key(0), len(shapes))
+    init, orthogonal = jax.nn.initializers.he_normal(), jax.nn.initializers.orthogonal()
+    key, *keys = jax.random.split(jax.random.key(0), len(shapes) + 1)
     weights = {f"{name}.kernel": init(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)}
+    if case.recurrent:
+        blocks = [orthogonal(k, (units, units)) for k in jax.random.split(key, CELLS[case.network].blocks)]
+        weights["recurrent.kernel"] = jnp.concatenate(blocks, 1)
     return weights | {f"{name}.bias": jnp.zeros(shape[-1]) for name, shape in shapes.items()}
 
 
 def predict(case: Case, weights: Weights, x: jax.Array) -> jax.Array:
     """(batch, *inputs) -> (batch, classes) logits or (batch, 1) values."""
     if case.network == "cnn":
-        for i in range(len(FILTERS)):
-            x = shifted_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME) + weights[f"conv{i}.bias"]
-            x = max_pool(jax.nn.relu(x), 2)
-        x = x.reshape(x.shape[0], -1)
-    last = len(case.hidden)
+        x = convolutional(weights, x)
+    elif case.recurrent:
+        x = recurrent(case, weights, x)
+    last = sum(name.startswith("dense") for name in weights) // 2 - 1
     for i in range(last):
         x = jax.nn.relu(x @ weights[f"dense{i}.kernel"] + weights[f"dense{i}.bias"])
     return x @ weights[f"dense{last}.kernel"] + weights[f"dense{last}.bias"]
+
+
+def convolutional(weights: Weights, x: jax.Array) -> jax.Array:
+    """(batch, height, width, channels) -> (batch, features)."""
+    for i in range(len(FILTERS)):
+        x = shifted_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME) + weights[f"conv{i}.bias"]
+        x = max_pool(jax.nn.relu(x), 2)
+    return x.reshape(x.shape[0], -1)
+
+
+def recurrent(case: Case, weights: Weights, x: jax.Array) -> jax.Array:
+    """(batch, time, channels) -> (batch, units), the last hidden state."""
+    cell, units = CELLS[case.network], case.hidden[0]
+    layout = Layout(units >= FEATURES_FIRST)
+    projected = layout.project(layout.sequence(x), weights["input.kernel"], weights["input.bias"])
+    initial = (layout.turn(jnp.zeros((len(x), units))),) * cell.states
+    kernels = cell.split_weights(weights["recurrent.kernel"], None)
+    _, final = recurrence(Rule(cell, layout), projected, kernels, initial, None)
+    return layout.turn(final[0])

@@ -151,9 +151,10 @@ def test_batched_trials_are_the_single_ones():
 def test_layer_adds_its_bias_and_keeps_the_type():
     layer = Conv(2, 3, 3, axes=1, rngs=nnx.Rngs(0))
     assert layer.kernel.shape == (3, 2, 3)
-    layer.kernel[...] = layer.kernel[...].astype(jnp.bfloat16)
-    layer.bias[...] = jnp.arange(3, dtype=jnp.bfloat16)
-    y = layer(jnp.zeros((1, 4, 2), jnp.bfloat16))
+    layer.bias[...] = jnp.arange(3.0)
+    graph, state = nnx.split(layer)
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), state)
+    y = nnx.merge(graph, half)(jnp.zeros((1, 4, 2), jnp.bfloat16))
     assert y.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.asarray(y, np.float32), np.tile(np.arange(3), (1, 4, 1)))
     assert Conv(2, 3, (1, 7), bias=False, rngs=nnx.Rngs(0)).bias is None

@@ -200,13 +200,18 @@ def test_gradient_norms_are_relative_to_the_last_step():
         "step": np.arange(1, 4),
         "rnn_start": np.array([0.0, 1e-3, 2.0]),
         "gru_start": np.array([1.0, 2.0, 4.0]),
+        "lstm_start": np.array([0.1, 0.1, 0.1]),
+        "lstm_cell_start": np.array([0.5, 0.5, 1.0]),
         "gru_trained": np.array([3.0, 3.0, 3.0]),
     }
     start, trained = draw("gradient_norms", dataclasses.replace(series_run(), tables={"gradient_norms": table})).axes
     np.testing.assert_allclose(lines(start)["rnn: 0"], [gradient_norms.FLOOR, 5e-4, 1])
     np.testing.assert_allclose(lines(start)["gru: 2e-01"], [0.25, 0.5, 1])
     np.testing.assert_allclose(lines(trained)["gru: 1e+00"], [1, 1, 1])
+    np.testing.assert_allclose(lines(start)["lstm cell: 5e-01"], [0.5, 0.5, 1])
     assert list(start.lines[0].get_xdata()) == [1, 2, 3]
+    assert [line.get_linestyle() for line in start.lines] == ["-", "-", "-", "--"]
+    assert start.lines[2].get_color() == start.lines[3].get_color()
     assert start.get_yscale() == "log"
     assert start.lines[1].get_color() == trained.lines[0].get_color()
     assert draw("gradient_norms", series_run()) is None

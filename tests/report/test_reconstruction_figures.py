@@ -10,6 +10,7 @@ from nnrun.models.autoencoder import Autoencoder, AutoencoderConfig
 from nnrun.models.vae import VAE, VAEConfig
 from nnrun.report import anomaly_scores, latent_map, reconstructions, samples
 from nnrun.report.base import FinishedRun
+from nnrun.report.reconstructions import mosaic
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
 
 SHAPES = {"image": (4, 3, 1), "table": (12,), "series": (6, 2)}
@@ -46,17 +47,27 @@ def test_reconstructions(kind):
     axes = drawn(reconstructions.draw(run))
     rows = ["input", "seen", "rebuilt"]
     if kind == "image":
-        assert len(axes) == 30
-        assert [a.get_ylabel() for a in axes if a.get_ylabel()] == rows
+        assert [text.get_text() for text in axes[0].get_yticklabels()] == rows
+        captions = [text.get_text() for text in axes[0].get_xticklabels()]
+        assert len(captions) == 10
     else:
-        assert len(axes) == 4
         assert [text.get_text() for text in axes[0].get_legend().get_texts()] == rows
-    errors = [float(a.get_title().split("\n")[0]) for a in axes if a.get_title()]
+        captions = [a.get_title("left") for a in axes]
+        assert len(captions) == 4
+    errors = [float(caption.split("\n")[0]) for caption in captions]
     assert errors == sorted(errors)
 
 
 def test_small_test_parts_are_drawn_whole():
-    assert len(drawn(reconstructions.draw(finished(n=3)))) == 6
+    (axes,) = drawn(reconstructions.draw(finished(n=3)))
+    assert len(axes.get_xticks()) == 3
+
+
+def test_mosaic():
+    images = np.array([[[[0.0], [4.0]]], [[[2.0], [9.0]]]])[:, None]
+    np.testing.assert_array_equal(mosaic(images, 0, 4)[..., 0], [[0, 1, 1], [1, 1, 1], [0.5, 1, 1], [1, 1, 1]])
+    colours = np.random.default_rng(0).uniform(size=(1, 2, 3, 3, 3))
+    np.testing.assert_array_equal(mosaic(colours, 0, 1)[:3, 4:7], colours[0, 1])
 
 
 @pytest.mark.parametrize("latent", [2, 5])
@@ -81,7 +92,12 @@ def test_latent_map_without_classes():
 @pytest.mark.parametrize("kind", SHAPES)
 def test_samples(kind):
     run = finished(kind, VAEConfig(hidden_sizes=(4,), latent_size=3))
-    assert len(drawn(samples.draw(run))) == 36
+    (axes,) = drawn(samples.draw(run))
+    height, width = SHAPES["image"][:2]
+    if kind == "image":
+        assert axes.images[0].get_array().shape == (6 * (height + 1), 6 * (width + 1), 3)
+    else:
+        assert len(axes.lines) == 2 * 36
     assert samples.draw(finished(kind)) is None
 
 

@@ -1,6 +1,3 @@
-import dataclasses
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,104 +6,123 @@ from flax import nnx
 
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.errors import ConfigError
-from nnrun.models.base import Model, Outputs
+from nnrun.models.gru import GRU, GRUConfig
+from nnrun.models.lstm import LSTM, LSTMConfig
+from nnrun.models.mlp import MLP, MLPConfig
+from nnrun.models.rnn import RNN, RNNConfig
 from nnrun.schema import build
-from nnrun.tasks import gradient_norms
-from nnrun.tasks.gradient_norms import GradientNorms
+from nnrun.tasks.gradient_norms import OPEN, GradientNorms, open_gates
 
-TIME, EXAMPLES = 6, 20
-
-
-@dataclass(frozen=True)
-class DecayConfig:
-    hidden_size: int = 1
+EXAMPLES, BATCH = 9, 6
+NETWORKS = {"rnn": (RNN, RNNConfig), "lstm": (LSTM, LSTMConfig), "gru": (GRU, GRUConfig)}
 
 
-class Decay(Model):
-    """h_t = a h_{t-1} + x_t, ŷ = w h_T, so that ∂L/∂h_t = a^(T-t) ∂L/∂h_T; `a` starts at 0.5 + hidden_size / 10."""
-
-    def __init__(self, config: DecayConfig, data, output, *, rngs: nnx.Rngs) -> None:
-        self.a = nnx.Param(jnp.float32(0.5 + config.hidden_size / 10))
-        self.w = nnx.Param(jax.random.uniform(rngs.params(), minval=1.0, maxval=2.0))
-
-    def states(self, x):
-        h = [x[:, 0, 0]]
-        for t in range(1, TIME):
-            h.append(self.a[...] * h[-1] + x[:, t, 0])
-        return h
-
-    def __call__(self, batch, rngs=None, carry=None):
-        return Outputs((self.w[...] * self.states(batch["inputs"])[-1])[:, None]), carry
-
-    def hidden_gradients(self, batch, loss):
-        def total(h):
-            return loss(Outputs((self.w[...] * h)[:, None]), batch).sum()
-
-        last = jnp.abs(jax.grad(total)(self.states(batch["inputs"])[-1])).mean()
-        return last * self.a[...] ** jnp.arange(TIME - 1, -1, -1)
-
-
-class Other(Decay):
-    """Another network."""
-
-
-def make(monkeypatch, **values) -> tuple[GradientNorms, Data]:
-    cells = {"rnn": f"{__name__}.Decay", "other": f"{__name__}.Other"}
-    monkeypatch.setattr(gradient_norms, "CELLS", cells)
-    spec = DataSpec("series", (TIME, 1), (1,), "regression")
+def make(steps: int = 7, units: int = 4, compare: tuple[str, ...] = (), seeds: int = 2) -> tuple[GradientNorms, Data]:
+    spec = DataSpec("series", (steps, 2), (1,), "regression")
     rng = np.random.default_rng(0)
-    inputs = rng.normal(size=(EXAMPLES, TIME, 1))
-    part = {"inputs": 3 * inputs + 1, "targets": inputs.sum(1) * 2}
-    data = Data(spec, part, part, part, Scaling(np.ones(1), np.full(1, 3.0)), Scaling(np.zeros(1), np.full(1, 2.0)))
-    config = build("task", {"_target_": "nnrun.tasks.gradient_norms.GradientNorms", "hidden_size": 2} | values)
-    return GradientNorms(dataclasses.replace(config, compare=tuple(cells)), spec), data
+    part = {"inputs": 3 * rng.normal(size=(EXAMPLES, steps, 2)) + 1, "targets": rng.normal(size=(EXAMPLES, 1)) * 2}
+    data = Data(spec, part, part, part, Scaling(np.ones(2), np.full(2, 3.0)), Scaling(np.zeros(1), np.full(1, 2.0)))
+    target = {"_target_": "nnrun.tasks.gradient_norms.GradientNorms", "compare": list(compare)}
+    sizes = {"hidden_size": units, "seeds": seeds, "batch": BATCH}
+    return GradientNorms(build("task", target | sizes), spec), data
 
 
-def test_untrained_norms_are_means_over_seeds_on_one_scaled_batch(monkeypatch):
-    task, data = make(monkeypatch, seeds=3, batch=8, epochs=0)
-    (name, table), *_ = task.tables(Model(), data).items()
-    assert (name, list(table)) == ("gradient_norms", ["step", "rnn_start", "other_start"])
-    np.testing.assert_array_equal(table["step"], np.arange(1, TIME + 1))
-    x = (data.test["inputs"][:8, :, 0] - 1) / 3
-    y, expected = data.test["targets"][:8, 0] / 2, []
-    h = np.zeros(8)
-    for t in range(TIME):
-        h = 0.7 * h + x[:, t]
-    for seed in range(3):
-        w = float(Decay(DecayConfig(2), None, None, rngs=nnx.Rngs(jax.random.key(seed))).w[...])
-        expected.append([np.abs(2 * w * (w * h - y)).mean() * 0.7 ** (TIME - t) for t in range(1, TIME + 1)])
-    np.testing.assert_allclose(table["rnn_start"], np.mean(expected, 0), rtol=1e-5)
+def network(name: str, task: GradientNorms, seed: int, **values) -> RNN | LSTM | GRU:
+    kind, config = NETWORKS[name]
+    values = {"hidden_size": task.config.hidden_size} | values
+    return kind(config(**values), task.data, task.output_spec(), rngs=nnx.Rngs(jax.random.key(seed)))
 
 
-def test_training_changes_how_far_the_gradient_reaches(monkeypatch):
-    """The targets are plain sums, for which the network must learn a = 1."""
-    task, data = make(monkeypatch, epochs=300, batch=10, learning_rate=0.01)
-    table = task.tables(Model(), data)["gradient_norms"]
-    assert table["rnn_start"][0] / table["rnn_start"][-1] == pytest.approx(0.7 ** (TIME - 1), rel=1e-4)
-    assert table["rnn_trained"][0] / table["rnn_trained"][-1] == pytest.approx(1, abs=0.02)
+def scaled_batch(data: Data) -> dict[str, jax.Array]:
+    inputs, targets = (data.test["inputs"] - 1) / 3, data.test["targets"] / 2
+    return {"inputs": jnp.float32(inputs[:BATCH]), "targets": jnp.float32(targets[:BATCH])}
 
 
-def test_the_runs_own_network_is_not_trained_again(monkeypatch):
-    task, data = make(monkeypatch, epochs=1)
-    own = Other(DecayConfig(1), None, None, rngs=nnx.Rngs(7))
-    table = task.tables(own, data)["gradient_norms"]
-    assert table["other_trained"][0] / table["other_trained"][-1] == pytest.approx(0.6 ** (TIME - 1), rel=1e-4)
-    assert table["rnn_trained"][0] / table["rnn_trained"][-1] > 0.65 ** (TIME - 1)
+def lstm_loss(model: LSTM, x: np.ndarray, y: np.ndarray, at: int, delta: np.ndarray) -> float:
+    """(ŷ - y)² of one sequence (time, 2) by plain loops, with `delta` added to the cell state that step `at` receives."""
+    layer = model.layers[0][0]
+    w, u, b = (np.float64(p[...]) for p in (layer.input, layer.recurrent, layer.bias))
+    h = c = np.zeros(u.shape[0])
+    for t, now in enumerate(x):
+        c = c + delta if t == at else c
+        i, f, o, g = np.split(now @ w + h @ u + b, 4)
+        i, f, o = (1 / (1 + np.exp(-z)) for z in (i, f, o))
+        c = f * c + i * np.tanh(g)
+        h = o * np.tanh(c)
+    return float((h @ np.float64(model.head.kernel[...]) + np.float64(model.head.bias[...]) - y)[0] ** 2)
 
 
-@pytest.mark.parametrize("examples", [23, 4])
-def test_every_epoch_visits_every_example_at_most_once(examples):
-    order = np.asarray(gradient_norms._order(examples, 5, 3))
-    steps = max(1, examples // 5)
-    assert order.shape == (3 * steps, min(5, examples))
-    for epoch in order.reshape(3, -1):
-        assert len(set(epoch.tolist())) == len(epoch)
+def test_cell_norms_equal_finite_differences_of_plain_loops():
+    task, data = make()
+    model = network("lstm", task, 3)
+    table = task.tables(model, data)["gradient_norms"]
+    assert list(table) == ["step", "lstm_trained", "lstm_cell_trained"]
+    x, y = np.float64((data.test["inputs"] - 1) / 3)[:BATCH], data.test["targets"][:BATCH] / 2
+    expected = np.zeros(7)
+    for n, t in np.ndindex(BATCH, 7):
+        shifts = 1e-5 * np.eye(4)
+        slopes = [(lstm_loss(model, x[n], y[n], t, d) - lstm_loss(model, x[n], y[n], t, -d)) / 2e-5 for d in shifts]
+        expected[t] += np.linalg.norm(slopes) / BATCH
+    np.testing.assert_allclose(table["lstm_cell_trained"], expected, rtol=1e-4)
 
 
-def test_data_without_time_is_refused(monkeypatch):
-    task, _ = make(monkeypatch)
+def test_untrained_norms_are_means_over_seeds_on_one_scaled_batch():
+    task, data = make(compare=("rnn", "gru"), seeds=3)
+    mlp = MLP(MLPConfig(hidden_sizes=()), task.data, task.output_spec(), rngs=nnx.Rngs(0))
+    table = task.tables(mlp, data)["gradient_norms"]
+    assert list(table) == ["step", "rnn_start", "gru_start", "rnn_open", "gru_open"]
+    np.testing.assert_array_equal(table["step"], np.arange(1, 8))
+    for name in ("rnn", "gru"):
+        found = [network(name, task, seed).hidden_gradients(scaled_batch(data), task.loss) for seed in range(3)]
+        np.testing.assert_allclose(table[f"{name}_start"], np.mean(found, 0), rtol=1e-5)
+
+
+def test_gates_biased_to_remember_keep_the_gradient():
+    task, data = make(steps=60, units=16, compare=("rnn", "lstm", "gru"))
+    table = task.tables(network("gru", task, 1), data)["gradient_norms"]
+    reach = {name: values[0] / values[-1] for name, values in table.items()}
+    np.testing.assert_array_equal(table["rnn_open"], table["rnn_start"])
+    for name in ("lstm_cell", "gru"):
+        assert reach[f"{name}_open"] > 0.02 > 100 * reach[f"{name}_start"]
+    assert reach["rnn_start"] < 1e-4
+    assert reach["gru_trained"] < 1e-4
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_open_gates_set_the_biases_of_memory_alone(name):
+    task, _ = make(units=50)
+    model = network(name, task, 0)
+    before = np.asarray(model.layers[0][0].bias[...]).reshape(-1, 50)
+    open_gates(model, OPEN[name], 100, jax.random.key(1), jnp.array(False))
+    np.testing.assert_array_equal(np.asarray(model.layers[0][0].bias[...]).reshape(-1, 50), before)
+    open_gates(model, OPEN[name], 100, jax.random.key(1), jnp.array(True))
+    after = np.asarray(model.layers[0][0].bias[...]).reshape(-1, 50)
+    changed = {"rnn": set(), "lstm": {0, 1}, "gru": {1}}[name]
+    assert {block for block in range(len(after)) if (after[block] != before[block]).any()} == changed
+    if changed:
+        assert 0 <= after[1].min() < 2 < 4 < after[1].max() <= np.log(99)
+    if name == "lstm":
+        np.testing.assert_array_equal(after[0], -after[1])
+
+
+def test_a_network_of_two_directions_has_no_cell_to_walk_through():
+    task, data = make()
+    table = task.tables(network("lstm", task, 0, bidirectional=True), data)["gradient_norms"]
+    assert list(table) == ["step", "lstm_trained"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "got"),
+    [
+        (DataSpec("table", (4,), (1,), "regression"), "kind table."),
+        (DataSpec("series", (4, 1), (1,), "x", per_step=True), "kind series, with a target at every step."),
+        (DataSpec("series", (4, 1), (1,), "x", lengths=True), "kind series, of unequal length."),
+    ],
+)
+def test_data_that_does_not_fit_is_refused(spec, got):
     with pytest.raises(ConfigError) as caught:
-        GradientNorms(task.config, DataSpec("table", (4,), (1,), "regression")).output_spec()
+        GradientNorms(make()[0].config, spec).output_spec()
     assert str(caught.value) == (
-        "task=gradient_norms needs a series, but the data set is of kind table. Set for example dataset=adding."
+        "task=gradient_norms needs series of equal length with one target each, but the data set is of "
+        f"{got} Set for example dataset=adding."
     )

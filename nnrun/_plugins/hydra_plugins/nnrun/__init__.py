@@ -1,0 +1,1 @@
+"""Adapters that Hydra finds by their folder."""

@@ -1,0 +1,164 @@
+"""Signals and sudden death: the exit code, the saved state, and a resumed run that equals an uninterrupted one."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from test_run import rows, summary
+
+from nnrun.terminal import Terminal
+
+RUN = ("debug=tiny", "dataset=iris", "model.dropout=0.2", "training.epochs=8", "hydra.run.dir=run")
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(command, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    assert command(*RUN, folder=folder).code == 0
+    return folder / "run"
+
+
+def assert_equal(resumed, uninterrupted):
+    assert rows(resumed, {"seconds"}) == rows(uninterrupted, {"seconds"})
+    for name in ("model.safetensors", "predictions.csv", "figures/learning_curves.png"):
+        assert (resumed / name).read_bytes() == (uninterrupted / name).read_bytes(), name
+    assert summary(resumed) | {"seconds": 0} == summary(uninterrupted) | {"seconds": 0}
+
+
+def signal_at(monkeypatch, epoch, number):
+    shown = Terminal.epoch
+
+    def show(self, row, *rest):
+        shown(self, row, *rest)
+        if row["epoch"] == epoch:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(Terminal, "epoch", show)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_saves_the_state_and_resume_equals_never_having_stopped(
+    nnrun, tmp_path, monkeypatch, uninterrupted, number, code
+):
+    before = [signal.getsignal(each) for each, _ in SIGNALS]
+    with monkeypatch.context() as patch:
+        signal_at(patch, 3, number)
+        done = nnrun(*RUN)
+    folder = tmp_path / "run"
+    assert (done.code, done.err) == (code, "")
+    assert done.out.endswith(f"Interrupted in epoch 4. To continue: nnrun resume {folder}\n")
+    assert summary(folder)["status"] == "interrupted"
+    assert summary(folder)["error"] == number.name
+    assert len(rows(folder)) == 3
+    assert (folder / "model.safetensors").exists()
+    assert [signal.getsignal(each) for each, _ in SIGNALS] == before
+    done = nnrun("resume", "run")
+    assert done.code == 0
+    assert "Continuing from step 15, epoch 4." in done.out
+    assert_equal(folder, uninterrupted)
+
+
+DRIVER = """
+    import os, signal, sys
+    from nnrun import cli, run
+    from nnrun.terminal import Terminal
+    run.CHECKPOINT_SECONDS = 0.0
+    shown = Terminal.stretch
+    def show(self, epoch, done, loss):
+        shown(self, epoch, done, loss)
+        if (epoch, done) == (4, 5):
+            os.kill(os.getpid(), signal.SIGKILL)
+    Terminal.stretch = show
+    sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+def test_after_kill_9_the_newest_whole_checkpoint_is_resumed(command, tmp_path, uninterrupted):
+    driver = subprocess.run([sys.executable, "-c", textwrap.dedent(DRIVER), *RUN], cwd=tmp_path, capture_output=True)
+    assert driver.returncode == -signal.SIGKILL, driver.stderr.decode()
+    folder = tmp_path / "run"
+    assert summary(folder)["status"] == "running"
+    newest, older = sorted((folder / "checkpoints").iterdir(), reverse=True)
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    shutil.copytree(folder, damaged / "run")
+    newest_there = damaged / "run" / "checkpoints" / newest.name
+    newest_there.write_bytes(newest_there.read_bytes()[:-100])
+    done = command("resume", "run", folder=tmp_path)
+    assert done.code == 0
+    assert f"Continuing from step {int(newest.stem)}, epoch 4." in done.out
+    assert_equal(folder, uninterrupted)
+    done = command("resume", "run", folder=damaged)
+    assert done.code == 0
+    assert f"Warning: {newest_there.relative_to(damaged)} is damaged: " in done.out
+    assert "Falling back to the checkpoint before." in done.out
+    assert f"Continuing from step {int(older.stem)}, epoch " in done.out
+    assert_equal(damaged / "run", uninterrupted)
+
+
+def wait_for_rows(process, folder, seconds=120):
+    deadline = time.time() + seconds
+    while not (folder / "metrics.csv").exists() or len(rows(folder)) < 2:
+        assert process.poll() is None
+        assert time.time() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_to_the_process_acts_within_about_a_second(tmp_path, number, code):
+    words = ["debug=tiny", "dataset=iris", "training.epochs=100000", "hydra.run.dir=run"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "nnrun", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_rows(process, tmp_path / "run")
+        os.kill(process.pid, number)
+        sent = time.time()
+        out, err = process.communicate(timeout=30)
+        waited = time.time() - sent
+    assert (process.returncode, err) == (code, "")
+    assert waited < 4
+    assert f"To continue: nnrun resume {tmp_path}/run" in out
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "interrupted"
+    assert list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+WATCH = """
+    import signal, sys, time
+    from nnrun.interruption import Watch
+    with Watch(lambda interrupted: print("emergency", interrupted, flush=True)):
+        signal.raise_signal(signal.SIGTERM)
+        sum(range(10**11))
+"""
+
+
+def test_where_nothing_looks_up_the_process_ends_by_itself():
+    started = time.time()
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(WATCH)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "emergency SIGTERM\n", "")
+    assert time.time() - started < 8
+
+
+SLOW = """
+    import signal, time
+    from nnrun.interruption import Interrupted, Watch
+    with Watch(lambda interrupted: print("emergency", flush=True)) as watch:
+        signal.raise_signal(signal.SIGINT)
+        assert watch.heard()
+        time.sleep(2)
+        try:
+            watch.check()
+        except Interrupted as interrupted:
+            print("saved", interrupted.exit_code)
+"""
+
+
+def test_a_caller_that_heard_the_signal_may_take_its_time_to_save():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(SLOW)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "saved 130\n", "")

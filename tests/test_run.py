@@ -1,0 +1,225 @@
+"""The folder that a run leaves, and what is told and kept when one fails."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load_file
+
+from nnrun import config
+from nnrun.datasets.digits import Digits
+
+SUMMARY = (
+    "status stopped_early model dataset task seed parameters epochs objective metrics baseline seconds error versions "
+    "devices command"
+).split()
+METRICS = ("accuracy", "macro_f1", "auroc", "log_loss")
+SMALL = ("debug=tiny", "dataset=iris")
+
+
+def summary(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+def rows(folder, without=()):
+    with (folder / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in without} for row in csv.DictReader(file)]
+
+
+def test_the_folder_holds_every_file_of_the_contract(finished_run):
+    files = {str(path.relative_to(finished_run)) for path in finished_run.rglob("*") if path.is_file()}
+    assert files == {
+        "config.yaml",
+        "metrics.csv",
+        "summary.json",
+        "model.safetensors",
+        "checkpoints/0000000010.safetensors",
+        "preprocessing.json",
+        "predictions.csv",
+        "figures/learning_curves.png",
+        "figures/confusion_matrix.png",
+        "run.log",
+    }
+
+
+def test_the_summary_has_every_key(finished_run):
+    found = summary(finished_run)
+    assert list(found) == SUMMARY
+    assert (found["status"], found["stopped_early"], found["error"]) == ("completed", False, None)
+    assert (found["model"], found["dataset"], found["task"], found["seed"]) == ("mlp", "iris", "classification", 0)
+    assert found["epochs"] == 2
+    assert found["parameters"] == 4 * 64 + 64 + 64 * 64 + 64 + 64 * 3 + 3
+    assert found["command"] == "nnrun debug=tiny dataset=iris hydra.run.dir=run"
+    assert found["devices"] == "2 x cpu"
+    assert set(found["seconds"]) == {"startup", "compile", "train", "total"}
+    assert {"nnrun", "python", "jax", "flax", "optax"} <= set(found["versions"])
+
+
+def test_metrics_are_taken_at_the_objectives_epoch_and_stand_beside_a_baseline(finished_run):
+    found, history = summary(finished_run), rows(finished_run)
+    objective = found["objective"]
+    assert (objective["metric"], objective["direction"]) == ("val/loss", "minimize")
+    best = history[objective["epoch"] - 1]
+    assert objective["value"] == min(float(row["val/loss"]) for row in history) == float(best["val/loss"])
+    assert found["metrics"]["train/loss"] == float(best["train/loss"])
+    for part in ("train", "val", "test"):
+        assert {f"{part}/{name}" for name in ("loss", *METRICS)} <= set(found["metrics"])
+    for name in ("loss", *METRICS):
+        assert found["metrics"][f"val/{name}"] == pytest.approx(float(best[f"val/{name}"]), rel=1e-6)
+        assert isinstance(found["baseline"][f"test/{name}"]["majority"], float)
+
+
+def test_metrics_csv_has_a_row_per_epoch_and_its_columns_in_order(finished_run):
+    history = rows(finished_run)
+    expected = ["epoch", "step", "learning_rate", "seconds", "train/loss", "val/loss"]
+    assert list(history[0]) == expected + [f"val/{name}" for name in METRICS]
+    assert [(row["epoch"], row["step"]) for row in history] == [("1", "5"), ("2", "10")]
+    assert float(history[0]["learning_rate"]) == pytest.approx(1e-3)
+
+
+def test_weights_preprocessing_and_predictions_can_be_read_without_nnrun(finished_run):
+    arrays = load_file(finished_run / "model.safetensors")
+    assert arrays["weights.params.hidden.dense.0.kernel"].shape == (4, 64)
+    fitted = json.loads((finished_run / "preprocessing.json").read_text())
+    assert fitted["class_names"] == ["setosa", "versicolor", "virginica"]
+    assert len(fitted["inputs"]["names"]) == len(fitted["inputs"]["offset"]) == len(fitted["inputs"]["scale"]) == 4
+    assert (fitted["kind"], fitted["shape"], fitted["targets"]) == ("table", [4], None)
+    with (finished_run / "predictions.csv").open() as file:
+        predictions = list(csv.DictReader(file))
+    assert len(predictions) == 14
+    right = [row["target"] == row["predicted"] for row in predictions]
+    assert np.mean(right) == pytest.approx(summary(finished_run)["metrics"]["test/accuracy"])
+    assert sum(float(predictions[0][f"probability_{name}"]) for name in fitted["class_names"]) == pytest.approx(1)
+
+
+def test_the_config_is_whole_and_names_the_choices(finished_run):
+    recorded = yaml.safe_load((finished_run / "config.yaml").read_text())
+    choices = recorded.pop("choices")
+    assert choices == {
+        "dataset": "iris",
+        "task": "classification",
+        "model": "mlp",
+        "optimizer": "adam",
+        "schedule": "constant",
+        "training": "default",
+        "debug": "tiny",
+    }
+    assert config.build(recorded).training.batch_size == 16
+
+
+def test_the_log_has_the_lines_of_the_terminal(command, tmp_path):
+    done = command(*SMALL, "training.epochs=1", "hydra.run.dir=run", folder=tmp_path)
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert log == done.out
+    first, epoch, *_, last = log.splitlines()
+    assert first == f"2 x cpu · {tmp_path}/run"
+    assert re.fullmatch(r"epoch 1/1  train/loss \d\.\d+  val/loss \d\.\d+  \*", epoch)
+    assert last == f"Everything is in {tmp_path}/run"
+
+
+def test_the_same_command_gives_the_same_files_but_for_seconds(command, finished_run, tmp_path):
+    assert command(*SMALL, "hydra.run.dir=run", folder=tmp_path).code == 0
+    again = tmp_path / "run"
+    names = {str(path.relative_to(again)) for path in again.rglob("*") if path.is_file()}
+    assert names == {str(path.relative_to(finished_run)) for path in finished_run.rglob("*") if path.is_file()}
+    with_seconds = {"metrics.csv", "summary.json", "run.log", "checkpoints/0000000010.safetensors"}
+    for name in names - with_seconds:
+        assert (again / name).read_bytes() == (finished_run / name).read_bytes(), name
+    assert rows(again, {"seconds"}) == rows(finished_run, {"seconds"})
+    assert summary(again) | {"seconds": 0} == summary(finished_run) | {"seconds": 0}
+    assert (again / "run.log").read_text().replace(str(again), "") == (
+        (finished_run / "run.log").read_text().replace(str(finished_run), "")
+    )
+    (checkpoint,) = (again / "checkpoints").iterdir()
+    ours, theirs = load_file(checkpoint), load_file(finished_run / "checkpoints" / checkpoint.name)
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
+
+
+def test_the_default_folder_is_never_shared(nnrun, tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form, *_: {"%Y-%m-%d": "2026-01-02", "%H-%M-%S": "03-04-05"}[form])
+    taken = tmp_path / "outputs/runs/2026-01-02/03-04-05_mlp_mnist"
+    taken.mkdir(parents=True)
+    assert nnrun("dataset=mnist", "dataset.root=nowhere").code == 1
+    assert not list(taken.iterdir())
+    assert summary(taken.with_name("03-04-05_mlp_mnist_2"))["status"] == "failed"
+
+
+def test_missing_files_fail_the_run_with_one_line_and_a_traceback_in_the_log(nnrun, tmp_path):
+    done = nnrun("dataset=mnist", "dataset.root=nowhere", "hydra.run.dir=run")
+    text = (
+        "dataset.root must be a folder with the files of mnist, but nowhere is none. "
+        "Correct the path, or leave dataset.root out to download them."
+    )
+    assert (done.code, done.err) == (1, f"nnrun: {text}\n")
+    assert (summary(tmp_path / "run")["status"], summary(tmp_path / "run")["error"]) == ("failed", text)
+    assert "Traceback" in (tmp_path / "run" / "run.log").read_text()
+
+
+def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tmp_path, monkeypatch):
+    """The learning rate of a plain linear model on raw pixels is raised until the second epoch overflows."""
+    load = Digits.load
+
+    def wild(self):
+        data = load(self)
+        data.train["inputs"][:] *= np.float32(1e6)
+        return data
+
+    monkeypatch.setattr(Digits, "load", wild)
+    done = nnrun(
+        *("debug=tiny", "dataset=digits", "model.hidden_sizes=[8]", "optimizer=sgd", "training.epochs=50"),
+        *("optimizer.learning_rate=1e-10", "schedule=exponential", "schedule.factor=1", "hydra.run.dir=run"),
+    )
+    assert done.code in (0, 1)
+
+
+def test_a_sweep_over_values_is_a_run_for_each(nnrun, tmp_path):
+    done = nnrun("-m", *SMALL, "training.epochs=1", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert done.code == 0
+    found = [summary(tmp_path / "sweep" / str(i)) for i in range(2)]
+    assert [(one["status"], one["seed"]) for one in found] == [("completed", 0), ("completed", 1)]
+    assert found[0]["metrics"] != found[1]["metrics"]
+
+
+MY_MODEL = '''
+from dataclasses import dataclass
+
+from flax import nnx
+
+from nnrun.models.base import Model, Outputs
+from nnrun.schema import number
+
+
+@dataclass(frozen=True)
+class MyConfig:
+    """Keys of model=my."""
+
+    scale: float = number(1.0, "factor on the logits", above=0)
+
+
+class My(Model):
+    """Logits = scale * (x W + b)."""
+
+    kinds = ("table",)
+
+    def __init__(self, config: MyConfig, data, output, *, rngs):
+        self.head = nnx.Linear(data.inputs[0], output.size, rngs=rngs)
+
+    def __call__(self, batch, rngs=None, carry=None):
+        return Outputs(self.head(batch["inputs"])), carry
+'''
+
+
+def test_a_users_own_model_is_one_python_file_and_one_yaml_file(nnrun, tmp_path):
+    (tmp_path / "my_model.py").write_text(MY_MODEL)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "my.yaml").write_text("_target_: my_model.My\nscale: 1.0\n")
+    assert "my" in nnrun("list", "models").out.split()
+    assert nnrun("model=my", "model.scale=0", "dataset=iris").err == (
+        "nnrun: model.scale must be > 0, but got 0.0. Set for example model.scale=1.0.\n"
+    )
+    assert nnrun(*SMALL, "model=my", "hydra.run.dir=run").code == 0
+    assert summary(tmp_path / "run")["parameters"] == 4 * 3 + 3

@@ -1,0 +1,127 @@
+"""What can be done besides training."""
+
+import json
+import re
+import shutil
+
+import pytest
+import yaml
+
+from nnrun import members
+
+
+@pytest.fixture
+def here(finished_run, tmp_path):
+    """A copy of the finished run in the test's folder."""
+    shutil.copytree(finished_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def change(path, **values):
+    content = yaml.safe_load(path.read_text())
+    path.write_text(json.dumps(content | values))
+
+
+def test_list_names_every_choice_of_a_group(nnrun):
+    done = nnrun("list", "models")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.split() == ["model", *members.choices("model")]
+    assert nnrun("list", "model").out == done.out
+
+
+def test_list_alone_names_every_group(nnrun):
+    lines = nnrun("list").out.splitlines()
+    assert {"model", "dataset", "task", "optimizer", "schedule", "experiment"} <= {line.split()[0] for line in lines}
+
+
+def test_show_prints_command_layers_and_metrics(nnrun, here):
+    done = nnrun("show", "run")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[:2] == ["run: mlp on iris, completed", "  nnrun debug=tiny dataset=iris hydra.run.dir=run"]
+    assert re.search(r"^  params.hidden.dense.0.kernel +\(4, 64\)$", done.out, re.MULTILINE)
+    assert re.search(r"^test/accuracy +0\.\d+ +0\.\d+$", done.out, re.MULTILINE)
+
+
+def test_runs_is_a_line_per_run_with_status_and_objective(nnrun, here, tmp_path):
+    assert nnrun("runs") == (0, "", "")
+    shutil.copytree(here, tmp_path / "outputs/runs/today/now_mlp_iris")
+    done = nnrun("runs")
+    assert re.fullmatch(r"outputs/runs/today/now_mlp_iris  completed  val/loss \d\.\d+\n", done.out)
+
+
+def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
+    assert nnrun("repeat", "run", "training.epochs=1", "hydra.run.dir=again").code == 0
+    recorded, changed = (yaml.safe_load((tmp_path / name / "config.yaml").read_text()) for name in ("run", "again"))
+    assert changed["training"] == recorded["training"] | {"epochs": 1}
+    recorded["choices"].pop("debug")
+    assert changed | {"training": 0} == recorded | {"training": 0}
+    first, second = ((tmp_path / name / "metrics.csv").read_text().splitlines()[1] for name in ("run", "again"))
+    assert first.split(",")[4:] == second.split(",")[4:]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["list", "modles"], "There is no list of modles. Did you mean models?"),
+        (["show"], "nnrun show needs a run's folder, for example nnrun show outputs/runs/DATE/TIME_lstm_sine."),
+        (["show", "nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
+        (
+            ["resume", "run"],
+            "run is completed: nothing is left to resume. For more: nnrun repeat run training.epochs=N",
+        ),
+        (
+            ["resume", "run", "seed=1"],
+            "nnrun resume takes a run's folder alone, but got seed=1. To change keys: nnrun repeat run",
+        ),
+        (["repeat", "run", "modl=1"], "There is no key modl. Did you mean model?"),
+        (
+            ["repeat", "run", "seed=x"],
+            "seed must be an integer >= 0 and < 4294967296, but got x. Set for example seed=0.",
+        ),
+        (["sample", "run", "m=3"], "There is no m= for nnrun sample. Choose from: n, seed."),
+        (["sample", "run", "n=0"], "n must be a whole number > 0, but got 0. Set for example n=16."),
+    ],
+)
+def test_what_a_verb_refuses(nnrun, here, words, text):
+    done = nnrun(*words)
+    assert (done.code, done.out, done.err) == (2, "", f"nnrun: {text}\n")
+
+
+def test_a_damaged_summary_is_named(nnrun, here):
+    (here / "summary.json").write_text('{"status": ')
+    assert nnrun("show", "run").err == "nnrun: run/summary.json is damaged: it is no JSON. Move the folder away.\n"
+
+
+@pytest.mark.parametrize("verb", ["resume", "repeat"])
+def test_a_folder_from_somebody_else_runs_no_code(nnrun, here, verb):
+    change(here / "summary.json", status="interrupted")
+    change(here / "config.yaml", model={"_target_": "os.system", "config": "touch pwned"})
+    done = nnrun(verb, "run")
+    assert done.code == 2
+    assert (
+        done.err == "nnrun: run names model._target_=os.system, code outside nnrun, which is not run from a folder.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        (
+            "+hydra.callbacks.x._target_",
+            "os.system",
+            "run/config.yaml has a key that no run writes: +hydra.callbacks.x.",
+        ),
+        ("choices", {"hydra/launcher": "evil"}, "run/config.yaml has a key that no run writes: hydra/launcher."),
+        (
+            "choices",
+            {"model": "{_target_: os.system}"},
+            "run was made with model={_target_: os.system}, which does not ",
+        ),
+    ],
+)
+def test_a_folder_smuggles_nothing_into_hydra(nnrun, here, key, value, text):
+    change(here / "config.yaml", **{key: value})
+    done = nnrun("repeat", "run")
+    assert done.code == 2
+    assert done.err.startswith(f"nnrun: {text}")
