@@ -66,7 +66,7 @@ def locate(target: str) -> Any:
 def config_class(target: str) -> type:
     """The dataclass that annotates a target's `config`: the attribute of a class, or the argument."""
     member = locate(target)
-    candidates = [member, vars(member).get("__init__")] if isinstance(member, type) else [member]
+    candidates = [member, getattr(member, "__init__", None)] if isinstance(member, type) else [member]
     for candidate in candidates:
         found = typing.get_type_hints(candidate).get("config") if candidate else None
         if dataclasses.is_dataclass(found):

@@ -43,12 +43,12 @@ def test_a_truncated_file_is_damaged(tree, tmp_path, keep):
     path = tmp_path / "a.safetensors"
     checkpoint.save_tree(path, tree)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match="a.safetensors is damaged: "):
+    with pytest.raises(ValueError, match=r"a.safetensors is damaged \(.*\)\."):
         checkpoint.load_tree(path, tree)
 
 
-def test_a_file_that_is_not_there_is_damaged(tree, tmp_path):
-    with pytest.raises(ValueError, match="none is damaged: "):
+def test_a_file_that_is_not_there_is_missing(tree, tmp_path):
+    with pytest.raises(ValueError, match=r"none is missing\."):
         checkpoint.load_tree(tmp_path / "none", tree)
 
 

@@ -10,7 +10,6 @@ import yaml
 from safetensors.numpy import load_file
 
 from nnrun import config
-from nnrun.datasets.digits import Digits
 
 SUMMARY = (
     "status stopped_early model dataset task seed parameters epochs objective metrics baseline seconds error versions "
@@ -159,21 +158,34 @@ def test_missing_files_fail_the_run_with_one_line_and_a_traceback_in_the_log(nnr
     assert "Traceback" in (tmp_path / "run" / "run.log").read_text()
 
 
-def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tmp_path, monkeypatch):
-    """The learning rate of a plain linear model on raw pixels is raised until the second epoch overflows."""
-    load = Digits.load
-
-    def wild(self):
-        data = load(self)
-        data.train["inputs"][:] *= np.float32(1e6)
-        return data
-
-    monkeypatch.setattr(Digits, "load", wild)
-    done = nnrun(
-        *("debug=tiny", "dataset=digits", "model.hidden_sizes=[8]", "optimizer=sgd", "training.epochs=50"),
-        *("optimizer.learning_rate=1e-10", "schedule=exponential", "schedule.factor=1", "hydra.run.dir=run"),
+def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tmp_path):
+    """One step per epoch: the first has a learning rate of 0, the second breaks the weights, the third sees it."""
+    words = ("schedule=warmup_cosine", "schedule.warmup=0.5", "training.batch_size=96", "training.epochs=6")
+    done = nnrun(*SMALL, "optimizer=sgd", "optimizer.learning_rate=1e30", *words, "hydra.run.dir=run")
+    text = (
+        "The training loss became NaN or infinite in epoch 3 (by step 3). Most likely the learning rate is too high: "
+        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. Weights of the best epoch before it are "
+        "kept."
     )
-    assert done.code in (0, 1)
+    assert (done.code, done.err) == (1, f"nnrun: {text}\n")
+    folder = tmp_path / "run"
+    found = summary(folder)
+    assert (found["status"], found["error"], found["epochs"]) == ("failed", text, 2)
+    assert found["objective"]["epoch"] == 1
+    arrays = load_file(folder / "model.safetensors")
+    assert all(np.isfinite(values).all() for values in arrays.values())
+    assert len(rows(folder)) == 2
+    assert "RunError" in (folder / "run.log").read_text()
+
+
+def test_an_objective_that_is_never_defined_says_so(nnrun, tmp_path, monkeypatch):
+    monkeypatch.setattr("nnrun.training.fit.Patience.see", lambda self, row: False)
+    done = nnrun(*SMALL, "training.epochs=1", "objective.metric=val/auroc", "hydra.run.dir=run")
+    assert (done.code, done.err) == (
+        1,
+        "nnrun: objective.metric=val/auroc was undefined (NaN) in every epoch, so no epoch is the best. Set another one, "
+        "for example objective.metric=val/loss, or use more validation data.\n",
+    )
 
 
 def test_a_sweep_over_values_is_a_run_for_each(nnrun, tmp_path):

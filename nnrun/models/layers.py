@@ -1,6 +1,7 @@
 """Layers that several networks share."""
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -45,11 +46,8 @@ class Normalize(nnx.Module):
     (Ba et al. 2016) over the last axis, the features."""
 
     def __init__(self, kind: Normalization, features: int, *, rngs: nnx.Rngs) -> None:
-        self.norm: nnx.Module | None = None
-        if kind == "batch":
-            self.norm = nnx.BatchNorm(features, momentum=0.9, epsilon=1e-5, rngs=rngs)
-        elif kind == "layer":
-            self.norm = nnx.LayerNorm(features, epsilon=1e-5, rngs=rngs)
+        make: Any = {"batch": partial(nnx.BatchNorm, momentum=0.9), "layer": nnx.LayerNorm, "none": None}[kind]
+        self.norm = make(features, epsilon=1e-5, rngs=rngs) if make else None
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, ..., features) -> same shape; batch statistics while training."""

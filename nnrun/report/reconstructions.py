@@ -38,7 +38,7 @@ def mosaic(images: np.ndarray, low: float, high: float) -> np.ndarray:
 def _images(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str]) -> Figure:
     height, width, _ = run.data.spec.inputs
     images = np.stack(list(shown.values()))
-    picture = figure(0.6 + 0.95 * len(captions), 0.9 + 0.95 * len(shown) * height / width)
+    picture = figure(0.6 + 0.95 * len(captions), 0.75 + 0.9 * len(shown) * height / width)
     axes = picture.subplots()
     axes.imshow(mosaic(images, float(shown["input"].min()), float(shown["input"].max())))
     axes.xaxis.tick_top()

@@ -33,9 +33,10 @@ class GradientNormsConfig(RegressionConfig):
 class GradientNorms(Regression):
     """Regression, and the table gradient_norms: for every step t the mean over a batch of ‖∂L/∂h_t‖₂.
 
-    Columns: `step` (1 is the oldest); `<network>_start` with the usual initial weights; `<network>_open`, the same with
-    gates biased to remember: log u for the forget gate (LSTM) or the update gate Z (GRU) and -log u for the LSTM's input
-    gate, u ~ U(1, steps - 1); an RNN has no gate to open; `<network>_trained`, the run's own network at its best.
+    Columns: `step` (1 is the oldest); `<network>_start` with the usual initial weights; `<network>_open`, the same
+    with gates biased to remember: log u for the forget gate (LSTM) or the update gate Z (GRU) and -log u for the
+    LSTM's input gate, u ~ U(1, steps - 1), while an RNN has no gate to open; `<network>_trained`, the run's own
+    network at its best.
     `lstm_cell_...` is ‖∂L/∂C_{t-1}‖₂ of the cell state that step t receives: an LSTM's memory is C, not H.
     Whether gates keep the gradient is learnt or set, it does not come with the architecture: with zero biases a GRU
     halves its state at every step and forgets faster than an RNN.
@@ -59,14 +60,16 @@ class GradientNorms(Regression):
     def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
         """{"gradient_norms": columns (time,)}."""
         inputs, targets = (jnp.asarray(values[: self.config.batch], jnp.float32) for values in scaled(data, "test"))
-        batch, found = {"inputs": inputs, "targets": targets}, {}
+        batch = {"inputs": inputs, "targets": targets}
+        found = {"step": np.arange(1, inputs.shape[1] + 1)}
         untrained = {name: self._untrained(name, batch) for name in self.config.compare}
         for row, stage in enumerate(("start", "open")):
             for name, norms in untrained.items():
                 found |= _columns(name, stage, {state: values[row] for state, values in norms.items()})
         if hasattr(model, "hidden_gradients"):
-            found |= _columns(type(model).__name__.lower(), "trained", self._norms(model, batch))
-        return {"gradient_norms": {"step": np.arange(1, inputs.shape[1] + 1), **found}}
+            norms = jax.jit(lambda: self._norms(model, batch))()
+            found |= _columns(type(model).__name__.lower(), "trained", norms)
+        return {"gradient_norms": found}
 
     def _untrained(self, name: str, batch: Batch) -> dict[str, jax.Array]:
         """Norms (2, time) with the usual and with opened gates, the mean over seeds."""

@@ -29,13 +29,14 @@ QUICK: list[tuple[list[str], int, float]] = [
 ]
 """Words after nnrun, exit code, and the seconds they may take."""
 MOST_MEGABYTES = 2000
+HEAD = ("command", "seconds", "goal", "processor seconds", "peak MB", "goal")
 
 
 class Finished(NamedTuple):
-    """A command that ended: exit code, seconds, peak memory in megabytes, seconds to what was waited for."""
+    """A command that ended: seconds, those of processors, peak memory in megabytes, seconds to what was waited for."""
 
-    code: int
     seconds: float
+    processor: float
     megabytes: float
     seen: float
 
@@ -43,17 +44,16 @@ class Finished(NamedTuple):
 def main() -> None:
     """Prints one table."""
     given = sys.argv[1:]
-    print(f"{machine()}\n\n| command | seconds | goal | peak MB | goal |\n| --- | --- | --- | --- | --- |", flush=True)
+    print(f"{machine()}\n\n| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given:
-            found = command(given, folder, 0)
-            line(f"nnrun {' '.join(given)}", found.seconds, "", found.megabytes)
+            line(f"nnrun {' '.join(given)}", [command(given, folder, 0)])
             return
         first_epoch(folder)
         for words, code, goal in QUICK:
             found = [command(words, folder, code) for _ in range(REPEATS)]
-            line(f"nnrun {' '.join(words)}", median(f.seconds for f in found), goal, max(f.megabytes for f in found))
+            line(f"nnrun {' '.join(words)}", found, goal)
 
 
 def first_epoch(folder: Path) -> None:
@@ -64,10 +64,10 @@ def first_epoch(folder: Path) -> None:
         words = [*FIRST, f"hydra.run.dir={metrics.parent}"]
         found.append(command(words, folder, 0, lambda path=metrics: path.exists() and path.read_text().count("\n") > 1))
     cold, *warm = found
-    text, megabytes = f"nnrun {' '.join(FIRST)}", max(f.megabytes for f in found)
-    line(f"{text}: first epoch, nothing compiled yet", cold.seen, "", megabytes)
-    line(f"{text}: first epoch", median(f.seen for f in warm), 6, megabytes)
-    line(f"{text}: whole run", median(f.seconds for f in warm), "", megabytes)
+    text = f"nnrun {' '.join(FIRST)}"
+    line(f"{text}, nothing compiled yet", [cold])
+    line(text, warm)
+    print(f"| its first finished epoch | {median(f.seen for f in warm):.2f} | 6 | | | |", flush=True)
 
 
 def command(words: list[str], folder: Path, code: int, seen: Callable[[], bool] = lambda: True) -> Finished:
@@ -83,16 +83,18 @@ def command(words: list[str], folder: Path, code: int, seen: Callable[[], bool] 
             time.sleep(0.005)
             ended, status, usage = os.wait4(process.pid, os.WNOHANG)
             when = when or (time.perf_counter() - started if seen() else 0.0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds, process.returncode = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
     if process.returncode != code:
         raise SystemExit(f"nnrun {' '.join(words)} ended with {process.returncode}:\n{(folder / 'output').read_text()}")
     unit = 1e6 if sys.platform == "darwin" else 1e3
-    return Finished(process.returncode, time.perf_counter() - started, usage.ru_maxrss / unit, when)
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, when)
 
 
-def line(text: str, seconds: float, goal: float | str, megabytes: float) -> None:
+def line(text: str, found: list[Finished], goal: float | str = "") -> None:
     """Prints a row."""
-    print(f"| `{text}` | {seconds:.2f} | {goal} | {megabytes:.0f} | {MOST_MEGABYTES} |", flush=True)
+    middle = [f"{median(values):.2f}" for values in zip(*((f.seconds, f.processor) for f in found), strict=True)]
+    memory = max(f.megabytes for f in found)
+    print(f"| `{text}` | {middle[0]} | {goal} | {middle[1]} | {memory:.0f} | {MOST_MEGABYTES} |", flush=True)
 
 
 if __name__ == "__main__":

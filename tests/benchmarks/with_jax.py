@@ -71,8 +71,9 @@ def initial(case: Case) -> Weights:
             features = filters
         features *= (case.inputs[0] // 4) * (case.inputs[1] // 4)
     elif case.recurrent:
-        (units,), dense = case.hidden, ()
-        shapes["input"], features = (features, CELLS[case.network].blocks * units), units
+        dense = ()
+        shapes["input"] = (features, CELLS[case.network].blocks * case.hidden[0])
+        features = case.hidden[0]
     for i, units in enumerate((*dense, case.classes or 1)):
         shapes[f"dense{i}"] = (features, units)
         features = units
@@ -80,7 +81,8 @@ def initial(case: Case) -> Weights:
     key, *keys = jax.random.split(jax.random.key(0), len(shapes) + 1)
     weights = {f"{name}.kernel": init(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)}
     if case.recurrent:
-        blocks = [orthogonal(k, (units, units)) for k in jax.random.split(key, CELLS[case.network].blocks)]
+        square = (case.hidden[0], case.hidden[0])
+        blocks = [orthogonal(k, square) for k in jax.random.split(key, CELLS[case.network].blocks)]
         weights["recurrent.kernel"] = jnp.concatenate(blocks, 1)
     return weights | {f"{name}.bias": jnp.zeros(shape[-1]) for name, shape in shapes.items()}
 

@@ -22,8 +22,8 @@ def build(case: Case, threads: int) -> Callable[[], float]:
 
     def epoch() -> float:
         sums = run.steps(run.train_steps)
-        loss = (sums.loss - seen[0]) / (sums.count - seen[1])
-        seen[:] = sums.loss, sums.count
+        loss = (sums.loss - seen[0]) / (sums.examples - seen[1])
+        seen[:] = sums.loss, sums.examples
         return loss
 
     return epoch

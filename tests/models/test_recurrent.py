@@ -1,5 +1,7 @@
 """rnn, lstm and gru against NumPy loops, forward and gradients, in float64 and both memory layouts."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,18 +21,19 @@ from nnrun.models.rnn import RNN, RNNConfig
 TIME, CHANNELS, HIDDEN = 6, 2, 3
 LENGTHS = np.array([6, 1, 4, 5])
 FORMS = {
-    "plain": {},
-    "stacked": {"layers": 2},
-    "bidirectional": {"layers": 2, "bidirectional": True},
-    "truncated": {"layers": 2, "truncate": 2},
-    "truncated both ways": {"bidirectional": True, "truncate": 4},
+    "plain": ({}, "last", False),
+    "stacked mean": ({"layers": 2}, "mean", False),
+    "padded per step": ({"bidirectional": True}, "per_step", True),
+    "padded last": ({"bidirectional": True, "layers": 2}, "last", True),
+    "padded mean truncated": ({"bidirectional": True, "truncate": 4}, "mean", True),
+    "truncated": ({"layers": 2, "truncate": 2}, "per_step", False),
 }
-READOUTS = {"plain": "last", "stacked": "mean", "bidirectional": "per_step", "truncated": "last"}
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
-@pytest.fixture(params=["batch first", "features first"])
-def layout(request, monkeypatch):
-    monkeypatch.setattr(recurrent, "FEATURES_FIRST", 10**9 if request.param == "batch first" else 0)
+@pytest.fixture
+def features_first(monkeypatch):
+    monkeypatch.setattr(recurrent, "FEATURES_FIRST", 1)
 
 
 @pytest.fixture
@@ -47,8 +50,8 @@ def build(cell, output=OutputSpec((2,)), seed=0, channels=CHANNELS, **keys):
 
 
 def randomized(cell, **keys):
-    """Graph, parameters drawn at random (biases too) in float64, and the rest."""
-    graph, params, rest = nnx.split(build(cell, **keys), nnx.Param, ...)
+    """Graph, parameters drawn at random (biases too) in the widest precision, and the rest."""
+    graph, params, rest = nnx.split(nnx.eval_shape(lambda: build(cell, **keys)), nnx.Param, ...)
     rng = np.random.default_rng(0)
     return graph, jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape) * 0.7), params), rest
 
@@ -65,18 +68,17 @@ def batch_of(rng, padded):
     return batch | ({"lengths": jnp.asarray(LENGTHS)} if padded else {})
 
 
-@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_forward_and_gradient_equal_numpy(cell, form, padded, layout, x64):
-    keys, readout = FORMS[form], READOUTS.get(form, "mean")
+def test_forward_and_gradient_equal_numpy(cell, form, x64, monkeypatch):
+    monkeypatch.setattr(recurrent, "FEATURES_FIRST", 1 if len(form) % 2 else 100)
+    keys, readout, padded = FORMS[form]
     graph, params, rest = randomized(cell, output=OutputSpec((2,), readout == "per_step"), readout=readout, **keys)
     rng = np.random.default_rng(1)
     batch, lengths = batch_of(rng, padded), LENGTHS if padded else [TIME] * len(LENGTHS)
     weight = rng.normal(size=(len(LENGTHS), TIME, 2) if readout == "per_step" else (len(LENGTHS), 2))
     held = {}
 
-    @jax.jit
     def loss(params):
         prediction = nnx.merge(graph, params, rest)(batch)[0].prediction
         return (prediction * weight).sum(), prediction
@@ -90,7 +92,7 @@ def test_forward_and_gradient_equal_numpy(cell, form, padded, layout, x64):
         pairs = zip(expected(params), weight, strict=True)
         return sum((p * w[: len(p)] if p.ndim == 2 else p * w).sum() for p, w in pairs)
 
-    (_, prediction), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    (_, prediction), gradient = quick_jit(jax.value_and_grad(loss, has_aux=True))(params)
     for got, want, length in zip(prediction, expected(params), lengths, strict=True):
         np.testing.assert_allclose(got[:length] if readout == "per_step" else got, want, atol=1e-12)
         if readout == "per_step":
@@ -102,10 +104,11 @@ def test_forward_and_gradient_equal_numpy(cell, form, padded, layout, x64):
         np.testing.assert_allclose(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("truncate", [None, 2])
-@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("threshold", [1, 100])
+@pytest.mark.parametrize(("padded", "truncate"), [(False, None), (True, 2)])
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_hand_derived_gradient_equals_jax(cell, padded, truncate, layout, x64):
+def test_hand_derived_gradient_equals_jax(cell, padded, truncate, threshold, x64, monkeypatch):
+    monkeypatch.setattr(recurrent, "FEATURES_FIRST", threshold)
     graph, params, rest = randomized(cell, truncate=truncate)
     one = nnx.merge(graph, params, rest).layers[0][0]
     batch = batch_of(np.random.default_rng(2), padded)
@@ -120,28 +123,33 @@ def test_hand_derived_gradient_equals_jax(cell, padded, truncate, layout, x64):
             (k + 1.5) * (part**2).sum() for k, part in enumerate(final)
         )
 
-    zeros = jnp.zeros_like(one(x, lengths)[0])
-    got, want = (jax.jit(jax.grad(loss, (0, 1, 2)))(params, x, initial, delta) for delta in (None, zeros))
+    zeros = jnp.zeros((TIME, *initial[0].T.shape) if threshold == 1 else (TIME, *initial[0].shape))
+    got, want = (quick_jit(jax.grad(loss, (0, 1, 2)))(params, x, initial, delta) for delta in (None, zeros))
     jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-10, atol=1e-11), got, want)
 
 
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_carry_continues_a_sequence(cell, layout, x64):
+def test_carry_continues_a_sequence(cell, features_first, x64):
     graph, params, rest = randomized(cell, layers=2, output=OutputSpec((2,), True))
-    model, batch = nnx.merge(graph, params, rest), batch_of(np.random.default_rng(4), False)
-    whole, carry = model(batch)
-    first, half = model({"inputs": batch["inputs"][:, :4]})
-    second, end = model({"inputs": batch["inputs"][:, 4:]}, carry=half)
+    inputs = batch_of(np.random.default_rng(4), False)["inputs"]
+
+    @quick_jit
+    def run(params):
+        model = nnx.merge(graph, params, rest)
+        first, half = model({"inputs": inputs[:, :4]})
+        return model({"inputs": inputs}), first, model({"inputs": inputs[:, 4:]}, carry=half)
+
+    (whole, carry), first, (second, end) = run(params)
     joined = jnp.concatenate([first.prediction, second.prediction], 1)
     np.testing.assert_allclose(joined, whole.prediction, atol=1e-13)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-13), end, carry)
 
 
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_truncation_cuts_the_gradient_between_segments(cell, layout, x64):
+def test_truncation_cuts_the_gradient_between_segments(cell, x64):
     graph, params, rest = randomized(cell, output=OutputSpec((2,), True), truncate=4)
     batch = batch_of(np.random.default_rng(5), False)
-    untruncated = nnx.split(build(cell, output=OutputSpec((2,), True)))[0]
+    untruncated = randomized(cell, output=OutputSpec((2,), True))[0]
 
     def whole(graph, params):
         return (nnx.merge(graph, params, rest)(batch)[0].prediction ** 2).sum()
@@ -152,10 +160,11 @@ def test_truncation_cuts_the_gradient_between_segments(cell, layout, x64):
         second, _ = model({"inputs": batch["inputs"][:, 4:]}, carry=jax.lax.stop_gradient(carry))
         return (first.prediction**2).sum() + (second.prediction**2).sum()
 
-    got, want = jax.grad(whole, 1)(graph, params), jax.grad(segments)(params)
+    run = quick_jit(jax.value_and_grad(whole, 1), static_argnums=0)
+    (value, got), (same, full) = run(graph, params), run(untruncated, params)
+    want = quick_jit(jax.grad(segments))(params)
     jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-10, atol=1e-12), got, want)
-    assert whole(graph, params) == whole(untruncated, params)
-    full = jax.grad(whole, 1)(untruncated, params)
+    assert value == same
     assert not np.allclose(full["layers"][0][0]["recurrent"][...], got["layers"][0][0]["recurrent"][...])
 
 
@@ -164,7 +173,7 @@ def test_truncation_cuts_the_gradient_between_segments(cell, layout, x64):
 def test_hidden_gradients_equal_finite_differences(cell, padded, x64):
     graph, params, rest = randomized(cell, readout="mean")
     model, batch = nnx.merge(graph, params, rest), batch_of(np.random.default_rng(6), padded)
-    got = model.hidden_gradients(batch, lambda outputs, batch: (outputs.prediction**2).sum(-1))
+    got = quick_jit(lambda: model.hidden_gradients(batch, lambda outputs, batch: (outputs.prediction**2).sum(-1)))()
     ((w,),), head = plain(params, False)
     norms = np.zeros((len(LENGTHS), TIME))
 
@@ -184,14 +193,14 @@ def test_hidden_gradients_equal_finite_differences(cell, padded, x64):
     np.testing.assert_allclose(got, norms.mean(0), rtol=1e-6)
 
 
-def test_hidden_gradients_of_two_directions_and_lower_layers(layout, x64):
+def test_hidden_gradients_of_two_directions_and_lower_layers(features_first, x64):
     graph, params, rest = randomized("gru", layers=2, bidirectional=True, output=OutputSpec((2,), True))
     model, batch = nnx.merge(graph, params, rest), batch_of(np.random.default_rng(7), True)
 
     def loss(outputs, batch):
         return outputs.prediction[:, 2].sum(-1)
 
-    last, first = model.hidden_gradients(batch, loss), model.hidden_gradients(batch, loss, layer=0)
+    last, first = quick_jit(lambda: [model.hidden_gradients(batch, loss, layer=k) for k in (-1, 0)])()
     # both directions of step 2 are read; the others are reached through one direction each
     direct = np.linalg.norm(np.asarray(params["head"]["kernel"][...]).sum(1))
     assert last[2] == pytest.approx(direct * (LENGTHS > 2).mean())
@@ -201,7 +210,7 @@ def test_hidden_gradients_of_two_directions_and_lower_layers(layout, x64):
 
 
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_batched_by_vmap_and_map_equal_single_runs(cell, layout):
+def test_batched_by_vmap_and_map_equal_single_runs(cell, features_first):
     batch = {"inputs": jnp.asarray(np.random.default_rng(8).normal(size=(3, TIME, CHANNELS)), jnp.float32)}
 
     def gradient(seed):
@@ -211,7 +220,8 @@ def test_batched_by_vmap_and_map_equal_single_runs(cell, layout):
         return value, nnx.to_pure_dict(grads)
 
     seeds = jnp.arange(3)
-    single = [jax.jit(gradient)(seed) for seed in seeds]
+    run = jax.jit(gradient)
+    single = [run(seed) for seed in seeds]
     single = jax.tree.map(lambda *parts: np.stack(parts), *single)
     for together in (jax.vmap(gradient), lambda s: jax.lax.map(gradient, s)):
         jax.tree.map(
@@ -220,9 +230,9 @@ def test_batched_by_vmap_and_map_equal_single_runs(cell, layout):
 
 
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_split_over_devices_changes_nothing(cell, layout):
+def test_split_over_devices_changes_nothing(cell, features_first):
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
-    graph, params, rest = nnx.split(build(cell, layers=2), nnx.Param, ...)
+    graph, params, rest = randomized(cell, layers=2)
     inputs = jnp.asarray(np.random.default_rng(9).normal(size=(8, TIME, CHANNELS)), jnp.float32)
 
     def gradient(params, inputs, sharding=None):
@@ -239,8 +249,8 @@ def test_split_over_devices_changes_nothing(cell, layout):
 
 
 @pytest.mark.parametrize("cell", reference.CELLS)
-def test_bfloat16_throughout(cell, layout):
-    graph, params, rest = nnx.split(build(cell, layers=2, truncate=3), nnx.Param, ...)
+def test_bfloat16_throughout(cell, features_first):
+    graph, params, rest = randomized(cell, layers=2, truncate=3)
     batch = {"inputs": jnp.ones((4, TIME, CHANNELS)), "lengths": jnp.asarray(LENGTHS)}
     exact = nnx.merge(graph, params, rest)(batch)[0].prediction
     params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
@@ -252,7 +262,7 @@ def test_bfloat16_throughout(cell, layout):
 
     (_, everything), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
     assert {leaf.dtype for leaf in jax.tree.leaves((everything, gradient))} == {jnp.dtype(jnp.bfloat16)}
-    np.testing.assert_allclose(everything[0].astype(jnp.float32), exact, atol=0.1)
+    np.testing.assert_allclose(everything[0].astype(jnp.float32), exact, atol=0.3)
 
 
 def test_new_numbers_and_batches_do_not_retrace():

@@ -39,7 +39,7 @@ def scaled_batch(data: Data) -> dict[str, jax.Array]:
 
 
 def lstm_loss(model: LSTM, x: np.ndarray, y: np.ndarray, at: int, delta: np.ndarray) -> float:
-    """(ŷ - y)² of one sequence (time, 2) by plain loops, with `delta` added to the cell state that step `at` receives."""
+    """(ŷ - y)² of one sequence by plain loops, with `delta` added to the cell state that step `at` receives."""
     layer = model.layers[0][0]
     w, u, b = (np.float64(p[...]) for p in (layer.input, layer.recurrent, layer.bias))
     h = c = np.zeros(u.shape[0])

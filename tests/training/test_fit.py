@@ -1,0 +1,137 @@
+"""The training loop, driven by a trainer that computes nothing."""
+
+import math
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from nnrun.config import EarlyStoppingConfig, TrainingConfig
+from nnrun.errors import RunError
+from nnrun.training import fit as module
+from nnrun.training.fit import Epoch, Objective, Pace, Patience, Stretch, fit
+
+LOSS = Objective("val/loss", "minimize")
+DATA = SimpleNamespace(val="val")
+TASK = SimpleNamespace(finish=lambda sums, rows, data: {"accuracy": sums})
+
+
+class FakeTrainer:
+    """Plays back losses of the validation part; a step trains 10 examples with a loss of 2 each."""
+
+    train_steps = 4
+
+    def __init__(self, val_losses, position=0, train_loss=lambda position: 2.0):
+        self.val_losses, self.position, self.train_loss = val_losses, position, train_loss
+        self.ended, self.since_epoch = [], position % 4
+
+    def steps(self, count):
+        self.position, self.since_epoch = self.position + count, self.since_epoch + count
+        loss = self.train_loss(self.position) * 10 * self.since_epoch
+        return SimpleNamespace(loss=loss, examples=10 * self.since_epoch, learning_rate=0.1)
+
+    def end_epoch(self, value, improved):
+        self.ended.append((value, improved))
+        self.since_epoch = 0
+
+    def evaluate(self, part, best=False):
+        loss = self.val_losses[self.position // 4 - 1]
+        return SimpleNamespace(loss=loss, terms={"kl": 0.5}, sums=1 - loss, rows={})
+
+
+def train(losses, epochs=None, patience=None, objective=LOSS, history=(), **trainer):
+    fake = FakeTrainer(losses, **trainer)
+    config = TrainingConfig(epochs=epochs or len(losses), early_stopping=EarlyStoppingConfig(patience=patience))
+    events = list(fit(fake, TASK, DATA, config, objective, list(history)))
+    return fake, [event for event in events if isinstance(event, Epoch)], events
+
+
+def test_a_row_is_a_line_of_metrics_csv():
+    _, (epoch,), _ = train([0.25])
+    assert list(epoch.row) == [
+        *("epoch", "step", "learning_rate", "seconds", "train/loss", "val/loss", "val/kl", "val/accuracy")
+    ]
+    assert epoch.row | {"seconds": 0} == {
+        "epoch": 1, "step": 4, "learning_rate": 0.1, "seconds": 0, "train/loss": 2.0, "val/loss": 0.25, "val/kl": 0.5,
+        "val/accuracy": 0.75,
+    }  # fmt: skip
+
+
+def test_stretches_add_up_to_epochs_and_start_with_a_single_step():
+    _, epochs, events = train([3.0, 2.0])
+    stretches = [event for event in events if isinstance(event, Stretch)]
+    assert stretches[0] == Stretch(epoch=1, done=1, loss=2.0)
+    assert [s.done for s in stretches if s.done == 4] == [4, 4]
+    assert [epoch.row["step"] for epoch in epochs] == [4, 8]
+
+
+def test_the_best_epoch_is_the_first_of_the_lowest():
+    fake, epochs, _ = train([3.0, 2.0, 2.5, 2.0, 1.0])
+    assert [epoch.improved for epoch in epochs] == [True, True, False, False, True]
+    assert fake.ended == [(3.0, True), (2.0, True), (2.5, False), (2.0, False), (1.0, True)]
+
+
+def test_a_metric_to_maximize_is_a_cost_with_its_sign_changed():
+    fake, epochs, _ = train([0.5, 0.7, 0.2], objective=Objective("val/accuracy", "maximize"))
+    assert [epoch.improved for epoch in epochs] == [True, False, True]
+    assert fake.ended[2][0] == pytest.approx(-0.8)
+
+
+def test_patience_stops_after_so_many_epochs_without_improvement():
+    _, epochs, _ = train([3.0, 2.0, 2.5, 2.5, 1.0], patience=2)
+    assert [epoch.stop for epoch in epochs] == [False, False, False, True]
+
+
+def test_an_undefined_objective_is_never_an_improvement():
+    _, epochs, _ = train([math.nan, 2.0, math.nan])
+    assert [epoch.improved for epoch in epochs] == [False, True, False]
+
+
+def test_only_a_large_enough_change_is_an_improvement():
+    patience = Patience(LOSS, None, minimum_change=0.1)
+    assert [patience.see({"val/loss": value}) for value in (1.0, 0.95, 0.89, 0.88)] == [True, False, True, False]
+
+
+def test_training_continues_in_the_middle_of_an_epoch():
+    _, before, _ = train([3.0, 2.0, 2.5])
+    fake, after, events = train([3.0, 2.0, 2.5], history=[before[0].row], position=6)
+    assert events[0] == Stretch(epoch=2, done=3, loss=2.0)
+    assert [e.row | {"seconds": 0} for e in after] == [e.row | {"seconds": 0} for e in before[1:]]
+    assert [e.improved for e in after] == [True, False]
+
+
+def test_a_run_whose_patience_ran_out_does_not_continue():
+    losses = [3.0, 2.0, 2.5, 2.5, 1.0]
+    _, before, _ = train(losses, patience=2)
+    assert train(losses, patience=2, history=[epoch.row for epoch in before], position=16)[2] == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_ends_the_run_within_the_epoch(value):
+    with pytest.raises(RunError) as caught:
+        train([3.0, 2.0], train_loss=lambda position: value if position >= 5 else 1.0)
+    assert str(caught.value) == (
+        "The training loss became NaN or infinite in epoch 2 (by step 8). Most likely the learning rate is too high: "
+        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. Weights of the best epoch before it are "
+        "kept."
+    )
+
+
+def test_the_pace_grows_with_what_is_affordable_and_shrinks_again(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    pace = Pace()
+
+    def work(seconds_per_step):
+        def steps(count):
+            clock[0] += seconds_per_step * count
+
+        count = pace.next(10**6)
+        pace.timed(count, steps)
+        return count
+
+    assert [work(1e-3) for _ in range(4)] == [1, 16, 256, 400]
+    assert module.STRETCH_SECONDS == 0.4
+    work(1.0)
+    assert [work(0.1), work(0.1)] == [1, 4]
+    assert pace.next(2) == 2
