@@ -29,9 +29,12 @@ class Finished(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="session")
 def _two_cores():
-    """The number of devices of a test process is fixed above, whatever the machine has."""
+    """Two devices whatever the machine has, and what was compiled once is kept."""
+    from nnrun.execution import devices
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnrun.execution.devices.cores", lambda: 2)
+        patch.setattr(devices, "cores", lambda: 2)
+        devices.prepare()
         yield
 
 

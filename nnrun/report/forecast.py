@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
 
@@ -59,4 +60,5 @@ def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarr
     axes.plot(ahead, predicted[chosen], color=COLOURS[1], marker=".", linewidth=1.4)
     axes.axvline(0.5, color="0.6", linewidth=1, linestyle=":")
     label(axes, f"{len(ahead)} steps ahead, median error", f"window {chosen}: steps from its end", name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=9)

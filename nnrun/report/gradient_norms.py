@@ -41,5 +41,5 @@ def draw(run: FinishedRun) -> Figure | None:
 def _line(axes: Axes, steps: np.ndarray, norms: np.ndarray, state: str, colour: str) -> None:
     ratio = np.asarray(norms, np.float64) / norms[-1] if norms[-1] > 0 else np.zeros(len(norms))
     text = f"{state.replace('_', ' ')}: {f'{ratio[0]:.0e}' if ratio[0] else '0'}"
-    style = "--" if state.endswith(CELL) else "-"
-    axes.plot(steps, np.maximum(ratio, FLOOR), style, color=colour, linewidth=1.8, label=text)
+    style, order = ("--", 3) if state.endswith(CELL) else ("-", 2)
+    axes.plot(steps, np.maximum(ratio, FLOOR), style, color=colour, linewidth=1.8, zorder=order, label=text)

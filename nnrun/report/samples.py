@@ -1,5 +1,7 @@
 """New data from a generative network."""
 
+import math
+
 import jax
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,34 +11,47 @@ from nnrun.report.base import COLOURS, FinishedRun, figure
 from nnrun.report.reconstructions import mosaic
 from nnrun.tasks.reconstruction import scaled_inputs
 
-SIDE = 6
+DRAWN = 36
+MOST = 400
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """A grid of 36 samples from the prior, always from the same codes; black to white is the test part's range."""
+    """A grid of 36 samples from the prior, always from the same codes, on the scale of the test part's values."""
     if not hasattr(run.model, "sample"):
         return None
-    samples = np.asarray(run.model.sample(jax.random.key(0), SIDE * SIDE), np.float32)
+    samples = np.asarray(run.model.sample(jax.random.key(0), DRAWN), np.float32)
     data = scaled_inputs(run.data, "test") if len(run.data.test["inputs"]) else samples
-    low, high = float(data.min()), float(data.max())
-    kind = run.data.spec.kind
-    picture = figure(6.0, 6.4)
+    title = f"{run.title}: samples from the prior"
+    return grid(samples, run.data.spec.kind, title, (float(data.min()), float(data.max())))
+
+
+def grid(samples: np.ndarray, kind: str, title: str, extremes: tuple[float, float] | None = None) -> Figure:
+    """The first 400 of samples (n, *inputs) in a square: images, the features of a table, a series' first channel.
+
+    `extremes` are the values drawn as black and white, or as the bottom and top of a cell; None: the samples' own.
+    """
+    low, high = extremes or (float(samples.min()), float(samples.max()))
+    shown = samples[:MOST]
+    columns = math.ceil(math.sqrt(len(shown)))
+    rows = math.ceil(len(shown) / columns)
+    picture = figure(max(3.0, min(columns, 12)), 0.5 + max(3.0, min(columns, 12)) * rows / columns)
     axes = picture.subplots()
     if kind == "image":
-        axes.imshow(mosaic(samples.reshape(SIDE, SIDE, *samples.shape[1:]), low, high))
+        blank = np.full((rows * columns - len(shown), *shown.shape[1:]), high, shown.dtype)
+        axes.imshow(mosaic(np.concatenate([shown, blank]).reshape(rows, columns, *shown.shape[1:]), low, high))
     else:
-        _curves(axes, samples if kind == "table" else samples[..., 0], low, high)
+        _curves(axes, shown if kind == "table" else shown[..., 0], columns, low, high)
     axes.set_axis_off()
-    what = {"image": "", "table": "features of ", "series": "first channel of "}[kind]
-    picture.suptitle(f"{run.title}: {what}samples from the prior", fontsize=11)
+    what = {"table": " (features)", "series": " (first channel)"}.get(kind, "")
+    picture.suptitle(title + what, fontsize=11)
     return picture
 
 
-def _curves(axes: Axes, samples: np.ndarray, low: float, high: float) -> None:
+def _curves(axes: Axes, samples: np.ndarray, columns: int, low: float, high: float) -> None:
     """A cell per sample, all with the same scale, and a grey line where the scaled value is zero."""
     along = np.linspace(0.05, 0.95, samples.shape[1])
     height = 0.9 / max(high - low, 1e-12)
     for place, sample in enumerate(samples):
-        row, column = divmod(place, SIDE)
+        row, column = divmod(place, columns)
         axes.plot(column + along[[0, -1]], [-row - height * low] * 2, color="0.85", linewidth=0.8)
         axes.plot(column + along, -row + height * (sample - low), color=COLOURS[0], linewidth=1)

@@ -58,7 +58,7 @@ def arrays(case: Case) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     if case.classes is None:
         start, speed = rng.uniform(0, 2 * np.pi, (case.examples, 1)), rng.uniform(0.05, 0.3, (case.examples, 1))
-        waves = np.sqrt(2) * np.sin(start + speed * np.arange(case.inputs[0] + 1), dtype=np.float32)
+        waves = np.float32(np.sqrt(2) * np.sin(start + speed * np.arange(case.inputs[0] + 1)))
         return waves[:, :-1, None], waves[:, -1:]
     labels = rng.integers(0, case.classes, case.examples, np.int32)
     patterns = rng.standard_normal((case.classes, *case.inputs), np.float32)

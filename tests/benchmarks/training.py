@@ -32,9 +32,11 @@ class Contender:
 
     def __init__(self, case: str, name: Name) -> None:
         kind, threads = name
-        command = [sys.executable, "-m", "tests.benchmarks.contender", kind, case, str(threads)]
+        self._command = [sys.executable, "-m", "tests.benchmarks.contender", kind, case, str(threads)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=Path(__file__).parents[2])
+        self._process = subprocess.Popen(
+            self._command, stdin=pipe, stdout=pipe, text=True, cwd=Path(__file__).parents[2]
+        )
         self.loss: float = self._answer()["loss"]
 
     def turn(self) -> float:
@@ -52,7 +54,7 @@ class Contender:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"a contender ended with {self._process.wait()}: {' '.join(map(str, self._process.args))}")
+            raise SystemExit(f"a contender ended with {self._process.wait()}: {' '.join(self._command)}")
         return json.loads(line)
 
 

@@ -36,11 +36,13 @@ def build(case: Case, threads: int) -> Callable[[], float]:
             return optax.softmax_cross_entropy_with_integer_labels(prediction, y).mean()
         return jnp.square(prediction - y).mean()
 
+    def shard(tree: Any) -> Any:
+        return jax.lax.with_sharding_constraint(tree, split) if threads > 1 else tree
+
     def step(carry: Any, index: jax.Array) -> Any:
         weights, memory = carry
-        if threads > 1:
-            index = jax.lax.with_sharding_constraint(index, split)
-        loss, gradient = jax.value_and_grad(objective)(weights, x[index], y[index])
+        batch = shard((x[shard(index)], y[shard(index)]))
+        loss, gradient = jax.value_and_grad(objective)(weights, *batch)
         update, memory = optimizer.update(gradient, memory, weights)
         return (optax.apply_updates(weights, update), memory), loss
 

@@ -212,24 +212,19 @@ def test_hidden_gradients_of_two_directions_and_lower_layers(features_first, x64
 @pytest.mark.parametrize("cell", reference.CELLS)
 def test_batched_by_vmap_and_map_equal_single_runs(cell, features_first):
     batch = {"inputs": jnp.asarray(np.random.default_rng(8).normal(size=(3, TIME, CHANNELS)), jnp.float32)}
+    graph, params, rest = randomized(cell)
 
-    def gradient(seed):
-        graph, params, rest = nnx.split(build(cell, seed=seed, bidirectional=True), nnx.Param, ...)
+    def gradient(scale):
         loss = jax.value_and_grad(lambda p: (nnx.merge(graph, p, rest)(batch)[0].prediction ** 2).sum())
-        value, grads = loss(params)
-        return value, nnx.to_pure_dict(grads)
+        return loss(jax.tree.map(lambda p: p * scale, params))
 
-    seeds = jnp.arange(3)
-    run = jax.jit(gradient)
-    single = [run(seed) for seed in seeds]
-    single = jax.tree.map(lambda *parts: np.stack(parts), *single)
-    for together in (jax.vmap(gradient), lambda s: jax.lax.map(gradient, s)):
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), jax.jit(together)(seeds), single
-        )
+    scales, run = jnp.asarray([0.3, 0.6, 1.0]), quick_jit(gradient)
+    single = jax.tree.map(lambda *parts: np.stack(parts), *[run(scale) for scale in scales])
+    for together in (quick_jit(jax.vmap(gradient)), quick_jit(lambda s: jax.lax.map(gradient, s))):
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), together(scales), single)
 
 
-@pytest.mark.parametrize("cell", reference.CELLS)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_split_over_devices_changes_nothing(cell, features_first):
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
     graph, params, rest = randomized(cell, layers=2)
@@ -252,17 +247,17 @@ def test_split_over_devices_changes_nothing(cell, features_first):
 def test_bfloat16_throughout(cell, features_first):
     graph, params, rest = randomized(cell, layers=2, truncate=3)
     batch = {"inputs": jnp.ones((4, TIME, CHANNELS)), "lengths": jnp.asarray(LENGTHS)}
-    exact = nnx.merge(graph, params, rest)(batch)[0].prediction
-    params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
-    batch["inputs"] = batch["inputs"].astype(jnp.bfloat16)
 
-    def loss(params):
-        outputs, carry = nnx.merge(graph, params, rest)(batch)
+    def loss(params, inputs):
+        outputs, carry = nnx.merge(graph, params, rest)(batch | {"inputs": inputs})
         return (outputs.prediction**2).sum(), (outputs.prediction, carry)
 
-    (_, everything), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    run = quick_jit(jax.value_and_grad(loss, has_aux=True))
+    (_, (exact, _)), _ = run(params, batch["inputs"])
+    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), (params, batch["inputs"]))
+    (_, everything), gradient = run(*half)
     assert {leaf.dtype for leaf in jax.tree.leaves((everything, gradient))} == {jnp.dtype(jnp.bfloat16)}
-    np.testing.assert_allclose(everything[0].astype(jnp.float32), exact, atol=0.3)
+    np.testing.assert_allclose(everything[0].astype(jnp.float32), exact, atol=0.1)
 
 
 def test_new_numbers_and_batches_do_not_retrace():
@@ -281,29 +276,37 @@ def test_new_numbers_and_batches_do_not_retrace():
     assert nnx.split(nnx.eval_shape(lambda: build("gru")))[0] == nnx.split(nnx.eval_shape(lambda: build("gru")))[0]
 
 
-def test_dropout_lies_between_layers_alone():
+@pytest.mark.parametrize("layers", [1, 2])
+def test_dropout_lies_between_layers_alone(layers):
+    params = randomized("rnn", layers=layers)[1]
+    dropping = nnx.split(build("rnn", layers=layers, dropout=0.9), nnx.Param, ...)
     batch = {"inputs": jnp.ones((4, TIME, CHANNELS))}
-    single, double = build("gru", dropout=0.9), build("gru", dropout=0.9, layers=2)
-    np.testing.assert_array_equal(single(batch, nnx.Rngs(dropout=0))[0].prediction, single(batch)[0].prediction)
-    assert not np.allclose(double(batch, nnx.Rngs(dropout=0))[0].prediction, double(batch)[0].prediction)
+
+    @quick_jit
+    def run():
+        model = nnx.merge(dropping[0], params, dropping[2])
+        return [model(batch, rngs)[0].prediction for rngs in (None, nnx.Rngs(dropout=0))]
+
+    evaluated, trained = run()
+    assert np.array_equal(evaluated, trained) == (layers == 1)
 
 
 def test_initial_weights():
-    one = build("lstm").layers[0][0]
-    for block in jnp.split(one.recurrent[...], 4, 1):
+    one = jax.jit(lambda: nnx.state(build("lstm").layers[0][0]))()
+    for block in jnp.split(one["recurrent"][...], 4, 1):
         np.testing.assert_allclose(block @ block.T, np.eye(HIDDEN), atol=1e-5)
-    np.testing.assert_array_equal(one.bias[...], np.repeat([0.0, 1.0, 0.0, 0.0], HIDDEN))
+    np.testing.assert_array_equal(one["bias"][...], np.repeat([0.0, 1.0, 0.0, 0.0], HIDDEN))
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_padding_is_never_read(padded):
-    model, rng = build("lstm", bidirectional=True, readout="mean"), np.random.default_rng(10)
+    graph, params, rest = randomized("lstm", bidirectional=True, readout="mean")
+    run, rng = quick_jit(lambda batch: nnx.merge(graph, params, rest)(batch)[0].prediction), np.random.default_rng(10)
     inputs = rng.normal(size=(len(LENGTHS), TIME, CHANNELS)).astype(np.float32)
     beyond = np.arange(TIME) >= LENGTHS[:, None]
     batch = {"inputs": inputs, "lengths": LENGTHS} if padded else {"inputs": inputs}
     changed = {**batch, "inputs": np.where(beyond[..., None], 1e3, inputs)}
-    same = np.array_equal(model(batch)[0].prediction, model(changed)[0].prediction)
-    assert same == padded
+    assert np.array_equal(run(batch), run(changed)) == padded
 
 
 @pytest.mark.parametrize(
@@ -331,6 +334,8 @@ def test_readout_must_fit_the_task(readout, per_step, text):
 
 def test_two_directions_take_no_carry():
     batch = {"inputs": jnp.ones((1, TIME, CHANNELS))}
-    assert build("rnn", bidirectional=True)(batch)[1] is None
+    graph, params, rest = randomized("rnn", bidirectional=True)
+    model = nnx.merge(graph, params, rest)
+    assert jax.eval_shape(lambda: model(batch)[1]) is None
     with pytest.raises(ConfigError, match=r"^A carried state needs the past alone, but model.bidirectional is true"):
-        build("rnn", bidirectional=True)(batch, carry=build("rnn")(batch)[1])
+        model(batch, carry=((jnp.zeros((1, HIDDEN)),),))

@@ -101,6 +101,12 @@ def test_samples(kind):
     assert samples.draw(finished(kind)) is None
 
 
+@pytest.mark.parametrize(("n", "shape"), [(1, (5, 4)), (5, (10, 12)), (1000, (100, 80))])
+def test_grid_of_any_number(n, shape):
+    (axes,) = drawn(samples.grid(np.ones((n, 4, 3, 1), np.float32), "image", "toy", (0.0, 2.0)))
+    assert axes.images[0].get_array().shape[:2] == shape
+
+
 def test_anomaly_scores():
     (axes,) = drawn(anomaly_scores.draw(finished(anomalies=True)))
     assert axes.get_title("left") == "toy: auroc 0.75 (PCA 0.6)"

@@ -133,5 +133,5 @@ def test_the_pace_grows_with_what_is_affordable_and_shrinks_again(monkeypatch):
     assert [work(1e-3) for _ in range(4)] == [1, 16, 256, 400]
     assert module.STRETCH_SECONDS == 0.4
     work(1.0)
-    assert [work(0.1), work(0.1)] == [1, 4]
+    assert [work(0.125), work(0.125)] == [1, 3]
     assert pace.next(2) == 2
