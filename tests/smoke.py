@@ -3,6 +3,8 @@
 Data sets that come as files get small made-up ones.
 """
 
+import contextlib
+import itertools
 import json
 import os
 import sys
@@ -10,7 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from nnrun import cli, members, schema
+from nnrun import cli, composition, config, members
+from nnrun.errors import ConfigError
+from nnrun.execution import devices
 from tests.made_up_files import write_image_sets
 
 LARGE = (
@@ -29,6 +33,8 @@ def main() -> int:
     failed, passed = [], 0
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        composition.prepare_imports()
+        devices.prepare()
         roots = write_image_sets(Path(folder))
         for overrides in [*pairs(roots), *large()]:
             started = time.time()
@@ -44,15 +50,14 @@ def main() -> int:
 
 
 def pairs(roots: dict[str, str]) -> list[list[str]]:
-    """`model=... dataset=...` for every fit."""
+    """`model=... dataset=...` for every fit: the kind of data, and no image too small for the network."""
     found = []
-    for name in members.choices("dataset"):
-        data = members.load_choice("dataset", name)
-        root = [f"dataset.root={roots[name]}"] if name in roots else []
-        spec = schema.locate(data["_target_"])(schema.build("dataset", data)).spec()
-        for model in members.choices("model"):
-            if spec.kind in schema.locate(members.load_choice("model", model)["_target_"]).kinds:
-                found.append([f"model={model}", f"dataset={name}", *root])
+    for name, model in itertools.product(members.choices("dataset"), members.choices("model")):
+        words = [f"model={model}", f"dataset={name}", *([f"dataset.root={roots[name]}"] if name in roots else [])]
+        (composed,) = composition.compose_all(words, multirun=False)
+        with contextlib.suppress(ConfigError):
+            config.check_fit(config.build(composed.plain))
+            found.append(words)
     return found
 
 

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 
 def test_importing_the_command_line_imports_nothing_heavy():
-    heavy = "jax numpy hydra omegaconf flax yaml sklearn matplotlib".split()
+    heavy = ["jax", "numpy", "hydra", "omegaconf", "flax", "yaml", "sklearn", "matplotlib"]
     code = f"import sys, nnrun.cli; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -11,10 +11,10 @@ from safetensors.numpy import load_file
 
 from nnrun import config
 
-SUMMARY = (
-    "status stopped_early model dataset task seed parameters epochs objective metrics baseline seconds error versions "
-    "devices command"
-).split()
+SUMMARY = [
+    *("status", "stopped_early", "model", "dataset", "task", "seed", "parameters", "epochs", "objective", "metrics"),
+    *("baseline", "seconds", "error", "versions", "devices", "command"),
+]
 METRICS = ("accuracy", "macro_f1", "auroc", "log_loss")
 SMALL = ("debug=tiny", "dataset=iris")
 
@@ -164,8 +164,8 @@ def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tm
     done = nnrun(*SMALL, "optimizer=sgd", "optimizer.learning_rate=1e30", *words, "hydra.run.dir=run")
     text = (
         "The training loss became NaN or infinite in epoch 3 (by step 3). Most likely the learning rate is too high: "
-        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. Weights of the best epoch before it are "
-        "kept."
+        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. Weights of the best epoch before it "
+        "are kept."
     )
     assert (done.code, done.err) == (1, f"nnrun: {text}\n")
     folder = tmp_path / "run"
@@ -183,8 +183,8 @@ def test_an_objective_that_is_never_defined_says_so(nnrun, tmp_path, monkeypatch
     done = nnrun(*SMALL, "training.epochs=1", "objective.metric=val/auroc", "hydra.run.dir=run")
     assert (done.code, done.err) == (
         1,
-        "nnrun: objective.metric=val/auroc was undefined (NaN) in every epoch, so no epoch is the best. Set another one, "
-        "for example objective.metric=val/loss, or use more validation data.\n",
+        "nnrun: objective.metric=val/auroc was undefined (NaN) in every epoch, so no epoch is the best. Set another "
+        "one, for example objective.metric=val/loss, or use more validation data.\n",
     )
 
 

@@ -63,7 +63,7 @@ class Rule:
     """The static part of a recurrence; `truncate`: steps after which the gradient of the carried state is cut."""
 
     cell: Cell
-    layout: Layout = Layout()
+    layout: Layout
     truncate: int | None = None
 
 

@@ -11,7 +11,7 @@ from nnrun.datasets.base import Data, Part
 from nnrun.errors import RunError
 from nnrun.tasks.base import Task
 
-STRETCH_SECONDS = 0.4
+STRETCH_SECONDS = 0.7
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Program(NamedTuple):
     """The functions of a run; `train_steps` is the number of steps of an epoch.
 
     init(traced, fitted) -> State
-    steps(traced, state, part, count) -> State after `count` (dynamic) batches of the shuffled epoch
+    steps(traced, state, part, count) -> State after `count` (dynamic) batches, all of one shuffled epoch
     evaluate(traced, state, chunk) -> Statistics of a padded chunk of examples, with its mask
     outputs(traced, state, chunk) -> Outputs of every example of the chunk
     end_epoch(traced, state, value, improved) -> State with the best weights kept and the schedule told

@@ -92,7 +92,8 @@ def test_a_number_that_is_new_needs_no_new_program(make_run):
     slow, fast = make_run(), make_run(**{"optimizer.learning_rate": 0.1, "seed": 3})
     assert slow.program is not fast.program
     lowered = [
-        jax.jit(one.program.steps).lower(one.traced, one.state, one._train, np.int32(1)).as_text() for one in (slow, fast)
+        jax.jit(one.program.steps).lower(one.traced, one.state, one._train, np.int32(1)).as_text()
+        for one in (slow, fast)
     ]
     assert lowered[0] == lowered[1]
 
@@ -112,7 +113,8 @@ def test_devices_of_a_batch(make_config, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         of(devices=2, batch_size=33)
     assert str(caught.value) == (
-        "training.batch_size must be a multiple of training.devices=2, but got 33. Set for example training.batch_size=34."
+        "training.batch_size must be a multiple of training.devices=2, but got 33. "
+        "Set for example training.batch_size=34."
     )
 
 

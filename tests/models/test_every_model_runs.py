@@ -6,7 +6,12 @@ import pytest
 
 from nnrun import members, schema
 
-DATASETS = {"table": "iris", "image": "digits", "series": "sine"}
+DATASETS = {
+    "table": ["dataset=iris"],
+    "image": ["dataset=digits"],
+    "series": ["dataset=sine", "dataset.window=16"],
+}
+LARGE_IMAGES = {"vgg": ["dataset=shapes", "dataset.image_size=32", "model.width=0.125"]}
 FITS = [
     (name, kind)
     for name in members.choices("model")
@@ -16,7 +21,8 @@ FITS = [
 
 @pytest.mark.parametrize(("model", "kind"), FITS)
 def test_it_runs(model, kind, nnrun, tmp_path):
-    assert nnrun("debug=tiny", f"model={model}", f"dataset={DATASETS[kind]}").code == 0
+    data = LARGE_IMAGES.get(model, DATASETS[kind])
+    assert nnrun("debug=tiny", f"model={model}", *data).code == 0
     (summary,) = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/*/summary.json")]
     assert summary["status"] == "completed"
     assert summary["parameters"] > 0

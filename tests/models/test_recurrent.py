@@ -145,7 +145,7 @@ def test_carry_continues_a_sequence(cell, features_first, x64):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-13), end, carry)
 
 
-@pytest.mark.parametrize("cell", reference.CELLS)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_truncation_cuts_the_gradient_between_segments(cell, x64):
     graph, params, rest = randomized(cell, output=OutputSpec((2,), True), truncate=4)
     batch = batch_of(np.random.default_rng(5), False)
@@ -224,10 +224,9 @@ def test_batched_by_vmap_and_map_equal_single_runs(cell, features_first):
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), together(scales), single)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_split_over_devices_changes_nothing(cell, features_first):
+def test_split_over_devices_changes_nothing(features_first):
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Auto,))
-    graph, params, rest = randomized(cell, layers=2)
+    graph, params, rest = randomized("lstm", layers=2)
     inputs = jnp.asarray(np.random.default_rng(9).normal(size=(8, TIME, CHANNELS)), jnp.float32)
 
     def gradient(params, inputs, sharding=None):
@@ -243,7 +242,7 @@ def test_split_over_devices_changes_nothing(cell, features_first):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), compiled(*everywhere), want)
 
 
-@pytest.mark.parametrize("cell", reference.CELLS)
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_bfloat16_throughout(cell, features_first):
     graph, params, rest = randomized(cell, layers=2, truncate=3)
     batch = {"inputs": jnp.ones((4, TIME, CHANNELS)), "lengths": jnp.asarray(LENGTHS)}
@@ -263,10 +262,10 @@ def test_bfloat16_throughout(cell, features_first):
 def test_new_numbers_and_batches_do_not_retrace():
     traces = []
 
-    @jax.jit
+    @quick_jit
     def run(dropout, inputs):
         traces.append(1)
-        model = build("lstm", layers=2, dropout=dropout)
+        model = build("rnn", layers=2, dropout=dropout)
         return model({"inputs": inputs}, nnx.Rngs(dropout=0))[0].prediction
 
     inputs = jnp.ones((4, TIME, CHANNELS))
