@@ -96,7 +96,8 @@ def _values(override: Any) -> list[str]:
     key = override.get_key_element()
     if not override.is_discrete_sweep():
         raise ConfigError(
-            f"{key} is given an interval, which a grid cannot walk through. List the values, for example {key}=1e-3,1e-2."
+            f"{key} is given an interval, which a grid cannot walk through. List the values, for example "
+            f"{key}=1e-3,1e-2."
         )
     return list(override.sweep_string_iterator())
 

@@ -41,8 +41,10 @@ def needs_quotes(override: str) -> str:
     """For an override that Hydra's grammar refuses: the quoted form that works."""
     key, equals, value = override.partition("=")
     if not equals:
-        return f"{override} is neither a verb nor key=value. {nearest(override, members.groups())} Write for example model=lstm."
+        known = nearest(override, members.groups())
+        return f"{override} is neither a verb nor key=value. {known} Write for example model=lstm."
     # Hydra reads a backslash as itself except before a quote.
     quoted = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ('\\"' if m[2] else ""), value.strip("'\""))
     suggestion = shlex.quote(f'{key}="{quoted}"')
-    return f"{key} has a value that needs quotes, or a bracket or comma is missing: {value or 'nothing'}. Write {suggestion}."
+    what = value or "nothing"
+    return f"{key} has a value that needs quotes, or a bracket or comma is missing: {what}. Write {suggestion}."

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 
 GRACE_SECONDS = 1.0
+TRAINING_GRACE_SECONDS = 10.0
 
 
 class Interrupted(Exception):
@@ -22,13 +23,14 @@ class Watch:
 
     The training loop calls `check()` between stretches, where the state is whole. Elsewhere (compiling, loading) Python
     cannot act while compiled code runs: a thread, woken by the signal itself, waits GRACE_SECONDS for the loop, then
-    calls `emergency` and ends the process.
+    calls `emergency` and ends the process. Once `training` it is patient, because the next stretch ends soon.
     """
 
     def __init__(self, emergency: Callable[[Interrupted], None]) -> None:
         self._emergency = emergency
         self._received: Interrupted | None = None
         self._handled = threading.Event()
+        self.training = False
 
     def __enter__(self) -> "Watch":
         if threading.current_thread() is not threading.main_thread():
@@ -67,7 +69,7 @@ class Watch:
     def _guard(self) -> None:
         received = os.read(self._read, 1)
         os.close(self._read)
-        if received and not self._handled.wait(GRACE_SECONDS):
+        if received and not self._handled.wait(TRAINING_GRACE_SECONDS if self.training else GRACE_SECONDS):
             interrupted = Interrupted(received[0])
             self._emergency(interrupted)
             os._exit(interrupted.exit_code)

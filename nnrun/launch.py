@@ -13,7 +13,7 @@ from nnrun.composition import Composed
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.interruption import Interrupted
 
-STARTED = time.time()
+_process_start = iter([time.time()])
 
 
 def launch(flags: list[str], overrides: list[str]) -> int:
@@ -69,8 +69,9 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
     from nnrun.run import Run
 
     devices.prepare()
+    started = next(_process_start, None) or time.time()
     try:
-        return Run(built, composed.plain, composed.choices, folder, command, STARTED).execute(resume)
+        return Run(built, composed.plain, composed.choices, folder, command, started).execute(resume)
     except (OSError, MemoryError) as error:
         raise RunError(f"{error}. What was computed is in {folder}; its run.log has the details.") from error
 
@@ -99,7 +100,8 @@ def _claim_folder(overrides: list[str], choices: dict[str, str]) -> Path:
     if folder := _given_folder(overrides, "hydra.run.dir"):
         if (folder / "summary.json").exists():
             raise ConfigError(
-                f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: nnrun resume {folder}"
+                f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: "
+                f"nnrun resume {folder}"
             )
         _make(folder, exist_ok=True)
         return folder

@@ -122,6 +122,7 @@ class Run:
         training, begun = self.config.training, time.perf_counter()
         self.terminal.start(training.epochs, trainer.train_steps)
         saved = time.perf_counter()
+        watch.training = True
         try:
             for event in fit(trainer, task, data, training, objective, self.history):
                 whole = True
@@ -135,6 +136,7 @@ class Run:
                     saved = time.perf_counter()
                     watch.check()
         finally:
+            watch.training = False
             self.seconds["train"] = time.perf_counter() - begun
             self.terminal.stop()
         self._save(trainer)

@@ -23,7 +23,7 @@ def count(part: Part) -> int:
 
 
 def chunks(part: Part, shape: tuple[int, int]) -> list[dict[str, Any]]:
-    """The part in order as dicts of arrays (batches, rows, ...) with `mask` and `index`, padded with its first example."""
+    """The part in order as dicts of arrays (batches, rows, ...) with `mask` and `index`; padding is its first row."""
     total, size = count(part), shape[0] * shape[1]
     found = []
     for start in range(0, total, size):

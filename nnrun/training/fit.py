@@ -11,7 +11,7 @@ from nnrun.datasets.base import Data, Part
 from nnrun.errors import RunError
 from nnrun.tasks.base import Task
 
-STRETCH_SECONDS = 0.7
+STRETCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def fit(
 ) -> Iterator[Stretch | Epoch]:
     """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    It starts where `history` (the rows so far) and the trainer's position say. Raises RunError when the loss is no longer finite.
+    It starts where `history` (the rows so far) and the trainer's position say. Raises RunError when the loss is
+    no longer finite.
     """
     pace = Pace()
     patience = Patience(objective, config.early_stopping.patience, config.early_stopping.minimum_change)
@@ -157,6 +158,6 @@ class Patience:
 def _diverged(epoch: int, step: int) -> str:
     return (
         f"The training loss became NaN or infinite in epoch {epoch} (by step {step}). Most likely the learning rate is "
-        "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1. Weights of the best epoch "
-        "before it are kept."
+        "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of "
+        "the best epoch before it, if there was one, are kept."
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.made_up_files import write_cifar, write_idx, write_idx_set
 
 from nnrun.datasets.cifar10 import Cifar10
 from nnrun.datasets.download import RemoteFile, cache_folder, fetch
@@ -16,6 +15,7 @@ from nnrun.datasets.idx import read_idx
 from nnrun.datasets.mnist import Mnist
 from nnrun.datasets.official import OfficialConfig
 from nnrun.errors import RunError
+from tests.made_up_files import write_cifar, write_idx, write_idx_set
 
 CONTENT = b"a file of a public data set" * 1000
 SUM = hashlib.sha256(CONTENT).hexdigest()

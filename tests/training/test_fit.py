@@ -112,8 +112,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_within_the_epoch(value):
         train([3.0, 2.0], train_loss=lambda position: value if position >= 5 else 1.0)
     assert str(caught.value) == (
         "The training loss became NaN or infinite in epoch 2 (by step 8). Most likely the learning rate is too high: "
-        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. Weights of the best epoch before it "
-        "are kept."
+        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of the best epoch "
+        "before it, if there was one, are kept."
     )
 
 
