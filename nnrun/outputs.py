@@ -1,5 +1,6 @@
 """A run's folder: the only writer of its files."""
 
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -57,6 +58,13 @@ class RunFolder:
                 self._columns = list(row)
                 writer.writerow(self._columns)
             writer.writerow([row.get(name, "") for name in self._columns])
+
+    def discard(self) -> None:
+        """Takes back what a run writes before it trains, and the folder where nothing else is in it."""
+        for name in ("config.yaml", "summary.json", "run.log", "preprocessing.json"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def log(self, text: str) -> None:
         """Adds a line to run.log."""

@@ -14,7 +14,7 @@ import jax
 from nnrun import checkpoint
 from nnrun.config import RunConfig, check_objective
 from nnrun.datasets.base import Data
-from nnrun.errors import RunError
+from nnrun.errors import ConfigError, RunError
 from nnrun.execution.serial import SerialRun
 from nnrun.interruption import Interrupted, Watch
 from nnrun.outputs import RunFolder
@@ -70,6 +70,10 @@ class Run:
                 self._save_weights()
                 self._end("interrupted", interrupted)
                 self.terminal.line(self._interrupted_text())
+                raise
+            except ConfigError:
+                if not resume:
+                    self.folder.discard()
                 raise
             except Exception as error:
                 self._end("failed", error)

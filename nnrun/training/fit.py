@@ -76,7 +76,7 @@ def fit(
 ) -> Iterator[Stretch | Epoch]:
     """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    It starts where `history` (the rows so far) and the trainer's position say. Raises RunError when the loss is
+    It starts where `history` (the rows so far) and the position of the trainer say. Raises RunError when the loss is
     no longer finite.
     """
     pace = Pace()
