@@ -19,9 +19,7 @@ from tests.made_up_files import write_image_sets
 
 LARGE = (
     ["model=resnet", "model.layout=18"],
-    ["model=resnet", "model.layout=50"],
-    ["model=vgg", "model.layout=16"],
-    ["model=inception", "model.layout=v3"],
+    ["model=vgg", "model.layout=16", "model.width=8"],
     ["model=autoencoder", "model.encoder=convolutional"],
     ["model=gru", "model.reset_after=true"],
 )

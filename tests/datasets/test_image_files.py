@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnrun.datasets.cifar10 import Cifar10
-from nnrun.datasets.download import RemoteFile, cache_folder, fetch
+from nnrun.datasets.download import RemoteFile, dataset_folder, fetch
 from nnrun.datasets.fashion_mnist import FashionMnist
 from nnrun.datasets.idx import read_idx
 from nnrun.datasets.mnist import Mnist
@@ -98,11 +98,11 @@ def test_an_interrupted_download_leaves_nothing(tmp_path, monkeypatch):
 def test_the_cache_folder_follows_the_environment(monkeypatch):
     monkeypatch.setenv("NNRUN_CACHE", "/a")
     monkeypatch.setenv("XDG_CACHE_HOME", "/b")
-    assert cache_folder("mnist") == Path("/a/datasets/mnist")
+    assert dataset_folder("mnist", None) == Path("/a/datasets/mnist")
     monkeypatch.delenv("NNRUN_CACHE")
-    assert cache_folder("mnist") == Path("/b/nnrun/datasets/mnist")
+    assert dataset_folder("mnist", None) == Path("/b/nnrun/datasets/mnist")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder("mnist") == Path.home() / ".cache/nnrun/datasets/mnist"
+    assert dataset_folder("mnist", None) == Path.home() / ".cache/nnrun/datasets/mnist"
 
 
 @pytest.mark.parametrize("member", [Mnist, FashionMnist])

@@ -11,7 +11,7 @@ DATASETS = {
     "image": ["dataset=digits"],
     "series": ["dataset=sine", "dataset.window=16"],
 }
-LARGE_IMAGES = {"vgg": ["dataset=shapes", "dataset.image_size=32", "model.width=0.125"]}
+LARGE_IMAGES = {"vgg": ["dataset=shapes", "dataset.image_size=32", "model.width=8", "model.dense_sizes=[32]"]}
 FITS = [
     (name, kind)
     for name in members.choices("model")
