@@ -10,6 +10,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from nnrun.training.program import weight_names
+
 KEPT = 2
 
 
@@ -23,23 +25,10 @@ def write_atomically(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
-def names(tree: Any) -> list[str]:
-    """Dotted names of a tree's leaves, in tree order: `weights.params.hidden.dense.0.kernel`."""
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [".".join(_entry(entry) for entry in path) for path, _ in paths]
-
-
-def _entry(entry: Any) -> str:
-    for attribute in ("key", "name", "idx"):
-        if hasattr(entry, attribute):
-            return str(getattr(entry, attribute))
-    return str(entry)
-
-
 def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> None:
     """Writes the leaves of a tree under their dotted names, with `notes` as JSON beside them."""
     leaves = jax.device_get(jax.tree.leaves(tree))
-    arrays = {name: np.asarray(leaf, order="C") for name, leaf in zip(names(tree), leaves, strict=True)}
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in zip(weight_names(tree), leaves, strict=True)}
     write_atomically(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
 
 
@@ -55,7 +44,7 @@ def load_tree(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     """
     arrays, notes = _read(path)
     leaves, structure = jax.tree.flatten(like)
-    wanted = names(like)
+    wanted = weight_names(like)
     for name, leaf in zip(wanted, leaves, strict=True):
         if name not in arrays or arrays[name].shape != np.shape(leaf):
             raise ValueError(f"{path} does not fit this network: {name} is missing or has another shape.")

@@ -61,16 +61,17 @@ def _dispatch(argv: list[str]) -> int:
 
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
-    from nnrun import launch, verbs
+    from nnrun import composition, launch, verbs
 
+    if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
+        composition.prepare_imports()
+        return launch.hand_over(argv, [])
     if words and "=" not in words[0]:
         if flags:
             raise ConfigError(f"nnrun {words[0]} takes no flag, but got {flags[0]}. nnrun --help says what it takes.")
         return verbs.run(words[0], words[1:])
     if any(flag in HELP_FLAGS for flag in flags):
         return verbs.explain_choices(words)
-    if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
-        return launch.hand_over(argv, [])
     if unknown := [flag for flag in flags if flag not in MULTIRUN]:
         raise ConfigError(f"There is no flag {unknown[0]}. {nearest(unknown[0], (*MULTIRUN, '--help', '--version'))}")
     return launch.launch(flags, words)

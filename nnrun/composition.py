@@ -66,7 +66,8 @@ def resolve_task(composed: Composed) -> Composed:
     if composed.choices["task"] != "auto":
         return composed
     task = _own_task(composed)
-    plain = composed.plain | {"task": members.load_choice("task", task)}
+    typed = {name: value for name, value in composed.plain["task"].items() if not name.startswith("_")}
+    plain = composed.plain | {"task": members.load_choice("task", task) | typed}
     return Composed(plain, composed.choices | {"task": task})
 
 
@@ -114,7 +115,7 @@ def _with_task(overrides: list[str]) -> Composed:
 
 def _own_task(composed: Composed) -> str:
     for group in ("model", "dataset"):
-        if name := composed.plain[group].get("_task_"):
+        if name := (composed.plain.get(group) or {}).get("_task_"):
             return name
     name = composed.choices["dataset"]
     raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")

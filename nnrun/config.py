@@ -111,12 +111,15 @@ def build(plain: dict[str, Any]) -> RunConfig:
     for name in plain:
         if name not in known:
             raise ConfigError(f"There is no key {name}. {schema.nearest(name, known)}")
+    if missing := [name for name in known if name not in plain]:
+        raise ConfigError(f"The config lacks {missing[0]}, which every run needs. Leave ~{missing[0]} out.")
     seed = plain["seed"]
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError(f"seed must be an integer >= 0 and < 4294967296, but got {seed}. Set for example seed=0.")
     training = schema.build("training", plain["training"], TrainingConfig)
     objective = schema.build("objective", plain["objective"], ObjectiveConfig)
-    members = {group: Member(plain[group]["_target_"], schema.build(group, plain[group])) for group in MEMBERS}
+    checked = {group: schema.build(group, plain[group]) for group in MEMBERS}
+    members = {group: Member(plain[group]["_target_"], checked[group]) for group in MEMBERS}
     return RunConfig(training=training, objective=objective, seed=seed, **members)
 
 

@@ -1,6 +1,5 @@
 """From a checked command to Hydra, and from Hydra's job to a run."""
 
-import contextlib
 import math
 import shlex
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 from nnrun import composition, config, members
 from nnrun.composition import Composed
 from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.explanations import explain
 from nnrun.interruption import Interrupted
 
 _process_start = iter([time.time()])
@@ -22,16 +22,30 @@ def launch(flags: list[str], overrides: list[str]) -> int:
     multirun = bool(flags)
     composed = composition.compose_all(overrides, multirun)
     _check(composed)
-    keys = {word.partition("=")[0] for word in overrides}
-    extra = []
+    extra = _task_override(composed, overrides)
+    names = f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
     if multirun:
         _check_sweep_folder(overrides)
-    else:
-        extra.append(f"hydra.run.dir='{_claim_folder(overrides, composed[0].choices)}'")
-    tasks = {one.choices["task"] for one in composed}
-    if len(tasks) == 1 and "task" not in keys:
-        extra.append(f"task={tasks.pop()}")
-    return hand_over([*flags, *overrides], extra)
+        if not any(word.startswith("hydra.sweep.dir=") for word in overrides):
+            extra.append(f"hydra.sweep.dir='{_claim_folder('sweeps', f'grid_{names}')}'")
+    elif given := _given_folder(overrides, "hydra.run.dir"):
+        _check_run_folder(given)
+    elif not any(word.startswith("hydra.run.dir=") for word in overrides):
+        extra.append(f"hydra.run.dir='{_claim_folder('runs', names)}'")
+    return hand_over([*flags, *(word for word in overrides if word != "task=auto")], extra)
+
+
+def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
+    """`task=...` where it is not typed. Raises ConfigError for task keys where the swept choices differ in task."""
+    tasks = sorted({one.choices["task"] for one in composed})
+    of_task = [word for word in overrides if word.startswith("task.")]
+    if len(tasks) > 1 and of_task:
+        raise ConfigError(
+            f"{of_task[0]} cannot be set, because the swept choices have different tasks: {', '.join(tasks)}. "
+            "Sweep them apart, or name one with task=."
+        )
+    typed = any(word.startswith("task=") and word != "task=auto" for word in overrides)
+    return [] if typed or len(tasks) > 1 else [f"task={tasks[0]}"]
 
 
 def hand_over(argv: list[str], extra: list[str]) -> int:
@@ -40,6 +54,8 @@ def hand_over(argv: list[str], extra: list[str]) -> int:
     A job that fails gives NaN to the sweeper; the first failure is raised once Hydra is done.
     """
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     sys.argv = ["nnrun", *argv, *extra]
     command = shlex.join(["nnrun", *argv])
@@ -55,8 +71,13 @@ def hand_over(argv: list[str], extra: list[str]) -> int:
             raise KeyboardInterrupt from interrupted
         return math.nan
 
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         hydra.main(config_path=str(members.conf_folder()), config_name="config", version_base="1.3")(job)()
+    except KeyboardInterrupt:
+        if not failures:
+            raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, None, {})) from None
     if failures:
         raise failures[0]
     return 0
@@ -65,6 +86,8 @@ def hand_over(argv: list[str], extra: list[str]) -> int:
 def start(composed: Composed, folder: Path, command: str, resume: bool = False) -> float:
     """Builds a checked config and runs it in `folder`; returns the objective."""
     built = config.build(composed.plain)
+    from jax.errors import JaxRuntimeError
+
     from nnrun.execution import devices
     from nnrun.run import Run
 
@@ -72,7 +95,7 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
     started = next(_process_start, None) or time.time()
     try:
         return Run(built, composed.plain, composed.choices, folder, command, started).execute(resume)
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, JaxRuntimeError) as error:
         raise RunError(f"{error}. What was computed is in {folder}; its run.log has the details.") from error
 
 
@@ -95,18 +118,19 @@ def _job(node: Any, command: str) -> float:
     return start(composed, Path(hydra.runtime.output_dir), command)
 
 
-def _claim_folder(overrides: list[str], choices: dict[str, str]) -> Path:
-    """The run's folder, made here so that a name is never shared: the one asked for, or a free default name."""
-    if folder := _given_folder(overrides, "hydra.run.dir"):
-        if (folder / "summary.json").exists():
-            raise ConfigError(
-                f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: "
-                f"nnrun resume {folder}"
-            )
-        _make(folder, exist_ok=True)
-        return folder
-    base = Path("outputs/runs") / time.strftime("%Y-%m-%d")
-    stem = f"{time.strftime('%H-%M-%S')}_{choices['model']}_{choices['dataset']}"
+def _check_run_folder(folder: Path) -> None:
+    """Makes the folder asked for. Raises ConfigError when it holds a run or cannot be written."""
+    if (folder / "summary.json").exists():
+        raise ConfigError(
+            f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: nnrun resume {folder}"
+        )
+    _make(folder, exist_ok=True)
+
+
+def _claim_folder(kind: str, names: str) -> Path:
+    """A free default name for a run or a sweep, made here so that two never share it."""
+    base = Path("outputs") / kind / time.strftime("%Y-%m-%d")
+    stem = f"{time.strftime('%H-%M-%S')}_{names}"
     number = 1
     while not _make(base / (stem if number == 1 else f"{stem}_{number}")):
         number += 1
@@ -121,7 +145,7 @@ def _check_sweep_folder(overrides: list[str]) -> None:
 
 def _given_folder(overrides: list[str], key: str) -> Path | None:
     given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith(f"{key}=")]
-    return Path(given[-1]) if given else None
+    return Path(given[-1]) if given and "${" not in given[-1] else None
 
 
 def _make(folder: Path, exist_ok: bool = False) -> bool:

@@ -40,7 +40,7 @@ def choices(group: str) -> dict[str, Path]:
 
 def groups() -> list[str]:
     """Names of all config groups."""
-    return sorted({path.name for folder in conf_folders() for path in folder.iterdir() if path.is_dir()} - {"hydra"})
+    return sorted({path.name for folder in conf_folders() for path in folder.iterdir() if any(path.glob("*.yaml"))})
 
 
 def load_choice(group: str, name: str) -> dict[str, Any]:

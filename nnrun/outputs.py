@@ -39,7 +39,6 @@ class RunFolder:
             "class_names": list(data.class_names),
             "kind": data.spec.kind,
             "shape": list(data.spec.inputs),
-            **data.notes,
         }
         checkpoint.write_atomically(self.path / "preprocessing.json", (json.dumps(content, indent=1) + "\n").encode())
 

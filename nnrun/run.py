@@ -71,8 +71,10 @@ class Run:
                 self._end("interrupted", interrupted)
                 self.terminal.line(self._interrupted_text())
                 raise
-            except ConfigError:
-                if not resume:
+            except ConfigError as error:
+                if resume:
+                    self._end("failed", error)
+                else:
                     self.folder.discard()
                 raise
             except Exception as error:
@@ -148,9 +150,9 @@ class Run:
     def _epoch(self, event: Epoch, objective: Objective) -> None:
         self.history.append(event.row)
         self.folder.append_metrics(event.row)
-        self.terminal.epoch(event.row, objective.metric, event.improved)
+        self.terminal.epoch(event.row, objective.metric, event.improved, event.stop)
         self.summary["epochs"] = len(self.history)
-        self.summary["stopped_early"] = event.stop
+        self.summary["stopped_early"] = event.stop and len(self.history) < self.config.training.epochs
         if event.improved:
             value = event.row[objective.metric]
             self.summary["objective"] = {"metric": objective.metric, "direction": objective.direction}

@@ -80,6 +80,8 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
     `values` are plain Python values; keys that start with an underscore (`_target_`, `_task_`) are skipped.
     Raises ConfigError for an unknown key, a wrong type or a value out of bounds.
     """
+    if not isinstance(values, Mapping) or (schema is None and not values.get("_target_")):
+        raise ConfigError(f"{group} has keys of its own, but got {show(values)}. Set one of them: {group}.KEY=VALUE.")
     schema = schema or config_class(values["_target_"])
     hints = typing.get_type_hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema)}

@@ -49,10 +49,10 @@ class Terminal:
             status = f"epoch {epoch}/{self._epochs}  train/loss {loss:.4g}"
             self._progress.update(self._task, completed=(epoch - 1) * self._steps + done, status=status)
 
-    def epoch(self, row: dict[str, float], objective: str, improved: bool) -> None:
+    def epoch(self, row: dict[str, float], objective: str, improved: bool, last: bool) -> None:
         """One line of about PLAIN_LINES in all, the last epoch always among them."""
         epoch = int(row["epoch"])
-        if epoch % max(1, self._epochs // PLAIN_LINES) and epoch != self._epochs:
+        if epoch % max(1, self._epochs // PLAIN_LINES) and epoch != self._epochs and not last:
             return
         shown = dict.fromkeys(("train/loss", "val/loss", objective))
         values = "  ".join(f"{name} {row[name]:.5g}" for name in shown if name in row)

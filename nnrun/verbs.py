@@ -68,12 +68,15 @@ def show(words: list[str]) -> int:
     summary = _summary(folder)
     terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}\n  {summary['command']}")
     if (folder / "model.safetensors").exists():
-        from safetensors import safe_open
+        from nnrun import checkpoint
 
-        with safe_open(folder / "model.safetensors", framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118
-                if name.startswith("weights."):
-                    terminal.say(f"  {name.removeprefix('weights.'):<48} {tuple(file.get_slice(name).get_shape())}")
+        try:
+            arrays = checkpoint.load_arrays(folder / "model.safetensors")
+        except ValueError as error:
+            raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
+        for name, array in arrays.items():
+            if name.startswith("weights."):
+                terminal.say(f"  {name.removeprefix('weights.'):<48} {array.shape}")
     terminal.Terminal().results(summary["metrics"], summary["baseline"])
     return 0
 
@@ -81,7 +84,11 @@ def show(words: list[str]) -> int:
 def runs(words: list[str]) -> int:
     """`nnrun runs`: a line for every run under ./outputs."""
     for path in sorted(Path("outputs").glob("**/summary.json")):
-        summary = _summary(path.parent)
+        try:
+            summary = _summary(path.parent)
+        except ConfigError:
+            terminal.say(f"{path.parent}  damaged")
+            continue
         objective = summary.get("objective") or {}
         value = f"{objective['metric']} {objective['value']:.5g}" if objective.get("value") is not None else ""
         terminal.say(f"{path.parent}  {summary['status']}  {value}")
@@ -138,7 +145,8 @@ def sample(words: list[str]) -> int:
 
 def _natural(name: str, text: str) -> int:
     if not text.isdecimal() or (name == "n" and int(text) == 0):
-        raise ConfigError(f"{name} must be a whole number > 0, but got {text}. Set for example {name}=16.")
+        least = 1 if name == "n" else 0
+        raise ConfigError(f"{name} must be an integer >= {least}, but got {text}. Set for example {name}=16.")
     return int(text)
 
 
@@ -162,8 +170,11 @@ def _summary(folder: Path) -> dict[str, Any]:
 
 def _recorded(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The resolved config and the choices of a run. Raises ConfigError for what would run code outside nnrun."""
-    plain = yaml.safe_load((folder / "config.yaml").read_text())
-    choices = plain.pop("choices")
+    try:
+        plain = yaml.safe_load((folder / "config.yaml").read_text())
+        choices = dict(plain.pop("choices"))
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{folder / 'config.yaml'} is missing or damaged, so the run cannot be rebuilt.") from None
     allowed = {*members.groups(), "seed", "objective"}
     for key in (*plain, *choices):
         if key not in allowed:

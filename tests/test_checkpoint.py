@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nnrun import checkpoint
+from nnrun.training.program import weight_names
 
 
 class Pair(NamedTuple):
@@ -22,7 +23,7 @@ def tree():
 
 
 def test_leaves_are_saved_under_dotted_names(tree):
-    assert checkpoint.names(tree) == ["weights.dense.0", "weights.dense.1", "weights.scale", "step"]
+    assert weight_names(tree) == ["weights.dense.0", "weights.dense.1", "weights.scale", "step"]
 
 
 def test_a_tree_comes_back_bit_equal_with_its_notes(tree, tmp_path):

@@ -80,7 +80,7 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
             "seed must be an integer >= 0 and < 4294967296, but got x. Set for example seed=0.",
         ),
         (["sample", "run", "m=3"], "There is no m= for nnrun sample. Choose from: n, seed."),
-        (["sample", "run", "n=0"], "n must be a whole number > 0, but got 0. Set for example n=16."),
+        (["sample", "run", "n=0"], "n must be an integer >= 1, but got 0. Set for example n=16."),
     ],
 )
 def test_what_a_verb_refuses(nnrun, here, words, text):

@@ -1,8 +1,8 @@
 """What a data set is: a spec known before anything is loaded, and three parts of plain NumPy arrays."""
 
 import abc
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -83,7 +83,6 @@ class Data:
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     series: Series | None = None
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ TEST = ("test_batch.bin",)
 # The authors publish the MD5 c32a1d4ab5d03f1284b67883e8d87530; MLDatasets.jl checks this SHA-256.
 ARCHIVE = RemoteFile(
     "cifar-10-binary.tar.gz",
-    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9dddda3db29a59bca1dd",
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
 )
 

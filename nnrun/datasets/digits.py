@@ -21,7 +21,7 @@ class DigitsConfig(DatasetConfig):
 class Digits(Examples):
     """1,797 grey images (8, 8, 1) of the digits 0 to 9; the values 0 to 16 of the file are stored as 0 to 1.
 
-    With `anomaly` every image of that digit is in the test part, marked 1 in `anomaly`, and the task is reconstruction.
+    With `anomaly` every image of that digit is in the test part, marked 1 in `anomaly`: a set for autoencoders.
     Source: Alpaydin & Kaynak, Optical recognition of handwritten digits (1998), UCI repository; the file of
     scikit-learn.
     """

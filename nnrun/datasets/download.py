@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnrun.cache import cache_folder
-from nnrun.errors import RunError
+from nnrun.errors import ConfigError, RunError
 
 TIMEOUT_SECONDS = 30.0
 
@@ -26,12 +26,12 @@ class RemoteFile:
 
 
 def dataset_folder(name: str, root: str | None) -> Path:
-    """`dataset.root`, or the cache folder. Raises RunError when `root` is no folder."""
+    """`dataset.root`, or the cache folder. Raises ConfigError when `root` is no folder."""
     if root is None:
         return cache_folder() / "datasets" / name
     folder = Path(root).expanduser()
     if not folder.is_dir():
-        raise RunError(
+        raise ConfigError(
             f"dataset.root must be a folder with the files of {name}, but {folder} is none. "
             "Correct the path, or leave dataset.root out to download them."
         )

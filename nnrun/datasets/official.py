@@ -42,6 +42,7 @@ class OfficialImages(Dataset):
 
     def __init__(self, config: OfficialConfig) -> None:
         self.config = config
+        self.folder = dataset_folder(self.name, config.root)
 
     @abc.abstractmethod
     def read(self, folder: Path) -> tuple[Labelled, Labelled]:
@@ -54,7 +55,7 @@ class OfficialImages(Dataset):
     def load(self) -> Data:
         """Reads or downloads the files, splits by `dataset.seed` and fits the scaling on the training part."""
         c, (_, rng) = self.config, streams(self.config.seed)
-        (images, labels), (test_images, test_labels) = self.read(dataset_folder(self.name, c.root))
+        (images, labels), (test_images, test_labels) = self.read(self.folder)
         kept, kept_test = share((len(labels), len(test_labels)), c.limit)
         order = stratified_order(labels, rng)[:kept]
         val = min(max(round(kept * c.val_fraction), FEWEST), kept - FEWEST)

@@ -93,7 +93,6 @@ class Autoencoder(Model):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
-    task: ClassVar[str | None] = "reconstruction"
 
     def __init__(self, config: AutoencoderConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
         self.encoder, self.decoder = build_codec(config, data, output, config.latent_size, rngs=rngs)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 from flax import nnx
 
+from nnrun.errors import ConfigError
+
 Batch = dict[str, jax.Array]
 
 
@@ -58,8 +60,6 @@ class Model(nnx.Module):
 
     kinds: ClassVar[tuple[str, ...]] = ()
     """Kinds of data it accepts, see DataSpec.kind."""
-    task: ClassVar[str | None] = None
-    """The task it brings, where that is not the data set's own."""
     figures: ClassVar[tuple[str, ...]] = ()
     """Names of modules in nnrun.report that draw this network."""
     split_over_devices: ClassVar[bool] = False
@@ -68,3 +68,12 @@ class Model(nnx.Module):
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """Maps a batch to Outputs and the carried state."""
         raise TypeError(f"{type(self).__name__} does not say what it computes")
+
+
+def whole_examples(name: str, output: OutputSpec) -> None:
+    """Raises ConfigError when the task wants an answer per time step."""
+    if output.per_step:
+        raise ConfigError(
+            f"model={name} answers once per example, but the task wants an answer at every time step. "
+            "Set for example model=lstm."
+        )

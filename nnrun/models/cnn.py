@@ -8,7 +8,7 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, whole_examples
 from nnrun.models.convolution import Conv, Padding, average_pool, global_average, max_pool, positions
 from nnrun.models.layers import (
     Activation,
@@ -163,12 +163,3 @@ class CNN(Model):
             x = block(x, rngs)
         logits = self.head(self.dense(self.pool(x), rngs))
         return Outputs(logits.reshape(-1, *self.shape)), carry
-
-
-def whole_examples(name: str, output: OutputSpec) -> None:
-    """Raises ConfigError when the task wants an answer per time step."""
-    if output.per_step:
-        raise ConfigError(
-            f"model={name} answers once per example, but the task wants an answer at every time step. "
-            "Set for example model=lstm."
-        )

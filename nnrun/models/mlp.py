@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from flax import nnx
 
 from nnrun.datasets.base import DataSpec
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, whole_examples
 from nnrun.models.layers import Activation, DenseStack, Normalization, flatten
 from nnrun.schema import number, setting, size
 
@@ -31,6 +31,7 @@ class MLP(Model):
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
 
     def __init__(self, config: MLPConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
+        whole_examples("mlp", output)
         features = OutputSpec(data.inputs).size
         sizes = config.hidden_sizes
         self.hidden = DenseStack(features, sizes, config.activation, config.normalization, config.dropout, rngs=rngs)

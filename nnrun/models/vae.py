@@ -37,7 +37,6 @@ class VAE(Model):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
-    task: ClassVar[str | None] = "reconstruction"
     figures: ClassVar[tuple[str, ...]] = ("samples",)
 
     def __init__(self, config: VAEConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:

@@ -20,10 +20,6 @@ class ArrayScaling(NamedTuple):
         """Raw to scaled units."""
         return (raw - self.offset) / self.scale
 
-    def invert(self, scaled: jax.Array) -> jax.Array:
-        """Scaled to raw units."""
-        return scaled * self.scale + self.offset
-
 
 class Statistics(NamedTuple):
     """What evaluation keeps of a batch.

@@ -60,6 +60,11 @@ class Classification(Task):
         if self.data.classes is None:
             got = "no targets" if self.data.targets is None else "numbers as targets"
             raise ConfigError(f"task=classification needs class labels, but the data set has {got}. Set task=auto.")
+        if self.data.anomalies:
+            raise ConfigError(
+                "task=classification cannot learn a class that dataset.anomaly holds back from the training part. "
+                "Set model=autoencoder, or dataset.anomaly=null."
+            )
         return self.data.classes
 
     def output_spec(self) -> OutputSpec:

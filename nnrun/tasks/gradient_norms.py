@@ -75,9 +75,10 @@ class GradientNorms(Regression):
         """Norms (2, time) with the usual and with opened gates, the mean over seeds."""
 
         def one(seed: jax.Array, opened: jax.Array) -> dict[str, jax.Array]:
-            config, key = config_class(TARGETS[name])(hidden_size=self.config.hidden_size), jax.random.key(seed)
-            model = locate(TARGETS[name])(config, self.data, self.output_spec(), rngs=nnx.Rngs(key))
-            open_gates(model, OPEN[name], batch["inputs"].shape[1], jax.random.fold_in(key, 1), opened)
+            config = config_class(TARGETS[name])(hidden_size=self.config.hidden_size)
+            weights_key, gates_key = jax.random.split(jax.random.key(seed))
+            model = locate(TARGETS[name])(config, self.data, self.output_spec(), rngs=nnx.Rngs(weights_key))
+            open_gates(model, OPEN[name], batch["inputs"].shape[1], gates_key, opened)
             return self._norms(model, batch)
 
         seeds = jnp.arange(2 * self.config.seeds) % self.config.seeds

@@ -32,7 +32,7 @@ class Reconstruction(Task):
     """
 
     config: ReconstructionConfig
-    figures: ClassVar[tuple[str, ...]] = ("reconstructions", "latent_map", "anomaly_scores")
+    figures: ClassVar[tuple[str, ...]] = ("learning_curves", "reconstructions", "latent_map", "anomaly_scores")
 
     @classmethod
     def prepare(cls, config: ReconstructionConfig, data: Data) -> ReconstructionConfig:

@@ -138,16 +138,18 @@ class Patience:
 
     def __init__(self, objective: Objective, patience: int | None, minimum_change: float) -> None:
         self._objective, self._patience, self._minimum_change = objective, patience, minimum_change
-        self._best, self._waited = math.inf, 0
+        self._best, self._reference, self._waited = math.inf, math.inf, 0
 
     def see(self, row: dict[str, float]) -> bool:
         """Whether the epoch is the best so far; NaN never is."""
         cost = self._objective.cost(row)
-        if cost < self._best - self._minimum_change:
-            self._best, self._waited = cost, 0
-            return True
-        self._waited += 1
-        return False
+        improved = cost < self._best
+        self._best = cost if improved else self._best
+        if cost < self._reference - self._minimum_change:
+            self._reference, self._waited = cost, 0
+        else:
+            self._waited += 1
+        return improved
 
     @property
     def over(self) -> bool:

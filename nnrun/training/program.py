@@ -114,11 +114,13 @@ def build(
             batch["mask"] = (position < examples).astype(jnp.float32)
             key = jax.random.fold_in(_key(traced, "noise"), step)
             (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, key)
+            gradient = _learning(gradient, training.trainable)
             if numbers.gradient_clip is not None:
                 gradient = _clip(gradient, numbers.gradient_clip)
             update, optimizer = transformation.update(gradient, optimizer, weights.params)
             learning_rate = rate * plan.factor(step / total_steps, state.schedule)
-            params = _descend(weights.params, update, learning_rate, training.trainable)
+            moved = jax.tree.map(lambda p, u: (p - learning_rate * u).astype(p.dtype), weights.params, update)
+            params = _learning(moved, training.trainable, weights.params)
             sums = EpochSums(sums.loss + loss, sums.examples + batch["mask"].sum(), jnp.float32(learning_rate))
             return Weights(params, statistics), optimizer, step + 1, sums
 
@@ -222,10 +224,17 @@ def split(model: Any) -> tuple[Any, Any, Any, Any]:
     return graph, params, numbers, statistics
 
 
-def weight_names(params: Any) -> list[str]:
+def weight_names(tree: Any) -> list[str]:
     """Dotted names of the leaves, in tree order: `hidden.dense.0.kernel`."""
-    paths = jax.tree_util.tree_flatten_with_path(params)[0]
-    return [".".join(str(getattr(entry, "key", getattr(entry, "idx", entry))) for entry in path) for path, _ in paths]
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [".".join(_entry_name(entry) for entry in path) for path, _ in paths]
+
+
+def _entry_name(entry: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
 
 
 def _no_sums() -> EpochSums:
@@ -264,14 +273,14 @@ def _clip(gradient: Any, largest: jax.Array) -> Any:
     return jax.tree.map(lambda g: g * factor, gradient)
 
 
-def _descend(params: Any, update: Any, learning_rate: Any, trainable: tuple[str, ...]) -> Any:
-    leaves, tree = jax.tree.flatten(params)
-    learns = [any(fnmatch.fnmatch(name, glob) for glob in trainable) for name in weight_names(params)]
-    moved = [
-        (p - learning_rate * u).astype(p.dtype) if learn else p
-        for p, u, learn in zip(leaves, jax.tree.leaves(update), learns, strict=True)
-    ]
-    return jax.tree.unflatten(tree, moved)
+def _learning(tree: Any, trainable: tuple[str, ...], frozen: Any = None) -> Any:
+    """The leaves whose names match a glob; elsewhere those of `frozen`, or zeros."""
+    if trainable == ("*",):
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    others = jax.tree.leaves(frozen) if frozen is not None else [jnp.zeros_like(leaf) for leaf in leaves]
+    learns = [any(fnmatch.fnmatch(name, glob) for glob in trainable) for name in weight_names(tree)]
+    return jax.tree.unflatten(structure, [a if on else b for a, b, on in zip(leaves, others, learns, strict=True)])
 
 
 def _join(stacked: jax.Array) -> jax.Array:
