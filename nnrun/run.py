@@ -81,6 +81,8 @@ class Run:
                 self._end("failed", error)
                 self._save_weights()
                 raise
+            finally:
+                self.terminal.close()
 
     def _work(self, watch: Watch, resume: bool) -> float:
         data, task, objective = self._load()

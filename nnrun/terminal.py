@@ -15,8 +15,10 @@ class Terminal:
         self._log = log
         self._progress: Any = None
         self._task: Any = None
+        self._lines = _Lines(self)
         logger = logging.getLogger("nnrun")
-        logger.handlers, logger.level = [_Lines(self)], logging.INFO
+        logger.addHandler(self._lines)
+        logger.setLevel(logging.INFO)
 
     def line(self, text: str) -> None:
         """A line of text."""
@@ -66,6 +68,11 @@ class Terminal:
         if self._progress:
             self._progress.stop()
             self._progress = None
+
+    def close(self) -> None:
+        """Ends the progress bar, and listening to what other modules report."""
+        self.stop()
+        logging.getLogger("nnrun").removeHandler(self._lines)
 
     def results(self, metrics: dict[str, float], baseline: dict[str, dict[str, float]]) -> None:
         """The test metrics beside the naive baselines."""

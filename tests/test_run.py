@@ -10,6 +10,7 @@ import yaml
 from safetensors.numpy import load_file
 
 from nnrun import config
+from nnrun.errors import RunError
 
 SUMMARY = [
     *("status", "stopped_early", "model", "dataset", "task", "seed", "parameters", "epochs", "objective", "metrics"),
@@ -138,21 +139,28 @@ def test_the_same_command_gives_the_same_files_but_for_seconds(command, finished
     assert all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
 
 
-def test_the_default_folder_is_never_shared(nnrun, tmp_path, monkeypatch):
+@pytest.fixture
+def offline(monkeypatch):
+    """No file can be downloaded."""
+
+    def refuse(file, folder):
+        raise RunError(f"{file.name} could not be downloaded.")
+
+    monkeypatch.setattr("nnrun.datasets.official.fetch", refuse)
+
+
+def test_the_default_folder_is_never_shared(nnrun, tmp_path, offline, monkeypatch):
     monkeypatch.setattr("time.strftime", lambda form, *_: {"%Y-%m-%d": "2026-01-02", "%H-%M-%S": "03-04-05"}[form])
     taken = tmp_path / "outputs/runs/2026-01-02/03-04-05_mlp_mnist"
     taken.mkdir(parents=True)
-    assert nnrun("dataset=mnist", "dataset.root=nowhere").code == 1
+    assert nnrun("dataset=mnist", "dataset.root=.").code == 1
     assert not list(taken.iterdir())
     assert summary(taken.with_name("03-04-05_mlp_mnist_2"))["status"] == "failed"
 
 
-def test_missing_files_fail_the_run_with_one_line_and_a_traceback_in_the_log(nnrun, tmp_path):
-    done = nnrun("dataset=mnist", "dataset.root=nowhere", "hydra.run.dir=run")
-    text = (
-        "dataset.root must be a folder with the files of mnist, but nowhere is none. "
-        "Correct the path, or leave dataset.root out to download them."
-    )
+def test_missing_files_fail_the_run_with_one_line_and_a_traceback_in_the_log(nnrun, tmp_path, offline):
+    done = nnrun("dataset=mnist", "dataset.root=.", "hydra.run.dir=run")
+    text = "train-images-idx3-ubyte.gz could not be downloaded."
     assert (done.code, done.err) == (1, f"nnrun: {text}\n")
     assert (summary(tmp_path / "run")["status"], summary(tmp_path / "run")["error"]) == ("failed", text)
     assert "Traceback" in (tmp_path / "run" / "run.log").read_text()

@@ -14,7 +14,7 @@ from nnrun.datasets.fashion_mnist import FashionMnist
 from nnrun.datasets.idx import read_idx
 from nnrun.datasets.mnist import Mnist
 from nnrun.datasets.official import OfficialConfig
-from nnrun.errors import RunError
+from nnrun.errors import ConfigError, RunError
 from tests.made_up_files import write_cifar, write_idx, write_idx_set
 
 CONTENT = b"a file of a public data set" * 1000
@@ -124,8 +124,8 @@ def test_missing_files_are_downloaded_into_the_cache_once(member, server, tmp_pa
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(RunError) as caught:
-        Mnist(OfficialConfig(root=str(tmp_path / "typo"))).load()
+    with pytest.raises(ConfigError) as caught:
+        Mnist(OfficialConfig(root=str(tmp_path / "typo")))
     assert str(caught.value) == (
         f"dataset.root must be a folder with the files of mnist, but {tmp_path}/typo is none. "
         "Correct the path, or leave dataset.root out to download them."

@@ -30,7 +30,9 @@ def make(steps: int = 7, units: int = 4, compare: tuple[str, ...] = (), seeds: i
 def network(name: str, task: GradientNorms, seed: int, **values) -> RNN | LSTM | GRU:
     kind, config = NETWORKS[name]
     values = {"hidden_size": task.config.hidden_size} | values
-    return kind(config(**values), task.data, task.output_spec(), rngs=nnx.Rngs(jax.random.key(seed)))
+    return kind(
+        config(**values), task.data, task.output_spec(), rngs=nnx.Rngs(jax.random.split(jax.random.key(seed))[0])
+    )
 
 
 def scaled_batch(data: Data) -> dict[str, jax.Array]:

@@ -87,9 +87,10 @@ def test_an_undefined_objective_is_never_an_improvement():
     assert [epoch.improved for epoch in epochs] == [False, True, False]
 
 
-def test_only_a_large_enough_change_is_an_improvement():
-    patience = Patience(LOSS, None, minimum_change=0.1)
-    assert [patience.see({"val/loss": value}) for value in (1.0, 0.95, 0.89, 0.88)] == [True, False, True, False]
+def test_a_small_change_is_the_best_so_far_but_does_not_renew_patience():
+    patience = Patience(LOSS, 2, minimum_change=0.1)
+    seen = [(patience.see({"val/loss": value}), patience.over) for value in (1.0, 0.95, 0.89, 0.88, 0.9, 0.87)]
+    assert seen == [(True, False), (True, False), (True, False), (True, False), (False, True), (True, True)]
 
 
 def test_training_continues_in_the_middle_of_an_epoch():
