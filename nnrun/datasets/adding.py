@@ -30,9 +30,6 @@ class Adding(Examples):
     input_names = ("value", "mark")
     target_names = ("sum",)
 
-    def __init__(self, config: AddingConfig) -> None:
-        super().__init__(config)
-
     def spec(self) -> DataSpec:
         """One sequence in, one number out."""
         return DataSpec("series", (self.config.length, 2), (1,), "regression")

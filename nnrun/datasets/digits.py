@@ -30,9 +30,6 @@ class Digits(Examples):
     input_names = ("grey",)
     class_names = tuple(str(digit) for digit in range(10))
 
-    def __init__(self, config: DigitsConfig) -> None:
-        super().__init__(config)
-
     def spec(self) -> DataSpec:
         """One grey image in, a class out, or an image again where a digit is held back."""
         anomalies = self.config.anomaly is not None

@@ -27,9 +27,6 @@ class MackeyGlass(Forecasting):
 
     config: MackeyGlassConfig
 
-    def __init__(self, config: MackeyGlassConfig) -> None:
-        super().__init__(config)
-
     def values(self, rng: np.random.Generator) -> np.ndarray:
         """(length, 1) the solution from a random constant history."""
         c = self.config

@@ -24,9 +24,6 @@ class TwoMoons(Examples):
     input_names = ("x1", "x2")
     class_names = ("upper", "lower")
 
-    def __init__(self, config: TwoMoonsConfig) -> None:
-        super().__init__(config)
-
     def spec(self) -> DataSpec:
         """Two numbers in, two classes out."""
         return DataSpec("table", (2,), (), "classification", classes=2)

@@ -24,9 +24,6 @@ class Xor(Examples):
     input_names = ("x1", "x2")
     class_names = ("same", "different")
 
-    def __init__(self, config: XorConfig) -> None:
-        super().__init__(config)
-
     def spec(self) -> DataSpec:
         """Two numbers in, two classes out."""
         return DataSpec("table", (2,), (), "classification", classes=2)

@@ -35,4 +35,4 @@ def draw(run: FinishedRun) -> Figure | None:
 
 def _captions(run: FinishedRun) -> str:
     baseline = run.baseline.get("test/auroc", {}).get("pca")
-    return run.test_metric("auroc") + ("" if baseline is None else f" (PCA {baseline:.3g})")
+    return run.metric_caption("auroc") + ("" if baseline is None else f" (PCA {baseline:.3g})")

@@ -44,7 +44,7 @@ class FinishedRun:
         prediction, scaling = np.asarray(self.outputs.prediction), self.data.target_scaling
         return prediction if scaling is None else scaling.invert(prediction)
 
-    def test_metric(self, name: str) -> str:
+    def metric_caption(self, name: str) -> str:
         """`name 0.12` for the caption of a panel, empty without that metric."""
         value = self.metrics.get(f"test/{name}")
         return "" if value is None else f"{name} {value:.3g}"

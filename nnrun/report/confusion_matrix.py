@@ -51,7 +51,7 @@ def _labels(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _caption(run: FinishedRun) -> str:
-    found = ", ".join(filter(None, (run.test_metric("accuracy"), run.test_metric("macro_f1"))))
+    found = ", ".join(filter(None, (run.metric_caption("accuracy"), run.metric_caption("macro_f1"))))
     return "test part" + (f": {found}" if found else "")
 
 

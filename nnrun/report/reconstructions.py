@@ -21,7 +21,7 @@ def draw(run: FinishedRun) -> Figure | None:
     shown = {name: np.asarray(values)[chosen] for name, values in rows.items() if values is not None}
     captions = [f"{error[i]:.2g}" + ("\nanomaly" if _is_anomaly(run, i) else "") for i in chosen]
     picture = (_images if images else _curves)(run, shown, captions)
-    picture.suptitle(f"{run.title}: test examples by squared error ({run.test_metric('mse')})", fontsize=11)
+    picture.suptitle(f"{run.title}: test examples by squared error ({run.metric_caption('mse')})", fontsize=11)
     return picture
 
 
