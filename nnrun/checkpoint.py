@@ -15,13 +15,14 @@ from nnrun.training.program import weight_names
 KEPT = 2
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes to a temporary name, syncs, renames: readers see the old file or the new one."""
+def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+    """Writes to a temporary name, syncs if `durable`, renames: readers see the old file or the new one."""
     temporary = path.with_name(f".{path.name}.partial")
     with temporary.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(temporary, path)
 
 
@@ -37,8 +38,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     return _read(path)[0]
 
 
-def load_tree(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
-    """Reads a tree of the same structure and shapes as `like`, and the notes.
+def load_tree(path: Path, like: Any, stacked: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Reads a tree of the same structure and shapes as `like`, and the notes; `stacked`: of any leading size.
 
     Raises ValueError when the file is missing, damaged or does not fit.
     """
@@ -46,7 +47,7 @@ def load_tree(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     leaves, structure = jax.tree.flatten(like)
     wanted = weight_names(like)
     for name, leaf in zip(wanted, leaves, strict=True):
-        if name not in arrays or arrays[name].shape != np.shape(leaf):
+        if name not in arrays or arrays[name].shape[stacked:] != np.shape(leaf)[stacked:]:
             raise ValueError(f"{path} does not fit this network: {name} is missing or has another shape.")
     return jax.tree.unflatten(structure, [arrays[name] for name in wanted]), notes
 

@@ -13,18 +13,21 @@ nnrun trains and tunes neural networks from the command line.
 
   nnrun model=lstm dataset=sine              train; the folder with everything is printed at the end
   nnrun experiment=digits_cnn                a recipe with numbers to expect
-  nnrun -m model=rnn,lstm,gru dataset=sine   one run for every combination
+  nnrun -m model=rnn,lstm,gru dataset=sine   every combination; search=random and search=bayes draw from intervals
   nnrun model=lstm --help                    the keys of a choice: defaults, bounds, meaning
   nnrun list [models|datasets|experiments]   what there is to choose from
   nnrun show RUN                             what a run is: layers, metrics, command
   nnrun runs                                 the runs under ./outputs
-  nnrun resume RUN                           continue an interrupted run
+  nnrun resume RUN|SWEEP                     continue what was interrupted; search.trials=N adds trials to a sweep
+  nnrun best SWEEP                           the best trial of a sweep, as a command
+  nnrun report SWEEP                         draw a sweep's report.html again
   nnrun repeat RUN [KEY=VALUE ...]           the same run again, with changes
   nnrun sample RUN [n=16]                    new data from a variational autoencoder
   nnrun --version
 
-Keys: model dataset task optimizer schedule training objective seed experiment debug.
-Runs are written to outputs/runs/<date>/<time>_<model>_<dataset>."""
+Keys: model dataset task optimizer schedule training objective seed experiment debug;
+of sweeps: search execution dry_run.
+Runs are written to outputs/runs/<date>/<time>_<model>_<dataset>, sweeps to outputs/sweeps/<date>/."""
 
 HYDRAS_OWN = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc", "--resolve")
 HELP_FLAGS = ("--help", "-h")

@@ -5,7 +5,7 @@ import itertools
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,30 @@ from nnrun.errors import ConfigError
 from nnrun.explanations import explain, needs_quotes
 from nnrun.schema import nearest
 
+OF_SWEEPS = ("search", "execution", "dry_run")
+"""Top-level keys that no single run has."""
+
 
 @dataclass(frozen=True)
 class Composed:
-    """One composed config: plain values, and the name picked from each group."""
+    """One composed config: plain values of a run and of a sweep, and the name picked from each group of a run."""
 
     plain: dict[str, Any]
     choices: dict[str, str]
+    sweep: dict[str, Any] = field(default_factory=dict)
+
+
+def composed(plain: dict[str, Any], choices: dict[str, str]) -> Composed:
+    """Keeps what belongs to sweeps apart."""
+    run = {key: value for key, value in plain.items() if key not in OF_SWEEPS}
+    sweep = {key: plain[key] for key in OF_SWEEPS if key in plain} | {"strategy": choices.get("search", "grid")}
+    return Composed(run, {group: name for group, name in choices.items() if group not in OF_SWEEPS}, sweep)
+
+
+def compose_one(overrides: list[str]) -> Composed:
+    """The config of overrides with one value each, `${...}` left as it is written. Raises ConfigError."""
+    with _hydra_ready():
+        return _with_task(overrides, resolve=False)
 
 
 def prepare_imports() -> None:
@@ -68,7 +85,7 @@ def resolve_task(composed: Composed) -> Composed:
     task = _own_task(composed)
     typed = {name: value for name, value in composed.plain["task"].items() if not name.startswith("_")}
     plain = composed.plain | {"task": members.load_choice("task", task) | typed}
-    return Composed(plain, composed.choices | {"task": task})
+    return replace(composed, plain=plain, choices=composed.choices | {"task": task})
 
 
 @contextlib.contextmanager
@@ -103,14 +120,14 @@ def _values(override: Any) -> list[str]:
     return list(override.sweep_string_iterator())
 
 
-def _with_task(overrides: list[str]) -> Composed:
+def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
     """Composes; where the task is `auto`, first to learn which it is, so that `task.*` keys can be overridden too."""
     of_task = [o for o in overrides if _parse(o).get_key_element().startswith("task.")]
-    composed = _compose([o for o in overrides if o not in of_task])
+    composed = _compose([o for o in overrides if o not in of_task], resolve)
     if composed.choices["task"] != "auto" and not of_task:
         return composed
     resolved = resolve_task(composed).choices["task"]
-    return _compose([*(o for o in overrides if o != "task=auto"), f"task={resolved}"])
+    return _compose([*(o for o in overrides if o != "task=auto"), f"task={resolved}"], resolve)
 
 
 def _own_task(composed: Composed) -> str:
@@ -121,12 +138,12 @@ def _own_task(composed: Composed) -> str:
     raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")
 
 
-def _compose(overrides: list[str]) -> Composed:
+def _compose(overrides: list[str], resolve: bool) -> Composed:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        return _hydra_compose(overrides)
+        return _hydra_compose(overrides, resolve)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explained(error, overrides)) from None
 
@@ -143,7 +160,7 @@ def _explained(error: Exception, overrides: list[str]) -> str:
     return explain(error, known.plain, known.choices)
 
 
-def _hydra_compose(overrides: list[str]) -> Composed:
+def _hydra_compose(overrides: list[str], resolve: bool = True) -> Composed:
     from hydra import compose
     from omegaconf import open_dict
 
@@ -153,7 +170,7 @@ def _hydra_compose(overrides: list[str]) -> Composed:
     choices = picked(config.hydra)
     with open_dict(config):
         del config["hydra"]
-    return Composed(to_plain(config), choices)
+    return composed(to_plain(config, resolve), choices)
 
 
 def _parse(override: str) -> Any:

@@ -6,6 +6,7 @@ The only module below the command line that sees OmegaConf.
 import dataclasses
 import fnmatch
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -97,12 +98,17 @@ def as_arrays(traced: dict[str, float]) -> dict[str, np.generic]:
     return {name: np.uint32(value) if name == "seed" else np.float32(value) for name, value in traced.items()}
 
 
-def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Plain Python containers with all interpolations resolved, without Hydra's own node."""
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+def to_plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
+    """Plain Python containers without Hydra's own node."""
+    plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=True)
     assert isinstance(plain, dict)
     plain.pop("hydra", None)
     return {str(key): value for key, value in plain.items()}
+
+
+def resolved(plain: dict[str, Any]) -> dict[str, Any]:
+    """The same with `${...}` replaced by what it names."""
+    return to_plain(OmegaConf.create(plain)) if "${" in str(plain) else plain
 
 
 def build(plain: dict[str, Any]) -> RunConfig:
@@ -121,6 +127,16 @@ def build(plain: dict[str, Any]) -> RunConfig:
     checked = {group: schema.build(group, plain[group]) for group in MEMBERS}
     members = {group: Member(plain[group]["_target_"], checked[group]) for group in MEMBERS}
     return RunConfig(training=training, objective=objective, seed=seed, **members)
+
+
+def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:
+    """Raises ConfigError when a recorded config names code outside nnrun: a folder must not execute any."""
+    for group, content in plain.items():
+        target = content.get("_target_") if isinstance(content, dict) else None
+        if target and not target.startswith("nnrun."):
+            raise ConfigError(
+                f"{folder} names {group}._target_={target}, code outside nnrun, which is not run from a folder."
+            )
 
 
 def check_fit(config: RunConfig) -> None:

@@ -4,10 +4,11 @@ import math
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnrun import composition, config, members
+from nnrun import composition, config, members, terminal
 from nnrun.composition import Composed
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.explanations import explain
@@ -20,19 +21,57 @@ def launch(flags: list[str], overrides: list[str]) -> int:
     """Checks a command, then hands it to Hydra. Raises ConfigError before anything is written."""
     composition.prepare_imports()
     multirun = bool(flags)
+    if multirun and not _names_sweeper(overrides):
+        return _launch_sweep(flags, overrides)
     composed = composition.compose_all(overrides, multirun)
     _check(composed)
     extra = _task_override(composed, overrides)
     names = f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
     if multirun:
-        _check_sweep_folder(overrides)
-        if not any(word.startswith("hydra.sweep.dir=") for word in overrides):
-            extra.append(f"hydra.sweep.dir='{_claim_folder('sweeps', f'grid_{names}')}'")
+        extra += _sweep_folder(overrides, f"grid_{names}")
     elif given := _given_folder(overrides, "hydra.run.dir"):
         _check_run_folder(given)
     elif not any(word.startswith("hydra.run.dir=") for word in overrides):
         extra.append(f"hydra.run.dir='{_claim_folder('runs', names)}'")
+    if composed[0].sweep["search"]["space"] and not multirun:
+        terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
     return hand_over([*flags, *(word for word in overrides if word != "task=auto")], extra)
+
+
+def _names_sweeper(overrides: list[str]) -> bool:
+    """Whether one of Hydra's other sweepers is asked for."""
+    return any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=nnrun" for word in overrides)
+
+
+def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
+    """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
+    from nnrun import sweep_record
+
+    command = shlex.join(["nnrun", *flags, *overrides])
+    record = sweep_record.start(overrides, command)
+    first = record.trials.first
+    if first.sweep["dry_run"]:
+        from nnrun import dry_run
+
+        dry_run.show(record)
+        return 0
+    names = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
+    extra = _sweep_folder(overrides, names)
+
+    def sweep(folder: Path, launcher: Any) -> float:
+        from nnrun.sweep import Sweep
+
+        return Sweep(record, folder, next(_process_start, None) or time.time(), launcher).execute()
+
+    return hand_over([*flags, *overrides], extra, sweep)
+
+
+def _sweep_folder(overrides: list[str], names: str) -> list[str]:
+    """The override that names the sweep's folder where none is typed. Raises ConfigError for one that is taken."""
+    _check_sweep_folder(overrides)
+    if any(word.startswith("hydra.sweep.dir=") for word in overrides):
+        return []
+    return [f"hydra.sweep.dir='{_claim_folder('sweeps', names)}'"]
 
 
 def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
@@ -48,8 +87,8 @@ def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
     return [] if typed or len(tasks) > 1 else [f"task={tasks[0]}"]
 
 
-def hand_over(argv: list[str], extra: list[str]) -> int:
-    """Runs Hydra with our config; `extra` are overrides that the user did not type.
+def hand_over(argv: list[str], extra: list[str], sweep: Callable[[Path, Any], float] | None = None) -> int:
+    """Runs Hydra with our config; `extra` are overrides that the user did not type, `sweep` is for our sweeper.
 
     A job that fails gives NaN to the sweeper; the first failure is raised once Hydra is done.
     """
@@ -71,6 +110,8 @@ def hand_over(argv: list[str], extra: list[str]) -> int:
             raise KeyboardInterrupt from interrupted
         return math.nan
 
+    if sweep:
+        job.nnrun_sweep = sweep  # type: ignore[attr-defined]
     try:
         hydra.main(config_path=str(members.conf_folder()), config_name="config", version_base="1.3")(job)()
     except KeyboardInterrupt:
@@ -114,7 +155,7 @@ def _job(node: Any, command: str) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
-    composed = composition.resolve_task(Composed(config.to_plain(node), composition.picked(hydra)))
+    composed = composition.resolve_task(composition.composed(config.to_plain(node), composition.picked(hydra)))
     return start(composed, Path(hydra.runtime.output_dir), command)
 
 
@@ -139,6 +180,8 @@ def _claim_folder(kind: str, names: str) -> Path:
 
 def _check_sweep_folder(overrides: list[str]) -> None:
     folder = _given_folder(overrides, "hydra.sweep.dir")
+    if folder and (folder / "sweep.yaml").exists():
+        raise ConfigError(f"hydra.sweep.dir={folder} already holds a sweep. To continue it: nnrun resume {folder}")
     if folder and any(folder.glob("*/summary.json")):
         raise ConfigError(f"hydra.sweep.dir={folder} already holds runs. Choose another folder.")
 

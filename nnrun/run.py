@@ -1,10 +1,10 @@
 """One run from its config to its finished folder."""
 
-import dataclasses
 import platform
 import sys
 import time
 import traceback
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from typing import Any
 import jax
 
 from nnrun import checkpoint
-from nnrun.config import RunConfig, check_objective
+from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
+from nnrun.execution.loaded import Loaded, load
 from nnrun.execution.serial import SerialRun
 from nnrun.interruption import Interrupted, Watch
-from nnrun.outputs import RunFolder
+from nnrun.outputs import RunFolder, read_trial
 from nnrun.tasks.base import Task
 from nnrun.terminal import Terminal
-from nnrun.training.fit import Epoch, Objective, fit, metrics
+from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit, metrics
 
 CHECKPOINT_SECONDS = 30.0
 VERSIONS = ("nnrun", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core")
@@ -48,11 +49,7 @@ class Run:
         self.history: list[dict[str, float]] = []
         self.trainer: SerialRun | None = None
         self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "total": 0.0}
-        self.summary: dict[str, Any] = {"status": "running", "stopped_early": False}
-        self.summary |= {name: choices[name] for name in ("model", "dataset", "task")}
-        self.summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
-        self.summary |= {"baseline": {}, "seconds": self.seconds, "error": None}
-        self.summary |= {"versions": _versions(), "devices": _devices(), "command": command}
+        self.summary = new_summary(config, choices, command) | {"seconds": self.seconds}
 
     def execute(self, resume: bool = False) -> float:
         """Trains to the end and returns the objective's best value.
@@ -85,11 +82,15 @@ class Run:
                 self.terminal.close()
 
     def _work(self, watch: Watch, resume: bool) -> float:
-        data, task, objective = self._load()
+        loaded = load(self.config)
+        self.config, data, task, objective = loaded.config, loaded.data, loaded.task, loaded.objective
+        self.folder.write_preprocessing(data)
         self.seconds["startup"] = time.time() - self.started
+        building = time.perf_counter()
         self.trainer = trainer = SerialRun(self.config, data)
-        self.seconds["compile"] = trainer.compile_seconds
-        self.summary["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(trainer.state.weights.params))
+        trainer.compile()
+        self.seconds["compile"] = time.perf_counter() - building
+        self.summary["parameters"] = trainer.parameters
         if resume:
             self._restore(trainer)
         self.folder.start_metrics(self.history)
@@ -102,15 +103,22 @@ class Run:
         self.terminal.line(f"Everything is in {self.folder.path}")
         return self.summary["objective"]["value"]
 
-    def _load(self) -> tuple[Data, Task, Objective]:
-        data: Data = self.config.dataset.locate()(self.config.dataset.config).load()
-        self.folder.write_preprocessing(data)
-        kind = self.config.task.locate()
-        prepared = dataclasses.replace(self.config.task, config=kind.prepare(self.config.task.config, data))
-        self.config = dataclasses.replace(self.config, task=prepared)
-        task = kind(prepared.config, data.spec)
-        objective = self.config.objective
-        return data, task, Objective(objective.metric, check_objective(objective, task))
+    def crown(self, loaded: Loaded, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
+        """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
+        self.config, self.trainer = loaded.config, trainer
+        self.history, notes = read_trial(trial)
+        self.folder.write_config(self.plain, self.choices)
+        self.folder.write_preprocessing(loaded.data)
+        self.folder.start_metrics(self.history)
+        self.seconds |= notes.pop("seconds")
+        self.summary |= {
+            name: notes[name] for name in ("parameters", "epochs", "objective", "stopped_early", "metrics")
+        }
+        trainer.adopt(kept)
+        self._report(trainer, loaded.task, loaded.data)
+        self.summary["status"] = "completed"
+        self._write_summary()
+        self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
         for path in checkpoint.checkpoints(self.folder.path / "checkpoints"):
@@ -132,11 +140,13 @@ class Run:
         saved = time.perf_counter()
         watch.training = True
         try:
-            for event in fit(trainer, task, data, training, objective, self.history):
+            for event in fit(trainer, task, data, training, objective, [self.history]):
                 whole = True
+                if isinstance(event, Failure):
+                    raise event.error
                 if isinstance(event, Epoch):
-                    self._epoch(event, objective)
-                else:
+                    self._epoch(event.outcomes[0], objective)
+                if isinstance(event, Stretch):
                     self.terminal.stretch(event.epoch, event.done, event.loss)
                     whole = event.done < trainer.train_steps
                 if whole and (watch.heard() or time.perf_counter() - saved > CHECKPOINT_SECONDS):
@@ -149,7 +159,7 @@ class Run:
             self.terminal.stop()
         self._save(trainer)
 
-    def _epoch(self, event: Epoch, objective: Objective) -> None:
+    def _epoch(self, event: Outcome, objective: Objective) -> None:
         self.history.append(event.row)
         self.folder.append_metrics(event.row)
         self.terminal.epoch(event.row, objective.metric, event.improved, event.stop)
@@ -167,9 +177,9 @@ class Run:
     def _report(self, trainer: SerialRun, task: Task, data: Data) -> None:
         """Metrics, baselines, predictions and figures of the best weights."""
         if self.summary["objective"] is None:
-            raise RunError(_undefined(self.config.objective.metric))
+            raise RunError(undefined(self.config.objective.metric))
         for part in ("train", "val", "test"):
-            found = metrics(trainer, task, data, part, best=True)
+            found = metrics(trainer.evaluate(getattr(data, part), best=True)[0], task, data, part)
             noisy = {"train/loss": self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]}
             self.summary["metrics"] |= found | (noisy if part == "train" else {})
         outputs = trainer.outputs(data.test)
@@ -182,8 +192,7 @@ class Run:
         """The best epoch's network, where there was an epoch."""
         if self.trainer is None or self.summary["objective"] is None:
             return
-        state = self.trainer.state
-        self.folder.save_weights({"weights": state.best, "numbers": state.numbers, "fitted": state.fitted})
+        self.folder.save_weights(self.trainer.weights())
 
     def _draw(self, trainer: SerialRun, task: Task, data: Data, outputs: Any) -> None:
         from nnrun import report
@@ -229,7 +238,17 @@ class Run:
         self.folder.write_summary(self.summary)
 
 
-def _undefined(metric: str) -> str:
+def new_summary(config: RunConfig, choices: dict[str, str], command: str) -> dict[str, Any]:
+    """What summary.json says before anything was trained."""
+    summary: dict[str, Any] = {"status": "running", "stopped_early": False}
+    summary |= {name: choices[name] for name in ("model", "dataset", "task")}
+    summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
+    summary |= {"baseline": {}, "seconds": {}, "error": None}
+    return summary | {"versions": _versions(), "devices": _devices(), "command": command}
+
+
+def undefined(metric: str) -> str:
+    """Why a run without a best epoch has no result."""
     return (
         f"objective.metric={metric} was undefined (NaN) in every epoch, so no epoch is the best. Set another one, for "
         "example objective.metric=val/loss, or use more validation data."
@@ -244,6 +263,7 @@ def _by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, fl
     return found
 
 
+@cache
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
 

@@ -1,11 +1,14 @@
 """The only module that prints: a progress bar and tables for people, plain lines where the output is no terminal."""
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 PLAIN_LINES = 20
+SECONDS_BETWEEN_LINES = 5.0
 
 
 class Terminal:
@@ -77,18 +80,90 @@ class Terminal:
     def results(self, metrics: dict[str, float], baseline: dict[str, dict[str, float]]) -> None:
         """The test metrics beside the naive baselines."""
         names = sorted({name for values in baseline.values() for name in values})
-        head = ["", "model", *names]
         rows = [
             [metric, _show(value), *(_show(baseline.get(metric, {}).get(name)) for name in names)]
             for metric, value in metrics.items()
             if metric.startswith("test/")
         ]
+        self.table(["", "model", *names], rows)
+
+    def table(self, head: list[str], rows: list[list[str]]) -> None:
+        """Columns of text, the first to the left, the others to the right."""
         widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
         for row in [head, *rows]:
             first, *rest = (
                 cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
             )
             self.line("  ".join([first, *rest]).rstrip())
+
+
+class SweepProgress:
+    """Trials done, best so far and time left: a bar on a terminal, elsewhere a line now and then.
+
+    Work is counted in epochs of trials; `budget` trials may be infinite until all are asked for.
+    """
+
+    def __init__(self, terminal: Terminal, budget: float, epochs: int, metric: str, maximize: bool) -> None:
+        self._terminal, self._budget, self._epochs = terminal, budget, epochs
+        self._metric, self._better = metric, max if maximize else min
+        self._asked, self._ended, self._failed, self._trained, self._before = 0, 0, 0, 0.0, 0.0
+        self._best: float | None = None
+        self._started = self._said = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> "SweepProgress":
+        self._started = self._said = time.monotonic()
+        self._before = self._trained
+        if sys.stdout.isatty():
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            self._bar = Progress(BarColumn(), TextColumn("{task.fields[status]}"), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("", total=1.0, status="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def asked(self, count: int) -> None:
+        """So many trials were asked for in all."""
+        self._asked = count
+
+    def ended(self, objective: float | None, early: int = 0) -> None:
+        """A trial ended, `early` epochs before its last."""
+        self._ended += 1
+        self._trained += early
+        self._failed += objective is None
+        if objective is not None:
+            self._best = objective if self._best is None else self._better(self._best, objective)
+
+    def trained(self, epochs: float) -> None:
+        """So many trials trained an epoch."""
+        self._trained += epochs
+        if self._bar:
+            self._bar.update(self._task, completed=self._share(), status=self._status())
+        elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._terminal.line(self._status())
+
+    def _share(self) -> float:
+        total = self._budget if math.isfinite(self._budget) else self._asked
+        return min(1.0, self._trained / max(1.0, total * self._epochs))
+
+    def _status(self) -> str:
+        total = self._budget if math.isfinite(self._budget) else self._asked
+        failed = f" ({self._failed} failed)" if self._failed else ""
+        best = "" if self._best is None else f"  best {self._metric} {self._best:.5g}"
+        return f"{self._ended}/{total:.0f} trials{failed}, {100 * self._share():.0f} %{best}  {self._time_left()}"
+
+    def _time_left(self) -> str:
+        new = self._trained - self._before
+        share = self._share()
+        if new <= 0 or share <= 0:
+            return ""
+        seconds = (time.monotonic() - self._started) * (self._trained / share - self._trained) / new
+        return f"{seconds:.0f} s left" if seconds < 100 else f"{seconds / 60:.0f} min left"
 
 
 class _Lines(logging.Handler):

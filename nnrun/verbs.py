@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from nnrun import members, schema, terminal
+from nnrun import members, schema, sweep_verbs, terminal
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
 
@@ -99,6 +99,8 @@ def resume(words: list[str]) -> int:
     """`nnrun resume RUN`: continues from the newest whole checkpoint, bit-equal to never having stopped."""
     from nnrun import launch
 
+    if words and sweep_verbs.is_sweep(Path(words[0])):
+        return sweep_verbs.resume(Path(words[0]), words[1:])
     folder = _folder(words[:1], "resume")
     if words[1:]:
         raise ConfigError(
@@ -179,12 +181,9 @@ def _recorded(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     for key in (*plain, *choices):
         if key not in allowed:
             raise ConfigError(f"{folder / 'config.yaml'} has a key that no run writes: {key}. Its folder is not run.")
-    for group, content in plain.items():
-        target = content.get("_target_") if isinstance(content, dict) else None
-        if target and not target.startswith("nnrun."):
-            raise ConfigError(
-                f"{folder} names {group}._target_={target}, code outside nnrun, which is not run from a folder."
-            )
+    from nnrun.config import refuse_foreign_code
+
+    refuse_foreign_code(folder, plain)
     return plain, choices
 
 
@@ -208,4 +207,6 @@ VERBS = {
     "resume": resume,
     "repeat": repeat,
     "sample": sample,
+    "best": sweep_verbs.best,
+    "report": sweep_verbs.report,
 }

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "nnrun"
 SOURCES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 CORE = ("models", "tasks", "optimizers", "schedules", "datasets", "training", "search")
-HYDRA = ("config.py", "composition.py", "launch.py", "explanations.py", "verbs.py", "_plugins/")
+HYDRA = ("config.py", "composition.py", "launch.py", "explanations.py", "verbs.py", "sweep_syntax.py", "_plugins/")
 
 
 def imported(tree, module_level=False):

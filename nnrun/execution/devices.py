@@ -54,21 +54,69 @@ def batch_devices(config: RunConfig) -> int:
 
 
 class Placement:
-    """Puts arrays on the first `count` devices: replicated, with the batch axis shared inside programs."""
+    """One run on the first `count` devices: everything replicated, with the batch axis shared inside programs."""
 
     def __init__(self, count: int) -> None:
         self.devices = jax.devices()[:count]
-        mesh = jax.make_mesh((1, count), ("trial", "batch"), axis_types=(AxisType.Auto,) * 2, devices=self.devices)
-        self._everywhere = NamedSharding(mesh, PartitionSpec())
-        self._split = NamedSharding(mesh, PartitionSpec("batch"))
+        self._mesh = _mesh((1, count), self.devices)
+        self._split = NamedSharding(self._mesh, PartitionSpec("batch"))
 
     def put(self, tree: Any) -> Any:
         """A tree of arrays on the devices."""
-        return jax.device_put(tree, self._everywhere if len(self.devices) > 1 else self.devices[0])
+        everywhere = NamedSharding(self._mesh, PartitionSpec())
+        return jax.device_put(tree, everywhere if len(self.devices) > 1 else self.devices[0])
 
-    @property
-    def shard(self) -> Callable[[jax.Array], jax.Array]:
+    def share(self, tree: Any) -> Any:
+        """What every member reads, on the devices."""
+        return self.put(tree)
+
+    def shard(self, array: jax.Array) -> jax.Array:
         """Pins the leading (batch) axis of an array to the devices, inside a trace."""
-        if len(self.devices) == 1:
-            return lambda x: x
-        return lambda x: jax.lax.with_sharding_constraint(x, self._split)
+        return array if len(self.devices) == 1 else jax.lax.with_sharding_constraint(array, self._split)
+
+
+class TrialPlacement:
+    """A group of trials: their leading axis shared by `count` devices, and batched inside each by `map` or `vmap`."""
+
+    def __init__(self, count: int, batching: str) -> None:
+        self.devices, self.batching = jax.devices()[:count], batching
+        self._mesh = _mesh((count, 1), self.devices)
+
+    def put(self, tree: Any) -> Any:
+        """Arrays with a leading axis of trials, on the devices."""
+        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec("trial")))
+
+    def share(self, tree: Any) -> Any:
+        """What every member reads, on every device."""
+        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
+
+    def shard(self, array: jax.Array) -> jax.Array:
+        """A batch is not split."""
+        return array
+
+    def slots(self, members: int) -> int:
+        """Room for so many members: a power of two on each device, so that few sizes are ever compiled."""
+        count = len(self.devices)
+        return count * 2 ** max(0, -(-members // count) - 1).bit_length()
+
+    def each(self, function: Callable[..., Any], own: int) -> Callable[..., Any]:
+        """`function` over the members of a group; its first `own` arguments have the leading axis, the others none."""
+
+        def on_device(*args: Any) -> Any:
+            mine, shared = args[:own], args[own:]
+            if self.batching == "vmap":
+                return jax.vmap(lambda *member: function(*member, *shared))(*mine)
+            return jax.lax.map(lambda member: function(*member, *shared), mine)
+
+        def grouped(*args: Any) -> Any:
+            specs = (PartitionSpec("trial"),) * own + (PartitionSpec(),) * (len(args) - own)
+            sharded = jax.shard_map(
+                on_device, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec("trial"), check_vma=False
+            )
+            return sharded(*args)
+
+        return grouped
+
+
+def _mesh(shape: tuple[int, int], devices: list[Any]) -> Any:
+    return jax.make_mesh(shape, ("trial", "batch"), axis_types=(AxisType.Auto,) * 2, devices=devices)

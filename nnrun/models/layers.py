@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nnrun.models.base import Number
+from nnrun.models.randomness import bernoulli
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Normalization = Literal["none", "batch", "layer"]
@@ -37,7 +38,7 @@ class Dropout(nnx.Module):
         if self.off or rngs is None:
             return x
         keep = 1 - self.rate[...]
-        kept = jax.random.bernoulli(rngs.dropout(), keep, x.shape)
+        kept = bernoulli(rngs.dropout(), keep, x.shape)
         return jnp.where(kept, x / keep.astype(x.dtype), 0)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,10 +26,14 @@ class Objective:
         value = row.get(self.metric, math.nan)
         return value if self.direction == "minimize" else -value
 
+    def best(self, history: list[dict[str, float]]) -> dict[str, float] | None:
+        """The first row of the lowest cost; None where every one is undefined."""
+        return min((row for row in history if math.isfinite(self.cost(row))), key=self.cost, default=None)
+
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some steps were trained: `done` of the epoch's, with mean loss so far."""
+    """Some steps were trained: `done` of the epoch's, with mean loss so far over the members that train."""
 
     epoch: int
     done: int
@@ -37,16 +41,35 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """An epoch was trained and evaluated; `row` is a line of metrics.csv, `stop` says that patience ran out."""
+class Outcome:
+    """An epoch of one member; `row` is a line of its metrics.csv, `stop` says that patience ran out."""
 
     row: dict[str, float]
     improved: bool
     stop: bool
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch was trained and evaluated: what came of every member that trained in it."""
+
+    number: int
+    outcomes: dict[int, Outcome]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A member's loss is no longer finite; the others go on."""
+
+    member: int
+    error: RunError
+
+
 class Trainer(Protocol):
-    """What the loop drives: one run's compiled program, see execution.serial.SerialRun."""
+    """What the loop drives: a compiled program with one member (a run) or many (a group of trials), in lockstep.
+
+    Answers are lists with an entry per member; those of members that were stopped mean nothing.
+    """
 
     @property
     def train_steps(self) -> int:
@@ -56,13 +79,20 @@ class Trainer(Protocol):
     def position(self) -> int:
         """Steps trained so far."""
 
-    def steps(self, count: int) -> Any:
-        """Trains `count` batches; the sums of the epoch so far."""
+    def steps(self, count: int) -> list[Any]:
+        """Trains `count` batches; every member's sums of the epoch so far."""
 
-    def end_epoch(self, value: float, improved: bool) -> None:
+    @property
+    def stopped(self) -> set[int]:
+        """Members that are trained no further."""
+
+    def stop(self, members: Iterable[int]) -> None:
+        """Trains these members no further."""
+
+    def end_epoch(self, values: list[float], improved: list[bool]) -> None:
         """Keeps the weights where they improved."""
 
-    def evaluate(self, part: Part, best: bool = False) -> Any:
+    def evaluate(self, part: Part, best: bool = False) -> list[Any]:
         """Statistics of a part."""
 
 
@@ -72,41 +102,49 @@ def fit(
     data: Data,
     config: TrainingConfig,
     objective: Objective,
-    history: list[dict[str, float]],
-) -> Iterator[Stretch | Epoch]:
+    histories: list[list[dict[str, float]]],
+) -> Iterator[Stretch | Epoch | Failure]:
     """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    It starts where `history` (the rows so far) and the position of the trainer say. Raises RunError when the loss is
-    no longer finite.
+    It starts where `histories` (the rows so far of every member) and the position of the trainer say.
     """
     pace = Pace()
-    patience = Patience(objective, config.early_stopping.patience, config.early_stopping.minimum_change)
-    for row in history:
-        patience.see(row)
-    if patience.over:
-        return
-    done = trainer.position - len(history) * trainer.train_steps
-    for epoch in range(len(history) + 1, config.epochs + 1):
+    patience = [_patience(objective, config, history) for history in histories]
+    active = [i for i, waiting in enumerate(patience) if not waiting.over and i not in trainer.stopped]
+    trainer.stop(set(range(len(histories))) - set(active))
+    trained = max((len(histories[i]) for i in active), default=config.epochs)
+    done = trainer.position - trained * trainer.train_steps
+    for epoch in range(trained + 1, config.epochs + 1):
         started = time.perf_counter()
-        while done < trainer.train_steps:
+        while active and done < trainer.train_steps:
             stretch = pace.next(trainer.train_steps - done)
             sums, done = pace.timed(stretch, trainer.steps), done + stretch
-            if not math.isfinite(sums.loss):
-                raise RunError(_diverged(epoch, trainer.position))
-            yield Stretch(epoch, done, sums.loss / sums.examples)
-        row = {"epoch": epoch, "step": trainer.position, "learning_rate": sums.learning_rate, "seconds": 0.0}
-        row |= {"train/loss": sums.loss / sums.examples, **metrics(trainer, task, data, "val")}
-        improved, done = patience.see(row), 0
-        trainer.end_epoch(objective.cost(row), improved)
-        row["seconds"] = time.perf_counter() - started
-        yield Epoch(row, improved, patience.over)
-        if patience.over:
+            for lost in [i for i in active if not math.isfinite(sums[i].loss)]:
+                active.remove(lost)
+                trainer.stop([lost])
+                yield Failure(lost, RunError(_diverged(epoch, trainer.position)))
+            if active:
+                yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
+        if not active:
             return
+        found = trainer.evaluate(data.val)
+        rows = {}
+        for i in active:
+            rows[i] = {"epoch": epoch, "step": trainer.position, "learning_rate": sums[i].learning_rate, "seconds": 0.0}
+            rows[i] |= {"train/loss": sums[i].loss / sums[i].examples, **metrics(found[i], task, data, "val")}
+        improved = {i: patience[i].see(row) for i, row in rows.items()}
+        costs = [objective.cost(rows.get(i, {})) for i in range(len(histories))]
+        trainer.end_epoch(costs, [improved.get(i, False) for i in range(len(histories))])
+        seconds, done = (time.perf_counter() - started) / len(active), 0
+        for row in rows.values():
+            row["seconds"] = seconds
+        active = [i for i in active if not patience[i].over]
+        trainer.stop(rows.keys() - set(active))
+        yield Epoch(epoch, {i: Outcome(row, improved[i], patience[i].over) for i, row in rows.items()})
 
 
-def metrics(trainer: Trainer, task: Task, data: Data, part: str, best: bool = False) -> dict[str, float]:
-    """Every metric of a part: `val/loss`, the model's own terms, and what the task reports."""
-    found = trainer.evaluate(getattr(data, part), best)
+def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:
+    """Every metric of an evaluated part: `val/loss`, the model's own terms, and what the task reports."""
     own = {"loss": found.loss, **found.terms, **task.finish(found.sums, found.rows, data)}
     return {f"{part}/{name}": value for name, value in own.items()}
 
@@ -155,6 +193,13 @@ class Patience:
     def over(self) -> bool:
         """Whether patience ran out."""
         return self._patience is not None and self._waited >= self._patience
+
+
+def _patience(objective: Objective, config: TrainingConfig, history: list[dict[str, float]]) -> Patience:
+    patience = Patience(objective, config.early_stopping.patience, config.early_stopping.minimum_change)
+    for row in history:
+        patience.see(row)
+    return patience
 
 
 def _diverged(epoch: int, step: int) -> str:

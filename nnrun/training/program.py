@@ -15,6 +15,7 @@ from flax import nnx
 from nnrun.config import RunConfig
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Number, Outputs
+from nnrun.models.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
 
 Traced = dict[str, Any]
@@ -103,17 +104,19 @@ def build(
     def steps(traced: Traced, state: State, part: Part, count: jax.Array) -> State:
         epoch = state.step // train_steps
         order = jax.random.permutation(jax.random.fold_in(_key(traced, "shuffle"), epoch), examples)
+        order, noise = jnp.resize(order, (train_steps * batch_size,)), _key(traced, "noise")
         transformation, plan = direction(traced), schedule(traced)
         numbers = static.with_numbers("training", traced)
         rate = static.with_numbers("optimizer", traced).learning_rate
 
         def body(_: jax.Array, carry: tuple[Weights, Any, jax.Array, EpochSums]) -> Any:
             weights, optimizer, step, sums = carry
-            position = (step % train_steps) * batch_size + jnp.arange(batch_size)
-            batch = _gather(part, shard(order[position % examples]), state.fitted, spec, shard)
-            batch["mask"] = (position < examples).astype(jnp.float32)
-            key = jax.random.fold_in(_key(traced, "noise"), step)
-            (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, key)
+            first = (step % train_steps) * batch_size
+            index = jax.lax.dynamic_slice(order, (first,), (batch_size,))
+            batch = _gather(part, shard(index), state.fitted, spec, shard)
+            batch["mask"] = (first + jnp.arange(batch_size) < examples).astype(jnp.float32)
+            streams = Streams(noise, step)
+            (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, streams)
             gradient = _learning(gradient, training.trainable)
             if numbers.gradient_clip is not None:
                 gradient = _clip(gradient, numbers.gradient_clip)
@@ -186,7 +189,7 @@ class _Network:
         return nnx.merge(self.graph, weights.params, numbers, weights.statistics)
 
     def forward(
-        self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: nnx.Rngs | None = None
+        self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
     ) -> tuple[Outputs, Any]:
         """Outputs in float32, and the running statistics after the batch."""
         params = _cast(weights.params, self.compute)
@@ -194,9 +197,9 @@ class _Network:
         outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
         return _cast(outputs, jnp.dtype("float32")), split(model)[3]
 
-    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Any:
+    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:
         def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, _streams(key))
+            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, streams)
             data_loss = self.data_loss(traced, outputs, batch)
             penalized = sum(outputs.penalties.values(), data_loss)
             mask = batch["mask"]
@@ -244,11 +247,6 @@ def _no_sums() -> EpochSums:
 def _key(traced: Traced, use: str) -> jax.Array:
     """One key per use of randomness, all from the seed."""
     return jax.random.fold_in(jax.random.key(traced["seed"]), ("weights", "shuffle", "noise").index(use))
-
-
-def _streams(key: jax.Array) -> nnx.Rngs:
-    dropout, noise, sample = jax.random.split(key, 3)
-    return nnx.Rngs(dropout=dropout, noise=noise, sample=sample)
 
 
 def _gather(part: Part, index: jax.Array, fitted: Fitted, spec: DataSpec, shard: Callable[[jax.Array], Any]) -> Batch:

@@ -21,7 +21,7 @@ def build(case: Case, threads: int) -> Callable[[], float]:
     seen = [0.0, 0.0]
 
     def epoch() -> float:
-        sums = run.steps(run.train_steps)
+        (sums,) = run.steps(run.train_steps)
         loss = (sums.loss - seen[0]) / (sums.examples - seen[1])
         seen[:] = sums.loss, sums.examples
         return loss

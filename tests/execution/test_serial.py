@@ -31,7 +31,7 @@ def run(make_run):
     trained = make_run()
     for value, improved in ((1.0, True), (2.0, False)):
         trained.steps(trained.train_steps)
-        trained.end_epoch(value, improved)
+        trained.end_epoch([value], [improved])
     return trained
 
 
@@ -41,7 +41,7 @@ def test_position_and_steps_per_epoch(run, data):
 
 
 def test_evaluation_counts_every_example_and_reads_the_weights_asked_for(run, data):
-    current, best = run.evaluate(data.train), run.evaluate(data.train, best=True)
+    current, best = run.evaluate(data.train)[0], run.evaluate(data.train, best=True)[0]
     assert current.sums["nnrun/count"] == best.sums["nnrun/count"] == len(data.train["inputs"])
     assert current.loss != best.loss
     logits = run.outputs(data.train).prediction
@@ -56,7 +56,7 @@ def test_the_size_of_evaluations_batches_changes_nothing(run, make_run, data, mo
     small = make_run()
     small.restore(jax.device_get(run.state))
     for part in (data.train, data.val, data.test):
-        assert small.evaluate(part).loss == pytest.approx(run.evaluate(part).loss, rel=1e-6)
+        assert small.evaluate(part)[0].loss == pytest.approx(run.evaluate(part)[0].loss, rel=1e-6)
     np.testing.assert_allclose(small.outputs(data.test).prediction, run.outputs(data.test).prediction, rtol=1e-6)
 
 
@@ -71,7 +71,7 @@ def test_two_devices_give_what_one_gives(make_run, data):
     for trained in (one, two):
         trained.steps(2 * trained.train_steps)
     assert len(two.state.step.sharding.device_set) == 2
-    assert two.evaluate(data.val).loss == pytest.approx(one.evaluate(data.val).loss, abs=1e-5)
+    assert two.evaluate(data.val)[0].loss == pytest.approx(one.evaluate(data.val)[0].loss, abs=1e-5)
     np.testing.assert_allclose(two.outputs(data.test).prediction, one.outputs(data.test).prediction, atol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_a_number_that_is_new_needs_no_new_program(make_run):
     slow, fast = make_run(), make_run(**{"optimizer.learning_rate": 0.1, "seed": 3})
     assert slow.program is not fast.program
     lowered = [
-        jax.jit(one.program.steps).lower(one.traced, one.state, one._train, np.int32(1)).as_text()
+        jax.jit(one.program.steps).lower(one.traced, one.state, one.compiled.train, np.int32(1)).as_text()
         for one in (slow, fast)
     ]
     assert lowered[0] == lowered[1]
@@ -120,5 +120,5 @@ def test_devices_of_a_batch(make_config, monkeypatch):
 
 def test_a_part_of_another_size_is_cut_to_its_examples(run, data):
     longer = {name: np.concatenate([values] * 6)[:50] for name, values in data.val.items()}
-    assert run.evaluate(longer).sums["nnrun/count"] == 50
+    assert run.evaluate(longer)[0].sums["nnrun/count"] == 50
     assert run.outputs(longer).prediction.shape == (50, 3)

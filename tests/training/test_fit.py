@@ -20,6 +20,7 @@ class FakeTrainer:
     """Plays back losses of the validation part; a step trains 10 examples with a loss of 2 each."""
 
     train_steps = 4
+    stopped = frozenset()
 
     def __init__(self, val_losses, position=0, train_loss=lambda position: 2.0):
         self.val_losses, self.position, self.train_loss = val_losses, position, train_loss
@@ -28,22 +29,25 @@ class FakeTrainer:
     def steps(self, count):
         self.position, self.since_epoch = self.position + count, self.since_epoch + count
         loss = self.train_loss(self.position) * 10 * self.since_epoch
-        return SimpleNamespace(loss=loss, examples=10 * self.since_epoch, learning_rate=0.1)
+        return [SimpleNamespace(loss=loss, examples=10 * self.since_epoch, learning_rate=0.1)]
 
-    def end_epoch(self, value, improved):
-        self.ended.append((value, improved))
+    def stop(self, members):
+        pass
+
+    def end_epoch(self, values, improved):
+        self.ended.append((values[0], improved[0]))
         self.since_epoch = 0
 
     def evaluate(self, part, best=False):
         loss = self.val_losses[self.position // 4 - 1]
-        return SimpleNamespace(loss=loss, terms={"kl": 0.5}, sums=1 - loss, rows={})
+        return [SimpleNamespace(loss=loss, terms={"kl": 0.5}, sums=1 - loss, rows={})]
 
 
 def train(losses, epochs=None, patience=None, objective=LOSS, history=(), **trainer):
     fake = FakeTrainer(losses, **trainer)
     config = TrainingConfig(epochs=epochs or len(losses), early_stopping=EarlyStoppingConfig(patience=patience))
-    events = list(fit(fake, TASK, DATA, config, objective, list(history)))
-    return fake, [event for event in events if isinstance(event, Epoch)], events
+    events = list(fit(fake, TASK, DATA, config, objective, [list(history)]))
+    return fake, [event.outcomes[0] for event in events if isinstance(event, Epoch)], events
 
 
 def test_a_row_is_a_line_of_metrics_csv():
@@ -109,9 +113,10 @@ def test_a_run_whose_patience_ran_out_does_not_continue():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_ends_the_run_within_the_epoch(value):
-    with pytest.raises(RunError) as caught:
-        train([3.0, 2.0], train_loss=lambda position: value if position >= 5 else 1.0)
-    assert str(caught.value) == (
+    *_, last = train([3.0, 2.0], train_loss=lambda position: value if position >= 5 else 1.0)[2]
+    assert last.member == 0
+    assert isinstance(last.error, RunError)
+    assert str(last.error) == (
         "The training loss became NaN or infinite in epoch 2 (by step 8). Most likely the learning rate is too high: "
         "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of the best epoch "
         "before it, if there was one, are kept."

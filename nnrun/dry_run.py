@@ -1,0 +1,36 @@
+"""What a sweep would do, without training."""
+
+from nnrun import config, terminal
+from nnrun.execution import devices, groups
+from nnrun.sweep_record import Record
+from nnrun.sweep_syntax import value_text
+from nnrun.terminal import Terminal
+
+SHOWN = 20
+ASKED_AT_MOST = 4096
+
+
+def show(record: Record) -> None:
+    """Prints the first trials, the groups, how many programs are compiled, and the memory that training takes."""
+    devices.prepare()
+    search, strategy = record.trials.search(), record.trials.strategy()
+    points = strategy.ask(min(search.trials or ASKED_AT_MOST, search.parallel_trials or ASKED_AT_MOST))
+    configs = [config.build(record.trials.composed(point).plain) for point in points]
+    planned = groups.plan(configs, record.execution())
+    for number, point in enumerate(points[:SHOWN]):
+        words = " ".join(f"{key}={value_text(value)}" for key, value in point.items())
+        terminal.say(f"trial {number}: {words or 'the config as it is'}")
+    if len(points) > SHOWN:
+        terminal.say(f"... and {len(points) - SHOWN} more")
+    rows = [
+        [str(number), str(len(group.members)), group.batching, str(group.devices), f"{group.bytes / 2**20:.1f} MiB"]
+        for number, group in enumerate(planned[:SHOWN])
+    ]
+    Terminal().table(["group", "trials", "batching", "devices", "memory of states"], rows)
+    programs = {(group.static, group.batching, len(group.members)) for group in planned}
+    asked = (
+        f"The first {len(points)} of {search.trials} trials"
+        if search.trials != len(points)
+        else f"{len(points)} trials"
+    )
+    terminal.say(f"{asked} in {len(planned)} groups; {len(programs)} programs to compile; nothing was trained.")

@@ -1,0 +1,94 @@
+"""The compiled functions of a static config, shared by every trial that differs in numbers alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from nnrun.config import RunConfig
+from nnrun.datasets.base import Data, Part, Scaling
+from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.tasks.base import ArrayScaling
+from nnrun.training import batches
+from nnrun.training.program import Fitted, State, build
+
+Arrays = dict[str, np.ndarray]
+UNOPTIMIZED = {"xla_backend_optimization_level": "0"}
+"""For programs that run once: compiling them with care costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation brings to the host: summed statistics, and rows joined over the part."""
+
+    sums: Arrays
+    rows: Arrays
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per example."""
+        return float(self.sums["nnrun/loss"] / self.sums["nnrun/count"])
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Mean of each term that the model adds to the loss (a VAE's `kl`)."""
+        prefix, total = "nnrun/term/", self.sums["nnrun/count"]
+        return {k.removeprefix(prefix): float(v / total) for k, v in self.sums.items() if k.startswith(prefix)}
+
+
+def evaluation(found: list[Any], count: int) -> Evaluation:
+    """The Evaluation of `count` examples from the Statistics of their padded chunks."""
+    sums = {name: np.sum([f.sums[name] for f in found], 0) for name in found[0].sums}
+    rows = {name: np.concatenate([f.rows[name] for f in found])[:count] for name in found[0].rows}
+    return Evaluation(sums, rows)
+
+
+class Compiled:
+    """Functions of a run on the devices of a placement, compiled when first called, and its data there.
+
+    steps(traced, state, part, count), evaluate(traced, state, chunk), outputs(traced, state, chunk) and
+    end_epoch(traced, state, value, improved) are those of the Program; `steps` and `end_epoch` consume the state.
+    """
+
+    def __init__(self, static: RunConfig, data: Data, placement: Placement | TrialPlacement) -> None:
+        self.static, self.data, self.placement = static, data, placement
+        self.program = build(static, data.spec, batches.count(data.train), placement.shard)
+        self.train = placement.share(data.train)
+        self._shape = batches.chunk_shape(data)
+        self._chunks: dict[int, tuple[Part, list[Any]]] = {}
+        self.initialize = jax.jit(self.program.init, compiler_options=UNOPTIMIZED)
+        self.steps = jax.jit(self._steps(), donate_argnums=1)
+        self.evaluate = jax.jit(self._evaluate())
+        self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1)
+        self.outputs = jax.jit(self.program.outputs)
+
+    def init(self, traced: Any) -> State:
+        """The state before the first step, as NumPy arrays; computed on one device."""
+        # Decompositions inside a program over several CPU devices can hang, see the orthogonal initializer.
+        return jax.device_get(self.initialize(traced, self.fitted()))
+
+    def fitted(self) -> Fitted:
+        """What was fitted on the training data."""
+        targets = self.data.target_scaling
+        return Fitted(_arrays(self.data.input_scaling), _arrays(targets) if targets else None)
+
+    def chunks(self, part: Part) -> list[Any]:
+        """The part's padded chunks on the devices."""
+        if id(part) not in self._chunks:
+            self._chunks[id(part)] = part, [self.placement.share(chunk) for chunk in batches.chunks(part, self._shape)]
+        return self._chunks[id(part)][1]
+
+    def _steps(self) -> Callable[..., Any]:
+        return self.program.steps
+
+    def _evaluate(self) -> Callable[..., Any]:
+        return self.program.evaluate
+
+    def _end_epoch(self) -> Callable[..., Any]:
+        return self.program.end_epoch
+
+
+def _arrays(scaling: Scaling) -> ArrayScaling:
+    return ArrayScaling(np.float32(scaling.offset), np.float32(scaling.scale))

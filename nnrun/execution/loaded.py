@@ -1,0 +1,30 @@
+"""What a config needs before it can be built: its data, and a task that has seen them."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from nnrun.config import RunConfig, check_objective
+from nnrun.datasets.base import Data
+from nnrun.tasks.base import Task
+from nnrun.training.fit import Objective
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A config completed by what only the data tell, with the data, the task and the objective."""
+
+    config: RunConfig
+    data: Data
+    task: Task
+    objective: Objective
+
+
+def load(config: RunConfig, data: Data | None = None) -> Loaded:
+    """Loads the data set, unless `data` is given. Raises RunError when files are missing or damaged."""
+    if data is None:
+        data = config.dataset.locate()(config.dataset.config).load()
+    kind = config.task.locate()
+    prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
+    config = dataclasses.replace(config, task=prepared)
+    task = kind(prepared.config, data.spec)
+    return Loaded(config, data, task, Objective(config.objective.metric, check_objective(config.objective, task)))

@@ -1,0 +1,24 @@
+"""Keys of execution: how a list of trials is run. Imports nothing heavy."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nnrun.schema import setting, size
+
+
+@dataclass(frozen=True)
+class ExecutionConfig:
+    """Keys of execution."""
+
+    mode: Literal["auto", "serial", "vectorized"] = setting("auto", "serial: one by one; else equal structure together")
+    batching: Literal["auto", "map", "vmap"] = setting("auto", "of trials inside a device; auto: a fixed rule")
+    chunk: int | None = size(None, "most trials in one program; null: as many as the fixed limit allows")
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """How a group of trials is run; recorded, so that a sweep that goes on elsewhere gives the same numbers."""
+
+    number: int
+    batching: str
+    devices: int

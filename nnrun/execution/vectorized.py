@@ -1,0 +1,177 @@
+"""A group of trials with equal static configs, trained in lockstep as one compiled program."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnrun.config import RunConfig, as_arrays
+from nnrun.datasets.base import Part
+from nnrun.execution.compiled import Compiled, Evaluation, evaluation
+from nnrun.execution.devices import TrialPlacement
+from nnrun.training import batches
+from nnrun.training.program import EpochSums, State
+
+EMPTY = -1
+"""The member of a slot that holds none."""
+
+
+class CompiledGroup(Compiled):
+    """The functions of Compiled with a leading axis of slots; `steps` and `evaluate` also take which are active."""
+
+    placement: TrialPlacement
+
+    def init(self, traced: Any) -> State:
+        """The states of all slots, each by the program that a single run uses, so that they start from equal bits."""
+        count = len(next(iter(traced.values())))
+        states = [super(CompiledGroup, self).init({k: v[slot] for k, v in traced.items()}) for slot in range(count)]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
+
+    def _steps(self) -> Callable[..., Any]:
+        def steps(traced: Any, state: State, active: jax.Array, part: Any, count: jax.Array) -> State:
+            return jax.lax.cond(active, lambda: self.program.steps(traced, state, part, count), lambda: state)
+
+        return self.placement.each(steps, own=3)
+
+    def _evaluate(self) -> Callable[..., Any]:
+        def evaluate(traced: Any, state: State, active: jax.Array, chunk: Any) -> Any:
+            def work() -> Any:
+                return self.program.evaluate(traced, state, chunk)
+
+            nothing = jax.eval_shape(work)
+            return jax.lax.cond(active, work, lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), nothing))
+
+        return self.placement.each(evaluate, own=3)
+
+    def _end_epoch(self) -> Callable[..., Any]:
+        return self.placement.each(self.program.end_epoch, own=4)
+
+
+class GroupRun:
+    """The state of a group of trials; member i is the i-th of `configs`.
+
+    Members sit in slots, spread evenly over the devices; a slot may be empty. A member that is stopped costs nothing
+    from then on under `map`; under `vmap` the group is packed into half the slots as soon as half have left.
+    """
+
+    def __init__(self, configs: list[RunConfig], compiled: CompiledGroup) -> None:
+        self.compiled, self.placement = compiled, compiled.placement
+        self.members = len(configs)
+        numbers = [as_arrays(config.split()[1]) for config in configs]
+        slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
+        stacked = {name: np.stack([numbers[i][name] for i in slots]) for name in numbers[0]}
+        self._place(slots, slots != EMPTY, stacked, self.compiled.init(stacked))
+
+    def compile(self) -> float:
+        """Compiles what training needs; the seconds it took."""
+        started = time.perf_counter()
+        self.steps(0)
+        self.evaluate(self.compiled.data.val)
+        return time.perf_counter() - started
+
+    def _place(self, slots: np.ndarray, active: np.ndarray, traced: Any, state: State) -> None:
+        self.slots, self._active = slots, active
+        self.traced, self.state = self.placement.put(traced), self.placement.put(state)
+        self._slot_of = {int(member): slot for slot, member in enumerate(slots) if member != EMPTY}
+
+    @property
+    def position(self) -> int:
+        """Steps trained so far by the members that train."""
+        return int(np.max(jax.device_get(self.state.step)))
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers one member learns."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.weights.params)) // len(self.slots)
+
+    @property
+    def train_steps(self) -> int:
+        """Steps of an epoch."""
+        return self.compiled.program.train_steps
+
+    def steps(self, count: int) -> list[EpochSums]:
+        """Trains `count` batches of every active member; the sums of the epoch so far."""
+        active = self.placement.put(self._active)
+        self.state = self.compiled.steps(self.traced, self.state, active, self.compiled.train, np.int32(count))
+        loss, examples, rate = (np.asarray(s, float).tolist() for s in jax.device_get(self.state.sums))
+        return self._of_members(lambda slot: EpochSums(loss[slot], examples[slot], rate[slot]))
+
+    @property
+    def stopped(self) -> set[int]:
+        """Members that are trained no further."""
+        return set(range(self.members)) - set(self.slots[self._active].tolist())
+
+    def stop(self, members: Iterable[int]) -> None:
+        """Trains these members no further."""
+        for member in members:
+            if member in self._slot_of:
+                self._active[self._slot_of[member]] = False
+
+    def end_epoch(self, values: list[float], improved: list[bool]) -> None:
+        """Keeps the weights of those that improved; values are smaller where better."""
+        value, better = np.zeros(len(self.slots), np.float32), np.zeros(len(self.slots), bool)
+        for member, slot in self._slot_of.items():
+            value[slot], better[slot] = values[member], improved[member]
+        self.state = self.compiled.end_epoch(self.traced, self.state, *self.placement.put((value, better)))
+
+    def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
+        """Statistics of every example of a part, under the current or the best weights."""
+        state = self.state._replace(weights=self.state.best) if best else self.state
+        active, chunks = self.placement.put(self._active), self.compiled.chunks(part)
+        found = [jax.device_get(self.compiled.evaluate(self.traced, state, active, chunk)) for chunk in chunks]
+        count = batches.count(part)
+        return self._of_members(lambda s: evaluation([jax.tree.map(lambda a: a[s], f) for f in found], count))
+
+    def repack(self) -> None:
+        """Spreads the active members over the devices again where that saves work; call between epochs."""
+        slots = self._better_slots()
+        if slots is None:
+            return
+        source = np.array([self._slot_of.get(int(member), 0) for member in slots])
+        traced, state = jax.tree.map(lambda leaf: np.asarray(leaf)[source], (self.traced, self.state))
+        self._place(slots, slots != EMPTY, traced, state)
+
+    def _better_slots(self) -> np.ndarray | None:
+        members, devices, size = self.slots[self._active], len(self.placement.devices), len(self.slots)
+        if not len(members):
+            return None
+        if self.placement.batching == "vmap":
+            smaller = self.placement.slots(len(members))
+            return _spread(members, smaller, devices) if smaller < size else None
+        load = self._active.reshape(devices, -1).sum(1)
+        return _spread(members, size, devices) if load.max() - load.min() > 1 else None
+
+    def snapshot(self) -> tuple[State, dict[str, Any]]:
+        """Everything that training needs to go on, and where the members sit."""
+        return self.state, {"slots": self.slots.tolist(), "active": self._active.tolist()}
+
+    def restore(self, state: State, layout: dict[str, Any]) -> None:
+        """Continues from a snapshot."""
+        slots = np.array(layout["slots"])
+        source = np.array([self._slot_of.get(int(member), 0) for member in slots])
+        traced = jax.tree.map(lambda leaf: np.asarray(leaf)[source], self.traced)
+        self._place(slots, np.array(layout["active"]), traced, state)
+
+    def weights(self, member: int) -> dict[str, Any]:
+        """The best weights of a member as a run's folder keeps them, as NumPy arrays."""
+        state, slot = self.state, self._slot_of[member]
+        kept = {"weights": state.best, "numbers": state.numbers, "fitted": state.fitted}
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[slot], kept)
+
+    def _of_members(self, read: Callable[[int], Any]) -> list[Any]:
+        """`read(slot)` for every active member, None for the others."""
+        answers: list[Any] = [None] * self.members
+        for member, slot in self._slot_of.items():
+            answers[member] = read(slot) if self._active[slot] else None
+        return answers
+
+
+def _spread(members: np.ndarray, size: int, devices: int) -> np.ndarray:
+    """Slots (size,) with the members dealt out to the devices in turn, EMPTY elsewhere."""
+    slots = np.full((devices, size // devices), EMPTY)
+    for i, member in enumerate(members):
+        slots[i % devices, i // devices] = member
+    return slots.reshape(-1)

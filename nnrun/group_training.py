@@ -1,0 +1,225 @@
+"""Trains a group of a sweep's trials: every epoch goes to the ledger, every end to the trial's folder."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnrun.composition import Composed
+from nnrun.config import RunConfig
+from nnrun.datasets.base import Data
+from nnrun.execution.compiled import Compiled
+from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.execution.loaded import Loaded, load
+from nnrun.execution.serial import SerialRun
+from nnrun.execution.settings import GroupSettings
+from nnrun.execution.vectorized import CompiledGroup, GroupRun
+from nnrun.interruption import Watch
+from nnrun.ledger import Ledger, Trial
+from nnrun.run import new_summary, undefined
+from nnrun.search.space import Params
+from nnrun.sweep_outputs import SweepFolder
+from nnrun.training.fit import Epoch, Failure, Objective, Stretch, fit
+
+SAVE_SECONDS = 20.0
+KEPT_PROGRAMS = 4
+KEPT_DATA = 2
+Trainer = GroupRun | SerialRun
+Row = dict[str, float]
+
+
+@dataclass
+class Member:
+    """A trial in training; `best` is the row of the objective's best epoch."""
+
+    number: int
+    params: Params
+    composed: Composed
+    config: RunConfig
+    command: str
+    history: list[Row] = field(default_factory=list)
+    best: Row | None = None
+    is_final: bool = False
+
+    def see(self, row: Row, improved: bool) -> None:
+        """Takes in an epoch."""
+        self.history.append(row)
+        self.best = row if improved else self.best
+
+    def ended(self, state: str, metric: str, error: str | None) -> Trial:
+        """The trial as the ledger keeps it; one whose objective was never defined has failed."""
+        if state == "completed" and self.best is None:
+            state, error = "failed", undefined(metric)
+        scored = self.best is not None and state != "failed"
+        best = self.best if scored and self.best else {}
+        metrics = {name: value for name, value in best.items() if "/" in name}
+        seconds = sum(row["seconds"] for row in self.history)
+        objective = best.get(metric)
+        return Trial(self.number, state, {}, objective, metrics, None, seconds, error and " ".join(error.split()))
+
+
+class GroupTraining:
+    """Trains groups one after the other; programs and data are kept for groups that can share them.
+
+    `tell(trial)` hears of every trial that ends; `progress(epochs)` of member-epochs trained.
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        ledger: Ledger,
+        watch: Watch,
+        tell: Callable[[Trial], None],
+        progress: Callable[[float], None],
+        deadline: float,
+    ) -> None:
+        self.folder, self.ledger, self.watch, self.tell, self.progress = folder, ledger, watch, tell, progress
+        self.deadline = deadline
+        self.winner: tuple[bool, float, int] = (True, math.inf, -1)
+        self._programs: dict[Any, Compiled] = {}
+        self._data: dict[Any, Data] = {}
+        self.compile_seconds = 0.0
+
+    def keep_only_better_than(self, trial: Trial, objective: Objective) -> None:
+        """The weights of a trial are kept already."""
+        self.winner = rank(trial, objective)
+
+    def train(self, settings: GroupSettings, members: list[Member]) -> None:
+        """Trains the members to their ends. Raises Interrupted with the group's state saved."""
+        loaded = self.load(members[0].config)
+        trainer = self._trainer(settings, members, loaded.data)
+        self._restore(settings, trainer, members, loaded.objective)
+        self.ledger.start(member.number for member in members)
+        saved = time.monotonic()
+        config, histories = members[0].config.training, [member.history for member in members]
+        self.watch.training = True
+        try:
+            for event in fit(trainer, loaded.task, loaded.data, config, loaded.objective, histories):
+                if isinstance(event, Failure):
+                    self._end(event.member, members, "failed", loaded.objective, trainer, str(event.error))
+                elif isinstance(event, Epoch):
+                    self._epoch(event, members, config.epochs, loaded.objective, trainer)
+                is_whole = not isinstance(event, Failure)
+                if isinstance(event, Stretch):
+                    is_whole = event.done < trainer.train_steps
+                if is_whole and (self.watch.heard() or time.monotonic() - saved > SAVE_SECONDS):
+                    self._save(settings, trainer, members)
+                    saved = time.monotonic()
+                    self.watch.check()
+                if isinstance(event, Epoch) and time.monotonic() > self.deadline:
+                    reason = f"search.timeout_seconds ran out in epoch {event.number}."
+                    for position in event.outcomes:
+                        self._end(position, members, "pruned", loaded.objective, trainer, reason)
+                    break
+        finally:
+            self.watch.training = False
+        self.folder.remove_group(settings.number)
+
+    def load(self, config: RunConfig) -> Loaded:
+        """What a config needs; the last data sets are kept."""
+        if config.dataset not in self._data:
+            self._data = dict(list(self._data.items())[1 - KEPT_DATA :])
+            self._data[config.dataset] = load(config).data
+        return load(config, self._data[config.dataset])
+
+    def _trainer(self, settings: GroupSettings, members: list[Member], data: Data) -> Trainer:
+        begun = time.perf_counter()
+        configs = [load(member.config, data).config for member in members]
+        compiled = self._compiled(settings, configs[0].split()[0], data)
+        trainer = (
+            GroupRun(configs, compiled)
+            if isinstance(compiled, CompiledGroup)
+            else SerialRun(configs[0], data, compiled)
+        )
+        trainer.compile()
+        self.compile_seconds += time.perf_counter() - begun
+        return trainer
+
+    def _compiled(self, settings: GroupSettings, static: RunConfig, data: Data) -> Compiled:
+        key = (static, settings.batching, settings.devices)
+        if key not in self._programs:
+            self._programs = dict(list(self._programs.items())[1 - KEPT_PROGRAMS :])
+            if settings.batching == "serial":
+                self._programs[key] = Compiled(static, data, Placement(settings.devices))
+            else:
+                placement = TrialPlacement(settings.devices, settings.batching)
+                self._programs[key] = CompiledGroup(static, data, placement)
+        return self._programs[key]
+
+    def _epoch(self, event: Epoch, members: list[Member], epochs: int, objective: Objective, trainer: Trainer) -> None:
+        finished = []
+        for position, outcome in event.outcomes.items():
+            member = members[position]
+            member.see(outcome.row, outcome.improved)
+            if (outcome.stop or event.number == epochs) and not member.is_final:
+                finished.append(member)
+        ended = [member.ended("completed", objective.metric, None) for member in finished]
+        self._keep_best(ended, members, objective, trainer)
+        for member, trial in zip(finished, ended, strict=True):
+            self._write(member, trial, objective, trainer)
+        rows = {members[position].number: outcome.row for position, outcome in event.outcomes.items()}
+        self.ledger.record(rows, ended)
+        for trial in ended:
+            self.tell(trial)
+        self.progress(len(event.outcomes))
+        trainer.repack()
+
+    def _end(
+        self, position: int, members: list[Member], state: str, objective: Objective, trainer: Trainer, error: str
+    ) -> None:
+        """A trial ends before its last epoch."""
+        member = members[position]
+        if not member.is_final:
+            trial = member.ended(state, objective.metric, error)
+            self._keep_best([trial], members, objective, trainer)
+            self._write(member, trial, objective, trainer)
+            self.ledger.record({}, [trial])
+            self.tell(trial)
+
+    def _keep_best(self, ended: list[Trial], members: list[Member], objective: Objective, trainer: Trainer) -> None:
+        """Writes the weights of the best trial so far, before the ledger says that it ended."""
+        if not (scored := [rank(trial, objective) for trial in ended if trial.objective is not None]):
+            return
+        if min(scored) < self.winner:
+            self.winner = min(scored)
+            position = next(i for i, member in enumerate(members) if member.number == self.winner[-1])
+            self.folder.save_best_weights(self.winner[-1], trainer.weights(position))
+
+    def _write(self, member: Member, trial: Trial, objective: Objective, trainer: Trainer) -> None:
+        member.is_final = True
+        folder = self.folder.trial(member.number)
+        folder.write_config(member.composed.plain, member.composed.choices)
+        folder.start_metrics(member.history)
+        folder.write_summary(summary(member, trial, objective, trainer.parameters))
+
+    def _save(self, settings: GroupSettings, trainer: Trainer, members: list[Member]) -> None:
+        state, layout = trainer.snapshot()
+        histories = {member.number: member.history for member in members}
+        self.folder.save_group(settings.number, state, {"layout": layout, "histories": histories})
+
+    def _restore(self, settings: GroupSettings, trainer: Trainer, members: list[Member], objective: Objective) -> None:
+        try:
+            state, notes = self.folder.load_group(settings.number, trainer.state, isinstance(trainer, GroupRun))
+        except ValueError:
+            return
+        trainer.restore(state, notes["layout"])
+        for member in members:
+            member.history += notes["histories"][str(member.number)]
+            member.best = objective.best(member.history)
+
+
+def summary(member: Member, trial: Trial, objective: Objective, size: int) -> dict[str, Any]:
+    """summary.json of a trial: the same keys as a run's, without the test part, which no trial sees."""
+    found = new_summary(member.config, member.composed.choices, member.command)
+    found |= {"status": trial.state, "parameters": size, "epochs": len(member.history), "error": trial.error}
+    found["stopped_early"] = trial.state == "completed" and len(member.history) < member.config.training.epochs
+    if trial.objective is not None and member.best:
+        found["objective"] = {"metric": objective.metric, "direction": objective.direction}
+        found["objective"] |= {"value": trial.objective, "epoch": int(member.best["epoch"])}
+    return found | {"metrics": trial.metrics, "seconds": {"train": trial.seconds}}
+
+
+def rank(trial: Trial, objective: Objective) -> tuple[bool, float, int]:
+    """The order of trials with a result, smaller where better: those that were cut short come after all others."""
+    return trial.state != "completed", objective.cost({objective.metric: trial.objective or 0.0}), trial.number

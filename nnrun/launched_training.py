@@ -1,0 +1,62 @@
+"""A sweep's trials as jobs of one of Hydra's launchers (joblib, a cluster): each writes its folder, we read it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nnrun.group_training import GroupSettings, Member
+from nnrun.ledger import Ledger, Trial
+from nnrun.outputs import read_trial
+from nnrun.sweep_record import Record
+
+Launch = Callable[..., Any]
+
+
+class LaunchedTraining:
+    """Trains members through `launch(job_overrides, initial_job_idx=)`; `tell(trial)` hears of every one that ends."""
+
+    compile_seconds = 0.0
+
+    def __init__(
+        self, folder: Path, ledger: Ledger, record: Record, launch: Launch, tell: Callable[[Trial], None]
+    ) -> None:
+        self.folder, self.ledger, self.record, self.launch, self.tell = folder, ledger, record, launch, tell
+
+    def train(self, settings: GroupSettings, members: list[Member]) -> None:
+        """Runs the members that have not ended, and writes down what came of them."""
+        missing = [member for member in members if not member.is_final]
+        self.ledger.start(member.number for member in missing)
+        for batch in _consecutive(missing):
+            for member in batch:
+                shutil.rmtree(self.folder / str(member.number), ignore_errors=True)
+            jobs = [self.record.overrides_of(member.params) for member in batch]
+            self.launch(jobs, initial_job_idx=batch[0].number)
+            for member in batch:
+                self._read(member)
+
+    def _read(self, member: Member) -> None:
+        try:
+            member.history, summary = read_trial(self.folder / str(member.number))
+        except (OSError, ValueError):
+            summary = {"status": "failed", "error": "The job left no results.", "objective": None, "seconds": {}}
+        for row in member.history:
+            self.ledger.record({member.number: row})
+        objective = (summary["objective"] or {}).get("value")
+        state = "completed" if summary["status"] == "completed" else "failed"
+        metrics = {name: value for name, value in summary.get("metrics", {}).items() if value is not None}
+        error, seconds = summary["error"], summary["seconds"].get("train")
+        trial = Trial(member.number, state, {}, objective, metrics, None, seconds, error)
+        self.ledger.record({}, [trial])
+        self.tell(trial)
+
+
+def _consecutive(members: list[Member]) -> list[list[Member]]:
+    """Runs of members with consecutive numbers: a launcher numbers its jobs from a first one."""
+    runs: list[list[Member]] = []
+    for member in members:
+        if runs and runs[-1][-1].number + 1 == member.number:
+            runs[-1].append(member)
+        else:
+            runs.append([member])
+    return runs

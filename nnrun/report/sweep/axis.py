@@ -1,0 +1,80 @@
+"""Where the values of a hyperparameter and of the objective lie on an axis."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnrun.report.sweep.text import shown
+from nnrun.search.space import Categorical, Dimension, Interval, Params
+
+MOST_CATEGORIES = 12
+"""More choices than these, if numbers, lie on an axis of numbers."""
+LOG_FROM = 20.0
+"""Positive values to minimize whose extremes differ by this factor lie on a logarithmic axis."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis of a hyperparameter: of numbers, or with a place for each of its `categories`."""
+
+    key: str
+    categories: tuple[str, ...] = ()
+    log: bool = False
+
+    @classmethod
+    def of(cls, key: str, dimension: Dimension) -> "Axis":
+        """The axis that suits a dimension."""
+        if isinstance(dimension, Interval):
+            return cls(key, log=dimension.log)
+        values = dimension.values
+        numbers = all(_is_number(value) for value in values)
+        if numbers and (len(values) > MOST_CATEGORIES or not isinstance(dimension, Categorical)):
+            return cls(key, log=min(values) > 0 and max(values) > LOG_FROM * min(values))
+        return cls(key, tuple(dict.fromkeys(map(shown, values))))
+
+    def place(self, params: Params) -> float:
+        """The number, or the position of the category; NaN where the key does not apply."""
+        if self.key not in params:
+            return math.nan
+        value = params[self.key]
+        if self.categories:
+            return float(self.categories.index(shown(value))) if shown(value) in self.categories else math.nan
+        return float(value) if _is_number(value) and (value > 0 or not self.log) else math.nan
+
+    def places(self, points: Sequence[Params]) -> np.ndarray:
+        """Of every point, (points,)."""
+        return np.array([self.place(params) for params in points], dtype=float)
+
+
+class Scale(NamedTuple):
+    """An axis for the objective: from `low` to `high` (exponents of ten where `log`), `beyond` values lie outside."""
+
+    log: bool
+    low: float
+    high: float
+    beyond: int
+
+    def places(self, values: Sequence[float]) -> np.ndarray:
+        """Values as positions between `low` and `high`, those outside at the nearer end."""
+        return np.clip(np.log10(values) if self.log else np.asarray(values, dtype=float), self.low, self.high)
+
+
+def objective_scale(values: Sequence[float], direction: str, keep: float = 0.9) -> Scale:
+    """A scale on which a few values far worse than the `keep` best do not hide what the others do."""
+    found = np.asarray([value for value in values if math.isfinite(value)], dtype=float)
+    log = bool(direction == "minimize" and found.min() > 0 and found.max() > LOG_FROM * found.min())
+    found = np.log10(found) if log else found
+    best, sign = (found.max(), -1.0) if direction == "maximize" else (found.min(), 1.0)
+    worse = np.abs(found - best)
+    usual, most = np.quantile(worse, keep, method="lower"), worse.max()
+    reach = 1.5 * usual if 0 < 3 * usual < most else most
+    margin = 0.05 * reach or 0.05 * abs(best) or 0.05
+    low, high = sorted((best - sign * margin, best + sign * (reach + margin)))
+    return Scale(log, float(low), float(high), int((worse > reach + margin).sum()))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

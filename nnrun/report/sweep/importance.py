@@ -1,0 +1,95 @@
+"""How much of the objective each hyperparameter explains."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnrun.report.sweep.axis import Axis
+from nnrun.search.space import Params
+
+LEAST_TRIALS = 10
+TREES = 64
+MOST_SAMPLES = 1024
+"""Trials that a tree is grown on, drawn with replacement."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Shares of the variance of the objective's ranks over the space.
+
+    shares: key -> share that it explains alone, largest first; the rest to 1 is what several explain together only.
+    explained: R² of the forest on trials left out of a tree's sample; at 0 or below the shares mean nothing.
+    """
+
+    shares: dict[str, float]
+    explained: float
+
+
+def importance(axes: Sequence[Axis], points: Sequence[Params], objectives: Sequence[float]) -> Importance | None:
+    """Main effects of a functional analysis of variance on a random forest (Hutter, Hoos & Leyton-Brown 2014).
+
+    Ranks stand for the objectives, so a few diverged trials do not decide. Every value between the least and the
+    largest tried weighs the same. A trial to which a key does not apply gets one drawn from the other trials' values,
+    so the key says nothing about it. None with fewer than `LEAST_TRIALS` trials, or where all are equally good.
+    """
+    if len(points) < LEAST_TRIALS or np.ptp(objectives) == 0 or not axes:
+        return None
+    from scipy.stats import rankdata
+    from sklearn.ensemble import RandomForestRegressor
+
+    places = np.stack([_unit(axis, points) for axis in axes], axis=1)  # (trials, axes)
+    forest = RandomForestRegressor(
+        TREES, min_samples_leaf=3, max_samples=min(len(points), MOST_SAMPLES), oob_score=True, random_state=0
+    )
+    forest.fit(places, rankdata(objectives) / len(points))
+    effects = np.mean([_main_effects(tree.tree_, len(axes)) for tree in forest.estimators_], axis=0)
+    order = np.argsort(-effects, kind="stable")
+    return Importance({axes[i].key: float(effects[i]) for i in order}, float(forest.oob_score_))
+
+
+def _unit(axis: Axis, points: Sequence[Params]) -> np.ndarray:
+    """Places from 0 to 1, categories in the middle of equal parts, (points,)."""
+    places = axis.places(points)
+    known = places[np.isfinite(places)]
+    if not known.size:
+        return np.zeros(len(places))
+    places = np.where(np.isnan(places), np.random.default_rng(0).choice(known, len(places)), places)
+    if axis.categories:
+        return (places + 0.5) / len(axis.categories)
+    places = np.log10(places) if axis.log else places
+    return (places - places.min()) / (np.ptp(places) or 1.0)
+
+
+def _main_effects(tree: Any, axes: int) -> np.ndarray:
+    """Share of a tree's variance due to each axis alone, (axes,); zeros for a tree of one leaf."""
+    low, high, values = _leaves(tree, axes)
+    volume = (high - low).prod(axis=1)
+    values = values - volume @ values
+    variance = volume @ values**2
+    if variance <= 0:
+        return np.zeros(axes)
+    return np.array([_effect(low, high, values, axis) for axis in range(axes)]) / variance
+
+
+def _effect(low: np.ndarray, high: np.ndarray, values: np.ndarray, axis: int) -> float:
+    """Variance of the mean over all other axes, as a function of this one, which the leaves' edges cut in cells."""
+    edges = np.unique(np.concatenate([low[:, axis], high[:, axis]]))
+    weighted = values * np.delete(high - low, axis, axis=1).prod(axis=1)
+    steps = np.zeros(len(edges))
+    np.add.at(steps, np.searchsorted(edges, low[:, axis]), weighted)
+    np.add.at(steps, np.searchsorted(edges, high[:, axis]), -weighted)
+    return float(np.diff(edges) @ np.cumsum(steps)[:-1] ** 2)
+
+
+def _leaves(tree: Any, axes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Box in the unit cube and value of every leaf: low (leaves, axes), high (leaves, axes), values (leaves,)."""
+    low, high = np.zeros((tree.node_count, axes)), np.ones((tree.node_count, axes))
+    for node in range(tree.node_count):
+        left, right, axis = tree.children_left[node], tree.children_right[node], tree.feature[node]
+        if left >= 0:
+            low[[left, right]], high[[left, right]] = low[node], high[node]
+            high[left, axis] = low[right, axis] = tree.threshold[node]
+    ends = tree.children_left < 0
+    return low[ends], high[ends], tree.value[ends, 0, 0]

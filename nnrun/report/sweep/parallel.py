@@ -1,0 +1,69 @@
+"""Parallel coordinates: a line per trial through all its values."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from nnrun.ledger import Trial
+from nnrun.report.sweep.axis import Axis, objective_scale
+from nnrun.report.sweep.charts import LONGEST, Chart, Plot, beyond, rounded, spread
+from nnrun.report.sweep.record import SweepRecord, objective
+from nnrun.report.sweep.text import cut, label_text
+
+MOST_LINES = 500
+LONGEST_NAME = 16
+RANKS = [[0, "@faint"], [0.6, "@faint"], [1, "@accent"]]
+"""Colours of lines from the worst rank to the best."""
+
+
+def parallel(record: SweepRecord) -> Chart:
+    """A line per trial through all its values, coloured by rank."""
+    trials = spread(record.ranked, MOST_LINES)[::-1]
+    scale = objective_scale(record.objectives, record.direction)
+    places = scale.places([objective(trial) for trial in trials])
+    last = {"label": _broken(record.metric), "values": rounded(places), "range": [scale.low, scale.high]}
+    last |= _ticks(scale.low, scale.high, scale.log)
+    line = {"color": [*range(len(trials))], "cmin": -1, "cmax": len(trials) - 1, "colorscale": RANKS}
+    dimensions = [*(_parallel_axis(axis, trials) for axis in record.axes), last]
+    trace = {"type": "parcoords", "line": line, "dimensions": dimensions, "labelfont": {"size": 12}}
+    return Chart([trace], {"margin": {"l": 70, "r": 70, "t": 70, "b": 24}}, 420, beyond(scale, "drawn at its end"))
+
+
+def _parallel_axis(axis: Axis, trials: Sequence[Trial]) -> Plot:
+    """Exponents of ten where logarithmic; below the values a place for trials that lack the key."""
+    places = axis.places([trial.params for trial in trials])
+    places = np.log10(places) if axis.log else places
+    known = places[np.isfinite(places)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if axis.categories:
+        low, high = 0.0, len(axis.categories) - 1.0
+        names = [cut(name, LONGEST_NAME) for name in axis.categories]
+        ticks: Plot = {"tickvals": list(range(len(names))), "ticktext": names}
+    else:
+        ticks = _ticks(low, high, axis.log)
+    margin = (high - low) or 1.0
+    low, high = (low - margin, high + margin) if low == high else (low, high)
+    if known.size < len(places):
+        low -= 0.15 * margin
+        places = np.where(np.isnan(places), low, places)
+        ticks = {"tickvals": [low, *ticks["tickvals"]], "ticktext": ["(none)", *ticks["ticktext"]]}
+    return {"label": _broken(axis.key), "values": rounded(places), "range": [low, high], **ticks}
+
+
+def _ticks(low: float, high: float, log: bool) -> Plot:
+    """Decades where there are some, else a few round numbers."""
+    ends = np.array([low, high])
+    at = np.asarray(np.arange(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1.0), dtype=float)
+    if not log or len(at) < 2:
+        round_ones = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(*(10.0**ends if log else ends))
+        at = np.asarray(round_ones, dtype=float)
+        at = np.log10(at[at > 0]) if log else at
+    at = at[(at >= low - 1e-9) & (at <= high + 1e-9)]
+    return {"tickvals": rounded(at), "ticktext": [f"{value:.6g}" for value in (10.0**at if log else at)]}
+
+
+def _broken(key: str) -> str:
+    """A dotted key on lines of its own parts."""
+    return label_text(cut(key, LONGEST)).replace(".", ".<br>").replace("/", "/<br>")

@@ -1,0 +1,92 @@
+"""The page's tables, as HTML in which every text of the user is escaped."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any
+
+from nnrun.ledger import Trial
+from nnrun.report.sweep.record import SweepRecord
+from nnrun.report.sweep.text import counted, listed, shown
+
+LAST_STATES = ("pruned", "running", "waiting", "failed")
+"""Of the trials below the completed ones, in this order."""
+WIDEST = 28
+"""Characters of a cell; longer texts are cut, and whole under the pointer."""
+MOST_REASONS = 50
+
+
+def trials_table(record: SweepRecord) -> str:
+    """All trials, the best first; closing tags that HTML lets one omit are omitted."""
+    others = sorted({name for trial in record.trials for name in trial.metrics} - {record.metric})
+    heads = ["trial", "state", record.metric, *record.space, *others, "seconds"]
+    rows = [[trial.number, trial.state, *_values(trial, [*record.space], others)] for trial in _in_order(record)]
+    numeric = [all(value == "" or _is_number(value) for value in column) for column in zip(*rows, strict=True)]
+    buttons = "".join(
+        f"<th scope=col{' class=n' * right}><button>{escape(head)}</button>"
+        for head, right in zip(heads, numeric, strict=True)
+    )
+    body = "".join(_row(row) for row in rows)
+    return f'<table id="all-trials"><thead><tr>{buttons}<tbody>{body}</table>'
+
+
+def failures_table(record: SweepRecord) -> str:
+    """Reasons of failures, the most frequent first; texts that differ in numbers only are one reason."""
+    reasons: dict[str, list[Trial]] = {}
+    for trial in record.failed:
+        reasons.setdefault(re.sub(r"\d+", "0", trial.error or "no reason recorded"), []).append(trial)
+    groups = sorted(reasons.values(), key=len, reverse=True)
+    rows = "".join(_reason(group) for group in groups[:MOST_REASONS])
+    more = f"<p>{counted(len(groups) - MOST_REASONS, 'further reason')}.</p>" if len(groups) > MOST_REASONS else ""
+    return f"<table><thead><tr><th>trials<th>reason<th>numbers<tbody>{rows}</table>{more}"
+
+
+def _reason(group: Sequence[Trial]) -> str:
+    error = (group[0].error or "no reason recorded").strip()
+    first, _, rest = error.partition("\n")
+    body = f"<details><summary>{escape(first)}</summary><pre>{escape(rest)}</pre></details>" if rest else escape(first)
+    example = f'<p class="note">trial {group[0].number}: {escape(assignments(group[0]))}</p>'
+    numbers = listed([trial.number for trial in group])
+    return f'<tr><td class=n>{len(group):,}<td class="reason">{body}{example}<td class="numbers">{numbers}'
+
+
+def assignments(trial: Trial) -> str:
+    """`optimizer.learning_rate=0.01 model=lstm`."""
+    return " ".join(f"{key}={shown(value)}" for key, value in trial.params.items())
+
+
+def _in_order(record: SweepRecord) -> Iterator[Trial]:
+    yield from record.ranked
+    scored = {trial.number for trial in record.ranked}
+    order = {state: place for place, state in enumerate(LAST_STATES)}
+    yield from sorted(
+        (trial for trial in record.trials if trial.number not in scored),
+        key=lambda trial: (order.get(trial.state, 0), trial.number),
+    )
+
+
+def _values(trial: Trial, keys: Sequence[str], metrics: Sequence[str]) -> Iterator[Any]:
+    """Cells from the objective on; empty where the trial has no such value."""
+    yield "" if trial.objective is None else trial.objective
+    yield from (trial.params.get(key, "") for key in keys)
+    yield from (trial.metrics.get(name, "") for name in metrics)
+    yield "" if trial.seconds is None else trial.seconds
+
+
+def _row(values: Sequence[Any]) -> str:
+    failed = ' class="failed"' if values[1] == "failed" else ""
+    return f"<tr{failed}>" + "".join(map(_cell, values))
+
+
+def _cell(value: Any) -> str:
+    text = shown(value)
+    if _is_number(value):
+        exact = json.dumps(value)
+        return f"<td class=n>{text}" if exact == text else f'<td class=n data-v="{exact}">{text}'
+    whole = f' title="{escape(text)}"' if len(text) > WIDEST else ""
+    return f"<td{whole}>{escape(text)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Search strategies: plain ask/tell classes that know neither Hydra nor JAX."""

@@ -1,0 +1,52 @@
+"""What a strategy is: asked for points, told what came of them."""
+
+import abc
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnrun.schema import setting, size
+from nnrun.search.space import Params, Space
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Keys that every strategy has."""
+
+    trials: int | None = size(None, "at most this many trials; null: all there are")
+    space: dict = field(default_factory=dict, metadata={"help": "key: values in the syntax of the command line"})
+    seed: int = size(0, "of the strategy's own draws", least=0)
+    parallel_trials: int | None = size(None, "trials asked for and trained at once; null: all")
+    timeout_seconds: float | None = setting(None, "no trial is started or continued after that", above=0.0)
+    max_failures: int | None = size(None, "more failed trials end the sweep; null: no limit", least=0)
+
+
+class Strategy(abc.ABC):
+    """Base of every strategy, built as `Strategy(config, space)`.
+
+    Trials are numbered from 0 in the order they are asked for. What `ask` gives is a function of the config, the space,
+    and of `asked` and `told` alone, so a search that is restored goes on as if it had never stopped.
+    """
+
+    def __init__(self, config: Any, space: Space) -> None:
+        self.config, self.space = config, space
+        self.asked: list[Params] = []
+        self.told: dict[int, float] = {}
+
+    def ask(self, count: int) -> list[Params]:
+        """Up to `count` new points, none of them asked for before; fewer where the space has no more."""
+        points = self.propose(count)
+        self.asked += points
+        return points
+
+    def tell(self, number: int, cost: float | None) -> None:
+        """The outcome of a trial, smaller where better; None or NaN where it failed."""
+        self.told[number] = math.nan if cost is None else cost
+
+    def restore(self, asked: list[Params]) -> None:
+        """Takes over the trials of an earlier process, in the order of their numbers; `tell` their outcomes then."""
+        self.asked = list(asked)
+
+    @abc.abstractmethod
+    def propose(self, count: int) -> list[Params]:
+        """The next points, active keys only, as plain Python values."""

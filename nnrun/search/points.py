@@ -1,0 +1,115 @@
+"""Points of a space: all of them in order, those that are new, and their coordinates in the unit cube."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nnrun.search.space import Categorical, Dimension, Interval, Params, Space, Steps
+
+
+def identity(point: Params) -> str:
+    """Equal for equal points, also for one that was read back from JSON."""
+    return json.dumps(point, sort_keys=True, default=repr)
+
+
+def unasked(points: Iterable[Params], asked: Iterable[Params]) -> Iterator[Params]:
+    """The points that are not among those asked for, each once."""
+    seen = {identity(point) for point in asked}
+    for point in points:
+        if (name := identity(point)) not in seen:
+            seen.add(name)
+            yield point
+
+
+def values(dimension: Dimension) -> tuple[Any, ...] | None:
+    """All values of a dimension in order; None where there is no end of them."""
+    if isinstance(dimension, Categorical | Steps):
+        return dimension.values
+    if dimension.integer:
+        return tuple(range(math.ceil(dimension.low), math.floor(dimension.high) + 1))
+    return (float(dimension.low),) if dimension.low == dimension.high else None
+
+
+def finite(space: Space) -> bool:
+    """Whether the space has an end."""
+    return not any(isinstance(d, Interval) and not d.integer and d.low < d.high for d in space.dimensions.values())
+
+
+def product(space: Space) -> Iterator[Params]:
+    """Every point of a finite space; the last dimension varies fastest."""
+    every = [values(dimension) or () for dimension in space.dimensions.values()]
+    return (space.active(dict(zip(space, combination, strict=True))) for combination in itertools.product(*every))
+
+
+class Axis:
+    """A dimension as the unit interval: listed values are cells of equal width, numbers lie by size or by logarithm."""
+
+    def __init__(self, dimension: Dimension) -> None:
+        self.listed = None if _scaled(dimension) else values(dimension)
+        self.continuous = isinstance(dimension, Interval) and self.listed is None and not dimension.integer
+        self.ordered = not isinstance(dimension, Categorical) or _numeric(dimension.values)
+        if isinstance(dimension, Categorical) and self.ordered:
+            self.listed = tuple(sorted(dimension.values))
+        if self.listed is None:
+            self._measure(dimension)
+        self.count = len(self.listed) if self.listed is not None else round(self.high - self.low) + 1
+        """Values there are; without meaning for a continuous axis."""
+
+    def _measure(self, dimension: Any) -> None:
+        margin = 0.0 if self.continuous else 0.5
+        self.low, self.high = dimension.low, dimension.high
+        if not self.continuous:
+            self.low, self.high = math.ceil(self.low), math.floor(self.high)
+        self.scale: Callable = np.log if dimension.log else np.asarray
+        self.unscale: Callable = np.exp if dimension.log else np.asarray
+        self.start, self.stop = (float(self.scale(edge)) for edge in (self.low - margin, self.high + margin))
+
+    def decode(self, coordinates: np.ndarray) -> list[Any]:
+        """Coordinates in [0, 1], (n,), as plain Python values."""
+        if self.listed is not None:
+            return [self.listed[cell] for cell in self.cells(coordinates)]
+        numbers = self.unscale(self.start + coordinates * (self.stop - self.start))
+        return np.clip(numbers if self.continuous else np.rint(numbers).astype(int), self.low, self.high).tolist()
+
+    def encode(self, value: Any) -> float:
+        """The coordinate of a value: the middle of its cell, or its place between the bounds."""
+        if self.listed is not None:
+            return (next(i for i, known in enumerate(self.listed) if _same(known, value)) + 0.5) / len(self.listed)
+        return (float(self.scale(value)) - self.start) / (self.stop - self.start)
+
+    def snap(self, coordinates: np.ndarray) -> np.ndarray:
+        """The coordinates of the values that `decode` gives."""
+        if self.continuous:
+            return coordinates
+        if self.listed is not None:
+            return (self.cells(coordinates) + 0.5) / len(self.listed)
+        numbers = np.asarray(self.decode(coordinates), float)
+        return (self.scale(numbers) - self.start) / (self.stop - self.start)
+
+    def cells(self, coordinates: np.ndarray) -> np.ndarray:
+        """Positions among the listed values."""
+        return np.minimum((coordinates * self.count).astype(int), self.count - 1)
+
+
+def _scaled(dimension: Dimension) -> bool:
+    return isinstance(dimension, Interval) and dimension.low < dimension.high
+
+
+def _numeric(listed: tuple[Any, ...]) -> bool:
+    return len(listed) > 2 and all(type(value) in (int, float) for value in listed)
+
+
+def _same(known: Any, value: Any) -> bool:
+    return (type(known) is type(value) and known == value) or identity({"": known}) == identity({"": value})
+
+
+def decode(space: Space, rows: np.ndarray) -> list[Params]:
+    """Rows of the unit cube, (n, dimensions), as points with their active keys."""
+    columns = [Axis(d).decode(column) for d, column in zip(space.dimensions.values(), rows.T, strict=True)]
+    if not columns:
+        return [{} for _ in rows]
+    return [space.active(dict(zip(space, row, strict=True))) for row in zip(*columns, strict=True)]

@@ -1,0 +1,120 @@
+"""What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
+
+import collections
+import shutil
+from typing import Any
+
+from nnrun import config
+from nnrun.errors import RunError
+from nnrun.execution.loaded import load
+from nnrun.execution.serial import SerialRun
+from nnrun.group_training import rank
+from nnrun.ledger import Ledger, Trial
+from nnrun.report.sweep import SweepRecord
+from nnrun.run import Run
+from nnrun.sweep_outputs import SweepFolder
+from nnrun.sweep_record import Record
+from nnrun.sweep_syntax import value_text
+from nnrun.terminal import Terminal
+from nnrun.training.fit import Objective
+
+SHOWN = 10
+
+
+def ranked(trials: list[Trial], objective: Objective) -> list[Trial]:
+    """Trials with a result, best first; those that were cut short come after all that ended."""
+    return sorted((t for t in trials if t.objective is not None), key=lambda trial: rank(trial, objective))
+
+
+def finish(
+    record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective, terminal: Terminal, started: float
+) -> float:
+    """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
+
+    Raises RunError when no trial has a result.
+    """
+    trials = ledger.trials()
+    folder.write_trials(trials, list(record.trials.space))
+    best = ranked(trials, objective)
+    write_report(record, folder, ledger, objective)
+    if not best:
+        raise RunError(f"All {len(trials)} trials failed. {commonest(trials)} Their folders are in {folder.path}.")
+    if folder.crowned() != best[0].number:
+        _crown(record, folder, best[0], started)
+        folder.write_best(_best(record, objective, best[0]))
+    folder.clear_groups()
+    _show(record, folder, best, objective, terminal)
+    assert best[0].objective is not None
+    return best[0].objective
+
+
+def commonest(trials: list[Trial]) -> str:
+    """The reason that most trials failed for."""
+    reasons = collections.Counter(trial.error or "no reason given" for trial in trials if trial.state == "failed")
+    ((reason, count),) = reasons.most_common(1)
+    return f"The commonest reason ({count} of {reasons.total()}): {reason}"
+
+
+def write_report(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective) -> None:
+    """report.html and its pictures."""
+    from nnrun.report import sweep
+
+    trials = ledger.trials()
+    best = ranked(trials, objective)
+    found = SweepRecord(
+        title=record.title,
+        command=record.command,
+        metric=objective.metric,
+        direction=objective.direction,
+        space=record.trials.space,
+        trials=trials,
+        curves=ledger.curves(objective.metric),
+        best_command=record.command_of(best[0].params) if best else "",
+    )
+    folder.write_report(sweep.page(found), sweep.figures(found))
+
+
+def _best(record: Record, objective: Objective, winner: Trial) -> dict[str, Any]:
+    return {
+        "number": winner.number,
+        "metric": objective.metric,
+        "direction": objective.direction,
+        "value": winner.objective,
+        "overrides": dict(winner.params),
+        "command": record.command_of(winner.params),
+    }
+
+
+def _crown(record: Record, folder: SweepFolder, winner: Trial, started: float) -> None:
+    """best/ from the winner's kept weights: test metrics and figures, without training again."""
+    own = folder.path / str(winner.number)
+    if (own / "model.safetensors").exists():
+        shutil.copytree(own, folder.path / "best", dirs_exist_ok=True)
+        return
+    composed = record.trials.composed(winner.params)
+    built = config.build(composed.plain)
+    loaded = load(built)
+    trial = SerialRun(loaded.config, loaded.data)
+    try:
+        kept, number = folder.load_best_weights(trial.weights())
+    except ValueError as error:
+        raise RunError(f"The winner's weights were lost: {error} Its config is {folder.path / 'best.yaml'}.") from None
+    if number != winner.number:
+        raise RunError(f"The kept weights are of trial {number}, but the best one is {winner.number}.")
+    run = Run(built, composed.plain, composed.choices, folder.path / "best", record.command_of(winner.params), started)
+    run.crown(loaded, trial, kept, own)
+
+
+def _show(record: Record, folder: SweepFolder, best: list[Trial], objective: Objective, terminal: Terminal) -> None:
+    keys = list(record.trials.space)
+    rows = [
+        [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
+        for t in best[:SHOWN]
+    ]
+    terminal.table(["trial", objective.metric, *keys], rows)
+    terminal.line(f"Best: {record.command_of(best[0].params)}")
+    terminal.line(f"Everything is in {folder.path}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else value_text(value)

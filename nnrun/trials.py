@@ -1,0 +1,153 @@
+"""From a command with several values to a search space, and from a point of it to the config of a trial."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nnrun import composition, config, members, schema, sweep_syntax
+from nnrun.composition import Composed
+from nnrun.config import RunConfig
+from nnrun.errors import ConfigError
+from nnrun.explanations import unknown_key
+from nnrun.search.base import SearchConfig, Strategy
+from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
+
+Choice = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The space of a sweep, and a composed config for every combination of the config groups in it."""
+
+    space: Space
+    bases: dict[Choice, Composed]
+
+    @property
+    def first(self) -> Composed:
+        """The config of the first combination."""
+        return next(iter(self.bases.values()))
+
+    def composed(self, point: Params) -> Composed:
+        """The config of a trial."""
+        base = self.bases[tuple(point[name] for name in self.space.choosers)]
+        plain = base.plain
+        for key, value in point.items():
+            if key not in self.space.choosers:
+                plain = _with_value(plain, key, value)
+        return replace(base, plain=config.resolved(plain))
+
+    def strategy(self) -> Strategy:
+        """The strategy that the config names, over this space."""
+        values = self.first.sweep["search"]
+        return schema.locate(values["_target_"])(self.search(), self.space)
+
+    def search(self) -> SearchConfig:
+        """The checked keys of search. Raises ConfigError."""
+        return schema.build("search", self.first.sweep["search"])
+
+
+def plan(overrides: list[str]) -> Trials:
+    """The trials of a command, all of whose listed values and bounds were checked. Raises ConfigError."""
+    typed, swept = sweep_syntax.parse(overrides)
+    fixed = {sweep_syntax.parse_override(text).get_key_element(): text for text in typed}
+    for group in members.groups():
+        members.choices(group)
+    first = composition.compose_one([*typed, *_first_choices(swept)])
+    recipe = sweep_syntax.from_space(first.sweep["search"]["space"])
+    dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
+    trials = _with_bases(dimensions, fixed)
+    schema.build("execution", trials.first.sweep["execution"], _execution())
+    trials.search()
+    check(trials)
+    return trials
+
+
+def _execution() -> type:
+    from nnrun.execution.settings import ExecutionConfig
+
+    return ExecutionConfig
+
+
+def _first_choices(swept: Mapping[str, Dimension]) -> list[str]:
+    """The first of every swept config group."""
+    groups = members.groups()
+    return [
+        f"{key}={found.values[0]}" for key, found in swept.items() if key in groups and isinstance(found, Categorical)
+    ]
+
+
+def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Trials:
+    groups = members.groups()
+    choosers = {
+        key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)
+    }
+    optional = {key: text for key, text in fixed.items() if key.partition(".")[0] in choosers and key not in groups}
+    typed = [text for key, text in fixed.items() if key not in optional and key not in choosers]
+    bases, lacking = {}, {}
+    for choice in itertools.product(*choosers.values()):
+        picked = [f"{key}={value}" for key, value in zip(choosers, choice, strict=True)]
+        base = composition.compose_one([*typed, *picked])
+        bases[choice] = _with_optional(base, optional)
+        lacking[choice] = frozenset(key for key in dimensions if key not in groups and not has(base.plain, key))
+    for key in [*optional, *dimensions]:
+        if key not in groups and not any(has(base.plain, key) for base in bases.values()):
+            base = next(iter(bases.values()))
+            raise ConfigError(unknown_key(key, base.plain, base.choices))
+    return Trials(Space(dimensions, tuple(choosers), lacking), bases)
+
+
+def _with_optional(base: Composed, optional: dict[str, str]) -> Composed:
+    """A typed value of a swept config group applies where the choice has its key."""
+    plain = base.plain
+    for key, text in optional.items():
+        if has(plain, key):
+            plain = _with_value(plain, key, sweep_syntax.parse_override(text).value())
+    return replace(base, plain=plain)
+
+
+def check(trials: Trials) -> None:
+    """Types, bounds and fit of every combination and, beside it, every listed value. Raises ConfigError."""
+    built = [config.build(trials.composed(point).plain) for point in _corners(trials.space)]
+    from nnrun.execution import devices
+
+    devices.prepare()
+    seen: set[RunConfig] = set()
+    for one in built:
+        static = one.split()[0]
+        if static not in seen:
+            config.check_fit(one)
+            devices.batch_devices(one)
+            seen.add(static)
+
+
+def _corners(space: Space) -> Iterator[Params]:
+    """Every combination of config groups with, in turn, every listed value or bound of the other keys."""
+    listed = {key: _listed(found) for key, found in space.dimensions.items()}
+    for choice in itertools.product(*(listed[key] for key in space.choosers)):
+        point = {key: values[0] for key, values in listed.items()} | dict(zip(space.choosers, choice, strict=True))
+        yield space.active(point)
+        for key in listed.keys() - set(space.choosers):
+            yield from (space.active(point | {key: value}) for value in listed[key][1:])
+
+
+def _listed(dimension: Dimension) -> tuple[Any, ...]:
+    if not isinstance(dimension, Interval):
+        return dimension.values
+    whole = int if dimension.integer else float
+    return whole(dimension.low), whole(dimension.high)
+
+
+def has(plain: Any, key: str) -> bool:
+    """Whether a config has a dotted key."""
+    for name in key.split("."):
+        if not isinstance(plain, dict) or name not in plain:
+            return False
+        plain = plain[name]
+    return True
+
+
+def _with_value(plain: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy with one dotted key changed; what is not on its path is shared."""
+    name, _, rest = key.partition(".")
+    return plain | {name: _with_value(plain[name], rest, value) if rest else value}

@@ -1,0 +1,351 @@
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from plotly.offline import get_plotlyjs
+
+from nnrun.ledger import Trial
+from nnrun.report.sweep import SweepRecord, figures, page
+from nnrun.report.sweep.axis import Axis, objective_scale
+from nnrun.report.sweep.charts import MOST_CURVES, spread
+from nnrun.report.sweep.importance import importance
+from nnrun.report.sweep.text import duration, listed, shown
+from nnrun.search.space import Categorical, Interval, Space, Steps
+
+SECTIONS = ["best-value", "parallel-coordinates", "importance", "hyperparameters", "learning-curves"]
+SECTIONS += ["trials", "failures"]
+SPACE = Space(
+    {
+        "model": Categorical(("rnn", "lstm")),
+        "optimizer.learning_rate": Interval(1e-4, 1e-1, log=True),
+        "model.gates": Interval(1, 8, integer=True),
+        "model.hidden_sizes": Categorical(((64,), (64, 32), None)),
+        "model.bias": Categorical((True, False)),
+        "training.batch_size": Steps(16, 16, 4),
+    },
+    choosers=("model",),
+    lacking={("rnn",): frozenset({"model.gates"})},
+)
+EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+def drawn(index, rng):
+    """A point of SPACE as it comes back from the ledger: with lists for tuples."""
+    point = {
+        "model": ("rnn", "lstm")[index % 2],
+        "optimizer.learning_rate": float(10 ** rng.uniform(-4, -1)),
+        "model.gates": int(rng.integers(1, 9)),
+        "model.hidden_sizes": ([64], [64, 32], None)[index % 3],
+        "model.bias": bool(rng.integers(2)),
+        "training.batch_size": int(16 * rng.integers(1, 5)),
+    }
+    return SPACE.active(point)
+
+
+def trials_of(count, failing=()):
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        params = drawn(number, rng)
+        if number in failing:
+            yield Trial(number, "failed", params, error=f"the loss became NaN in epoch {number}")
+        else:
+            valley = (math.log10(params["optimizer.learning_rate"]) + 2.5) ** 2
+            yield Trial(number, "completed", params, valley + 0.1, {"val/loss": valley + 0.1, "val/rmse": 1.0}, 0, 0.5)
+
+
+def record(trials, **changes):
+    trials = list(trials)
+    curves = {t.number: [1.0, 0.5, t.objective or math.nan] for t in trials}
+    known = {"title": "random search · net on set", "command": "nnrun -m search=random model=rnn,lstm"}
+    known |= {"metric": "val/loss", "direction": "minimize", "space": SPACE, "trials": trials, "curves": curves}
+    return SweepRecord(**known | {"best_command": "nnrun model=lstm"} | changes)
+
+
+class Outline(HTMLParser):
+    """What a browser would find beside the charts' library: sections, addresses, rows and elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.sections, self.addresses, self.rows, self.elements, self.scripts = [], [], 0, set(), []
+        self.inside = None
+        self.feed(text.replace(get_plotlyjs(), ""))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.elements.add(tag)
+        self.inside = found.get("id") if tag == "script" else None
+        self.rows += tag == "tr"
+        if tag == "section":
+            self.sections.append(found["id"])
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "action", "srcset")]
+        assert not [name for name in found if name.startswith("on")]
+
+    def handle_data(self, data):
+        if self.inside == "data":
+            self.scripts.append(data)
+
+    @property
+    def charts(self):
+        return json.loads("".join(self.scripts))["charts"]
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return record(trials_of(40, failing=(3, 7)), when="today")
+
+
+@pytest.fixture(scope="module")
+def usual_page(usual):
+    return page(usual)
+
+
+def test_every_section_is_there_and_nothing_is_fetched(usual_page):
+    outline = Outline(usual_page)
+    assert outline.sections == SECTIONS
+    assert all(address.startswith("#") or address == "data:," for address in outline.addresses)
+    assert usual_page.count(get_plotlyjs()) == 1
+    assert not re.search(r"@import|url\(", usual_page[: usual_page.index("</style>")])
+    assert "default-src 'none'" in usual_page
+    assert len(usual_page) < 6e6
+
+
+def test_the_header_says_what_was_run_and_found(usual, usual_page):
+    head = usual_page[: usual_page.index("<section")]
+    assert usual.title in head
+    assert usual.command in head
+    assert shown(usual.ranked[0].objective) in head
+    assert "38 of 40" in head
+    assert '<code id="best">nnrun model=lstm</code>' in head
+    assert "today" in head
+
+
+def test_plotly_knows_every_word_of_the_charts(usual_page):
+    from plotly.graph_objects import Figure
+
+    charts = Outline(re.sub("@[a-z]+", "#123456", usual_page)).charts
+    assert len(charts) == 4 + len(SPACE.dimensions)
+    for chart in charts.values():
+        Figure(chart["data"], chart["layout"])
+
+
+def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(usual_page):
+    panels = {
+        chart["layout"]["xaxis"]["title"]["text"]: chart
+        for name, chart in Outline(usual_page).charts.items()
+        if name.startswith("chart-key")
+    }
+    assert next(iter(panels)) == "optimizer.learning_rate"
+    assert panels["optimizer.learning_rate"]["layout"]["xaxis"]["type"] == "log"
+    assert "type" not in panels["model.gates"]["layout"]["xaxis"]
+    sizes = panels["model.hidden_sizes"]
+    assert sizes["layout"]["xaxis"]["ticktext"] == ["[64]", "[64, 32]", "null"]
+    assert [trace["type"] for trace in sizes["data"]][:2] == ["box", "scatter"]
+    assert "20 trials without this key." in usual_page
+
+
+def test_the_same_record_gives_the_same_page(usual, usual_page):
+    assert page(record(trials_of(40, failing=(3, 7)), when="today")) == usual_page
+
+
+def test_texts_of_the_user_are_escaped_everywhere():
+    space = Space({f"model.{EVIL}": Categorical((EVIL, "b")), "model": Categorical((EVIL, "x"))})
+    params = {f"model.{EVIL}": EVIL, "model": EVIL}
+    trials = [Trial(i, "completed", params, float(i), {f"val/{EVIL}": 0.5}) for i in range(12)]
+    trials.append(Trial(12, "failed", params, error=f"{EVIL}\n{EVIL}"))
+    names = dict.fromkeys(("title", "command", "metric", "best_command", "when"), EVIL)
+    text = page(record(trials, space=space, **names))
+    assert "<script>alert" not in text
+    outline = Outline(text)
+    assert "img" not in outline.elements
+    assert outline.sections == SECTIONS
+    ticks = outline.charts["chart-key-0"]["layout"]["xaxis"]["ticktext"]
+    assert all("<" not in tick for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("trials", "said"),
+    [
+        ([], "There are no trials yet."),
+        ([Trial(0, "running", {"model": "rnn"}), Trial(1, "waiting", {})], "No trial has completed"),
+        (list(trials_of(3, failing=range(3))), "3 trials failed."),
+        (list(trials_of(1)), "there are 1 completed."),
+        ([Trial(i, "completed", {"model": "rnn"}, 1.0) for i in range(12)], "whose objectives differ"),
+        ([Trial(0, "completed", {}, math.nan), Trial(1, "completed", {}, math.inf)], "No trial has completed"),
+        ([Trial(0, "pruned", {"model": "rnn"}, 0.5), *trials_of(2)][::-1], "pruned"),
+    ],
+)
+def test_there_is_a_page_whatever_became_of_the_trials(trials, said):
+    made = record(trials, best_command="")
+    text = page(made)
+    outline = Outline(text)
+    assert outline.sections == SECTIONS
+    assert said in text
+    assert ("chart-best" in outline.charts) == bool(made.scored) == ("best_value" in figures(made))
+
+
+def test_curves_with_gaps_and_without_values():
+    curves = {0: [math.nan, 0.5, math.inf, 0.25], 1: [], 2: [math.nan]}
+    [*traces] = Outline(page(record(trials_of(4), curves=curves))).charts["chart-curves"]["data"]
+    assert sorted(trace["y"] for trace in traces if len(trace["y"]) > 1) == [[None, 0.5, None, 0.25]]
+    assert "No learning curves are recorded." in page(record(trials_of(4), curves={0: [math.nan]}))
+
+
+def test_long_curves_keep_their_last_epoch():
+    curves = {0: [float(i) for i in range(1001)]}
+    [trace] = Outline(page(record(trials_of(1), curves=curves))).charts["chart-curves"]["data"]
+    assert len(trace["y"]) <= 300
+    assert trace["y"][-1] == 1000
+    assert trace["x0"] + trace["dx"] * (len(trace["y"]) - 1) == 1001
+
+
+def test_a_large_sweep_stays_a_page():
+    many = record(trials_of(1500, failing=range(0, 1500, 50)))
+    text = page(many)
+    outline = Outline(text)
+    assert outline.rows == 1 + 1500 + 2
+    assert len(outline.charts["chart-curves"]["data"]) <= MOST_CURVES + 20
+    assert "curves are drawn: the best, the worst and an even choice of ranks." in text
+    assert len(text) < 8e6
+
+
+def test_a_spread_holds_the_best_and_the_worst():
+    chosen = spread(range(1000), 200)
+    assert chosen[:50] == list(range(50))
+    assert chosen[-1] == 999
+    assert len(set(chosen)) == 200
+    assert spread(range(3), 200) == [0, 1, 2]
+
+
+def test_the_table_lists_the_best_first_and_failed_trials_last(usual, usual_page):
+    body = usual_page[usual_page.index('id="all-trials"') : usual_page.index("</table>")]
+    numbers = [int(number) for number in re.findall(r'<tr(?: class="failed")?><td class=n>(\d+)<', body)]
+    assert numbers == [t.number for t in usual.ranked] + [3, 7]
+
+
+def test_failures_that_differ_in_numbers_only_are_one_reason(usual_page):
+    failures = usual_page[usual_page.index('<section id="failures"') : usual_page.index("</main>")]
+    assert "the loss became NaN in epoch 3" in failures
+    assert "the loss became NaN in epoch 7" not in failures
+    assert '<td class="numbers">3, 7' in failures
+
+
+def unit_square(count, objective):
+    rng = np.random.default_rng(1)
+    axes = [Axis("a"), Axis("b", log=True), Axis("c", ("x", "y", "z"))]
+    points = [
+        {"a": float(rng.uniform()), "b": float(10 ** rng.uniform(-3, 0)), "c": "xyz"[rng.integers(3)]}
+        for _ in range(count)
+    ]
+    return axes, points, [objective(point, rng) for point in points]
+
+
+def test_importance_finds_what_matters():
+    found = importance(*unit_square(200, lambda p, rng: (math.log10(p["b"]) + 1.5) ** 2 + 0.05 * rng.normal()))
+    assert next(iter(found.shares)) == "b"
+    assert found.shares["b"] > 0.8
+    assert found.explained > 0.7
+
+
+def test_importance_of_noise_is_doubted():
+    found = importance(*unit_square(100, lambda p, rng: rng.normal()))
+    assert found.explained < 0.3
+    noisy = [
+        Trial(i, "completed", drawn(i, np.random.default_rng(i)), float(np.random.default_rng(i + 1000).uniform()))
+        for i in range(60)
+    ]
+    assert "do not trust the bars" in page(record(noisy))
+
+
+def test_shares_of_a_sum_are_those_of_its_variances():
+    """Var(3 u) : Var(v) = 9 : 1 for uniform u and v, without interactions; of ranks, nearly so."""
+    found = importance(*unit_square(1000, lambda p, rng: 3 * p["a"] + (math.log10(p["b"]) + 3) / 3))
+    assert found.shares["a"] == pytest.approx(0.9, abs=0.04)
+    assert found.shares["b"] == pytest.approx(0.1, abs=0.04)
+    assert found.shares["c"] < 0.005
+
+
+def test_an_exclusive_or_is_due_to_several_together():
+    found = importance(*unit_square(600, lambda p, rng: float((p["a"] > 0.5) != (p["b"] > 10**-1.5))))
+    assert sum(found.shares.values()) < 0.3
+
+
+def test_a_key_that_does_not_apply_takes_nothing_from_the_choice_it_hangs_on():
+    rng = np.random.default_rng(0)
+    points = [drawn(i, rng) for i in range(100)]
+    axes = [Axis.of(key, dimension) for key, dimension in SPACE.dimensions.items()]
+    found = importance(axes, points, [float(p["model"] == "rnn") + 0.01 * rng.normal() for p in points])
+    assert found.shares["model"] > 0.7
+    assert found.shares["model.gates"] < 0.05
+
+
+def test_importance_is_the_same_each_time_and_needs_trials():
+    square = unit_square(50, lambda p, rng: p["a"])
+    assert importance(*square) == importance(*square)
+    axes, points, objectives = square
+    assert importance(axes, points[:9], objectives[:9]) is None
+    assert importance([], points, objectives) is None
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_one_diverged_trial_does_not_hide_the_others(direction):
+    sign = -1 if direction == "maximize" else 1
+    scale = objective_scale([sign * value for value in [*np.linspace(0, 1, 20), 1e9]], direction)
+    assert scale.beyond == 1
+    assert -1.6 < scale.low < scale.high < 1.6
+    assert np.all(np.abs(scale.places([sign * 1e9])) <= 1.6)
+
+
+def test_a_scale_of_losses_over_decades_is_logarithmic_and_one_value_has_room():
+    assert objective_scale([1e-3, 1.0], "minimize").log
+    assert not objective_scale([1e-3, 1.0], "maximize").log
+    assert not objective_scale([0.0, 1.0], "minimize").log
+    for value in (0.0, 0.5, -3.0):
+        scale = objective_scale([value], "minimize")
+        assert scale.low < value < scale.high
+
+
+def test_static_pictures_are_drawn(usual, tmp_path):
+    drawn_ones = figures(usual)
+    assert list(drawn_ones) == ["best_value", "hyperparameters", "importance"]
+    for name, picture in drawn_ones.items():
+        picture.savefig(tmp_path / f"{name}.png", dpi=40)
+    panels = drawn_ones["hyperparameters"].axes
+    assert panels[0].get_xlabel() == "optimizer.learning_rate"
+    assert panels[0].get_xscale() == "log"
+
+
+def test_static_pictures_of_one_trial_and_odd_texts(tmp_path):
+    made = record(trials_of(1), title="a $x_ title", metric="val/$loss")
+    for name, picture in figures(made).items():
+        picture.savefig(tmp_path / f"{name}.png", dpi=40)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456, "0.1235"),
+        (12345.6, "12346"),
+        (1e-5, "1e-05"),
+        (1000, "1000"),
+        (2.0, "2"),
+        (None, "null"),
+        (True, "true"),
+        ([64, (1.0, None)], "[64, [1, null]]"),
+        ({"a": 0.5}, "{a: 0.5}"),
+        ("relu", "relu"),
+        (math.nan, "nan"),
+    ],
+)
+def test_values_are_shown_as_typed(value, text):
+    assert shown(value) == text
+
+
+def test_counts_and_times_are_readable():
+    assert duration(0.1234) == "0.123 s"
+    assert duration(200) == "3 min 20 s"
+    assert duration(7500) == "2 h 5 min"
+    assert listed(range(4)) == "0, 1, 2, 3"
+    assert listed(range(25), most=3) == "0, 1, 2 and 22 more"
