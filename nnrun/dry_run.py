@@ -1,5 +1,7 @@
 """What a sweep would do, without training."""
 
+import math
+
 from nnrun import config, terminal
 from nnrun.execution import devices, groups
 from nnrun.sweep_record import Record
@@ -28,9 +30,7 @@ def show(record: Record) -> None:
     ]
     Terminal().table(["group", "trials", "batching", "devices", "memory of states"], rows)
     programs = {(group.static, group.batching, len(group.members)) for group in planned}
-    asked = (
-        f"The first {len(points)} of {search.trials} trials"
-        if search.trials != len(points)
-        else f"{len(points)} trials"
-    )
-    terminal.say(f"{asked} in {len(planned)} groups; {len(programs)} programs to compile; nothing was trained.")
+    further = strategy.ask(1) if len(points) < (search.trials or math.inf) else []
+    trials = f"{len(points)} asked for first, and more" if further else f"{len(points)}"
+    counts = f"Groups: {len(planned)}. Programs to compile: {len(programs)}."
+    terminal.say(f"Trials: {trials}. {counts} Nothing was trained.")

@@ -62,7 +62,7 @@ class Member:
 class GroupTraining:
     """Trains groups one after the other; programs and data are kept for groups that can share them.
 
-    `tell(trial)` hears of every trial that ends; `progress(epochs)` of member-epochs trained.
+    `tell(trial)` hears of every trial that ends; `progress(trials)` of how much was trained.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class GroupTraining:
         ledger: Ledger,
         watch: Watch,
         tell: Callable[[Trial], None],
-        progress: Callable[[float], None],
+        progress: Callable[..., None],
         deadline: float,
     ) -> None:
         self.folder, self.ledger, self.watch, self.tell, self.progress = folder, ledger, watch, tell, progress
@@ -79,7 +79,6 @@ class GroupTraining:
         self.winner: tuple[bool, float, int] = (True, math.inf, -1)
         self._programs: dict[Any, Compiled] = {}
         self._data: dict[Any, Data] = {}
-        self.compile_seconds = 0.0
 
     def keep_only_better_than(self, trial: Trial, objective: Objective) -> None:
         """The weights of a trial are kept already."""
@@ -107,9 +106,9 @@ class GroupTraining:
                     self._save(settings, trainer, members)
                     saved = time.monotonic()
                     self.watch.check()
-                if isinstance(event, Epoch) and time.monotonic() > self.deadline:
-                    reason = f"search.timeout_seconds ran out in epoch {event.number}."
-                    for position in event.outcomes:
+                if is_whole and time.monotonic() > self.deadline:
+                    for position, member in enumerate(members):
+                        reason = f"search.timeout_seconds ran out after {len(member.history)} epochs."
                         self._end(position, members, "pruned", loaded.objective, trainer, reason)
                     break
         finally:
@@ -124,7 +123,6 @@ class GroupTraining:
         return load(config, self._data[config.dataset])
 
     def _trainer(self, settings: GroupSettings, members: list[Member], data: Data) -> Trainer:
-        begun = time.perf_counter()
         configs = [load(member.config, data).config for member in members]
         compiled = self._compiled(settings, configs[0].split()[0], data)
         trainer = (
@@ -133,7 +131,6 @@ class GroupTraining:
             else SerialRun(configs[0], data, compiled)
         )
         trainer.compile()
-        self.compile_seconds += time.perf_counter() - begun
         return trainer
 
     def _compiled(self, settings: GroupSettings, static: RunConfig, data: Data) -> Compiled:
@@ -148,21 +145,15 @@ class GroupTraining:
         return self._programs[key]
 
     def _epoch(self, event: Epoch, members: list[Member], epochs: int, objective: Objective, trainer: Trainer) -> None:
-        finished = []
+        rows, finished = {}, []
         for position, outcome in event.outcomes.items():
             member = members[position]
             member.see(outcome.row, outcome.improved)
-            if (outcome.stop or event.number == epochs) and not member.is_final:
-                finished.append(member)
-        ended = [member.ended("completed", objective.metric, None) for member in finished]
-        self._keep_best(ended, members, objective, trainer)
-        for member, trial in zip(finished, ended, strict=True):
-            self._write(member, trial, objective, trainer)
-        rows = {members[position].number: outcome.row for position, outcome in event.outcomes.items()}
-        self.ledger.record(rows, ended)
-        for trial in ended:
-            self.tell(trial)
-        self.progress(len(event.outcomes))
+            if not member.is_final:
+                rows[member.number] = outcome.row
+                finished += [member] if outcome.stop or event.number == epochs else []
+        self._close(finished, "completed", members, objective, trainer, rows)
+        self.progress((len(rows) + len(finished) * (epochs - event.number)) / epochs)
         trainer.repack()
 
     def _end(
@@ -171,10 +162,29 @@ class GroupTraining:
         """A trial ends before its last epoch."""
         member = members[position]
         if not member.is_final:
-            trial = member.ended(state, objective.metric, error)
-            self._keep_best([trial], members, objective, trainer)
-            self._write(member, trial, objective, trainer)
-            self.ledger.record({}, [trial])
+            self._close([member], state, members, objective, trainer, {}, error)
+            self.progress(1 - len(member.history) / member.config.training.epochs)
+
+    def _close(
+        self,
+        finished: list[Member],
+        state: str,
+        members: list[Member],
+        objective: Objective,
+        trainer: Trainer,
+        rows: dict[int, Row],
+        error: str | None = None,
+    ) -> None:
+        """Weights of a new winner and the trials' folders first, then the ledger: what it says is on the disk."""
+        ended = [member.ended(state, objective.metric, error) for member in finished]
+        self._keep_best(ended, members, objective, trainer)
+        parameters = trainer.parameters if ended else None
+        for member, trial in zip(finished, ended, strict=True):
+            write_trial(self.folder, member, trial, objective, parameters)
+        self.ledger.record(rows, ended)
+        if ended and self.winner[-1] >= 0:
+            self.folder.remove_weights_but(self.winner[-1])
+        for trial in ended:
             self.tell(trial)
 
     def _keep_best(self, ended: list[Trial], members: list[Member], objective: Objective, trainer: Trainer) -> None:
@@ -184,14 +194,7 @@ class GroupTraining:
         if min(scored) < self.winner:
             self.winner = min(scored)
             position = next(i for i, member in enumerate(members) if member.number == self.winner[-1])
-            self.folder.save_best_weights(self.winner[-1], trainer.weights(position))
-
-    def _write(self, member: Member, trial: Trial, objective: Objective, trainer: Trainer) -> None:
-        member.is_final = True
-        folder = self.folder.trial(member.number)
-        folder.write_config(member.composed.plain, member.composed.choices)
-        folder.start_metrics(member.history)
-        folder.write_summary(summary(member, trial, objective, trainer.parameters))
+            self.folder.save_weights(self.winner[-1], trainer.weights(position))
 
     def _save(self, settings: GroupSettings, trainer: Trainer, members: list[Member]) -> None:
         state, layout = trainer.snapshot()
@@ -201,18 +204,31 @@ class GroupTraining:
     def _restore(self, settings: GroupSettings, trainer: Trainer, members: list[Member], objective: Objective) -> None:
         try:
             state, notes = self.folder.load_group(settings.number, trainer.state, isinstance(trainer, GroupRun))
-        except ValueError:
+        except ValueError as error:
+            if self.folder.has_group(settings.number):
+                self.folder.log(f"Warning: {error} The group starts anew.")
             return
         trainer.restore(state, notes["layout"])
         for member in members:
             member.history += notes["histories"][str(member.number)]
             member.best = objective.best(member.history)
+            if not member.is_final:
+                self.progress(len(member.history) / member.config.training.epochs, before=True)
 
 
-def summary(member: Member, trial: Trial, objective: Objective, size: int) -> dict[str, Any]:
+def write_trial(sweep: SweepFolder, member: Member, trial: Trial, objective: Objective, parameters: int | None) -> None:
+    """The folder of a trial that ended."""
+    member.is_final = True
+    folder = sweep.trial(member.number)
+    folder.write_config(member.composed.plain, member.composed.choices)
+    folder.start_metrics(member.history)
+    folder.write_summary(summary(member, trial, objective, parameters))
+
+
+def summary(member: Member, trial: Trial, objective: Objective, parameters: int | None) -> dict[str, Any]:
     """summary.json of a trial: the same keys as a run's, without the test part, which no trial sees."""
     found = new_summary(member.config, member.composed.choices, member.command)
-    found |= {"status": trial.state, "parameters": size, "epochs": len(member.history), "error": trial.error}
+    found |= {"status": trial.state, "parameters": parameters, "epochs": len(member.history), "error": trial.error}
     found["stopped_early"] = trial.state == "completed" and len(member.history) < member.config.training.epochs
     if trial.objective is not None and member.best:
         found["objective"] = {"metric": objective.metric, "direction": objective.direction}

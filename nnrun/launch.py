@@ -24,6 +24,8 @@ def launch(flags: list[str], overrides: list[str]) -> int:
     if multirun and not _names_sweeper(overrides):
         return _launch_sweep(flags, overrides)
     composed = composition.compose_all(overrides, multirun)
+    if composed[0].sweep["dry_run"]:
+        raise ConfigError("dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out.")
     _check(composed)
     extra = _task_override(composed, overrides)
     names = f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
@@ -59,16 +61,21 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
     extra = _sweep_folder(overrides, names)
 
     def sweep(folder: Path, launcher: Any) -> float:
+        _check_sweep_folder(folder)
         from nnrun.sweep import Sweep
 
         return Sweep(record, folder, next(_process_start, None) or time.time(), launcher).execute()
 
-    return hand_over([*flags, *overrides], extra, sweep)
+    # Keys of a task that is still `auto` mean nothing to Hydra; the record has them.
+    own = [word for word in overrides if not word.lstrip("+").startswith("task.")]
+    return hand_over([*flags, *own], extra, sweep)
 
 
 def _sweep_folder(overrides: list[str], names: str) -> list[str]:
     """The override that names the sweep's folder where none is typed. Raises ConfigError for one that is taken."""
-    _check_sweep_folder(overrides)
+    if given := _given_folder(overrides, "hydra.sweep.dir"):
+        _check_sweep_folder(given)
+        _make(given, exist_ok=True, key="hydra.sweep.dir")
     if any(word.startswith("hydra.sweep.dir=") for word in overrides):
         return []
     return [f"hydra.sweep.dir='{_claim_folder('sweeps', names)}'"]
@@ -104,7 +111,7 @@ def hand_over(argv: list[str], extra: list[str], sweep: Callable[[Path, Any], fl
         try:
             return _job(node, command)
         except NnrunError as error:
-            failures.append(error)
+            failures.extend([] if sweep else [error])
         except Interrupted as interrupted:
             failures.insert(0, interrupted)
             raise KeyboardInterrupt from interrupted
@@ -178,11 +185,13 @@ def _claim_folder(kind: str, names: str) -> Path:
     return base / (stem if number == 1 else f"{stem}_{number}")
 
 
-def _check_sweep_folder(overrides: list[str]) -> None:
-    folder = _given_folder(overrides, "hydra.sweep.dir")
-    if folder and (folder / "sweep.yaml").exists():
-        raise ConfigError(f"hydra.sweep.dir={folder} already holds a sweep. To continue it: nnrun resume {folder}")
-    if folder and any(folder.glob("*/summary.json")):
+def _check_sweep_folder(folder: Path) -> None:
+    """Raises ConfigError when it holds a sweep or runs."""
+    if (folder / "sweep.yaml").exists():
+        raise ConfigError(
+            f"hydra.sweep.dir={folder} already holds a sweep. To continue it: nnrun resume {shlex.quote(str(folder))}"
+        )
+    if any(folder.glob("*/summary.json")):
         raise ConfigError(f"hydra.sweep.dir={folder} already holds runs. Choose another folder.")
 
 
@@ -191,7 +200,7 @@ def _given_folder(overrides: list[str], key: str) -> Path | None:
     return Path(given[-1]) if given and "${" not in given[-1] else None
 
 
-def _make(folder: Path, exist_ok: bool = False) -> bool:
+def _make(folder: Path, exist_ok: bool = False, key: str = "hydra.run.dir") -> bool:
     """Makes a folder that can be written to; False when the name is taken."""
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
@@ -200,9 +209,9 @@ def _make(folder: Path, exist_ok: bool = False) -> bool:
     except FileExistsError:
         if folder.is_dir():
             return False
-        raise ConfigError(f"The output folder {folder} is a file. Set hydra.run.dir= to a folder.") from None
+        raise ConfigError(f"The output folder {folder} is a file. Set {key}= to a folder.") from None
     except OSError as error:
         raise ConfigError(
-            f"The output folder {folder} cannot be written ({error.strerror}). Set hydra.run.dir= to one that can."
+            f"The output folder {folder} cannot be written ({error.strerror}). Set {key}= to one that can."
         ) from None
     return True

@@ -16,8 +16,6 @@ Launch = Callable[..., Any]
 class LaunchedTraining:
     """Trains members through `launch(job_overrides, initial_job_idx=)`; `tell(trial)` hears of every one that ends."""
 
-    compile_seconds = 0.0
-
     def __init__(
         self, folder: Path, ledger: Ledger, record: Record, launch: Launch, tell: Callable[[Trial], None]
     ) -> None:
@@ -30,10 +28,14 @@ class LaunchedTraining:
         for batch in _consecutive(missing):
             for member in batch:
                 shutil.rmtree(self.folder / str(member.number), ignore_errors=True)
-            jobs = [self.record.overrides_of(member.params) for member in batch]
-            self.launch(jobs, initial_job_idx=batch[0].number)
+            self.launch([self._job(member) for member in batch], initial_job_idx=batch[0].number)
             for member in batch:
                 self._read(member)
+
+    def _job(self, member: Member) -> list[str]:
+        """What Hydra composes a job from; unlike ours it cannot find out what `task=auto` is."""
+        words = [word for word in self.record.overrides_of(member.params) if not word.startswith("task=")]
+        return [*words, f"task={member.composed.choices['task']}"]
 
     def _read(self, member: Member) -> None:
         try:

@@ -1,10 +1,11 @@
 """sweep.db: every trial from the moment it is asked for, in SQLite."""
 
+import contextlib
 import fcntl
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -45,17 +46,22 @@ class Trial:
 class Ledger:
     """The one writer of `sweep.db`; every method is a transaction, so a kill loses at most the call it interrupts."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises ConfigError when another process works on the folder."""
-        self._lock = _lock(folder)
+    def __init__(self, folder: Path, writes: bool = True) -> None:
+        """Raises ConfigError when another process works on the folder, unless it is only read."""
+        self._lock = _lock(folder) if writes else None
         self._database = sqlite3.connect(folder / "sweep.db", isolation_level=None)
-        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + SCHEMA)
+        if writes:
+            self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        self._database.executescript(SCHEMA)
 
     def close(self) -> None:
-        """Leaves one file behind, and lets others work on the folder."""
-        self._database.execute("PRAGMA journal_mode=DELETE")
+        """Leaves one file behind unless somebody reads it, and lets others work on the folder."""
+        if self._lock:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._database.execute("PRAGMA journal_mode=DELETE")
         self._database.close()
-        self._lock.close()
+        if self._lock:
+            self._lock.close()
 
     def ask(self, points: Sequence[dict[str, Any]]) -> range:
         """Adds waiting trials; their numbers."""
@@ -84,12 +90,11 @@ class Ledger:
             if name not in ("epoch", "step")
         ]
         ends = [(t.state, t.objective, _json(t.metrics), t.seconds, t.error, t.number) for t in finished]
-        self._database.execute("BEGIN")
-        self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
-        self._database.executemany(
-            "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ? WHERE number = ?", ends
-        )
-        self._database.execute("COMMIT")
+        with self._transaction():
+            self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
+            self._database.executemany(
+                "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ? WHERE number = ?", ends
+            )
 
     def trials(self) -> list[Trial]:
         """All trials, by number."""
@@ -122,9 +127,20 @@ class Ledger:
         return found
 
     def _many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._transaction():
+            self._database.executemany(statement, rows)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, also where the disk is full."""
         self._database.execute("BEGIN")
-        self._database.executemany(statement, rows)
-        self._database.execute("COMMIT")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._database.execute("ROLLBACK")
+            raise
 
 
 def _lock(folder: Path) -> IO[str]:

@@ -11,6 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from nnrun.errors import ConfigError
@@ -68,10 +69,15 @@ def config_class(target: str) -> type:
     member = locate(target)
     candidates = [member, getattr(member, "__init__", None)] if isinstance(member, type) else [member]
     for candidate in candidates:
-        found = typing.get_type_hints(candidate).get("config") if candidate else None
+        found = _hints(candidate).get("config") if candidate else None
         if dataclasses.is_dataclass(found):
             return typing.cast(type, found)
     raise ConfigError(f"_target_ {target} must take an argument `config` annotated with a dataclass.")
+
+
+@cache
+def _hints(member: Any) -> dict[str, Any]:
+    return typing.get_type_hints(member)
 
 
 def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> Any:
@@ -83,7 +89,7 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
     if not isinstance(values, Mapping) or (schema is None and not values.get("_target_")):
         raise ConfigError(f"{group} has keys of its own, but got {show(values)}. Set one of them: {group}.KEY=VALUE.")
     schema = schema or config_class(values["_target_"])
-    hints = typing.get_type_hints(schema)
+    hints = _hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema)}
     checked = {}
     for key, value in values.items():
@@ -138,7 +144,7 @@ def describe(hint: Any) -> str:
         return f"a list (each {describe(args[0])})"
     if origin in (typing.Union, types.UnionType):
         return " or ".join("null" if a is type(None) else describe(a) for a in args)
-    words = {float: "a number", int: "an integer", bool: "true or false", str: "text"}
+    words = {float: "a number", int: "an integer", bool: "true or false", str: "text", dict: "keys"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))
 
 

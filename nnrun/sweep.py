@@ -1,18 +1,23 @@
 """A sweep from its command to its finished folder: ask, train, tell, until the budget or the space ends."""
 
 import collections
+import contextlib
 import dataclasses
 import math
+import shlex
+import sqlite3
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from jax.errors import JaxRuntimeError
+
 from nnrun import config, sweep_record, sweep_results
-from nnrun.errors import ConfigError, RunError
+from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.execution import groups
-from nnrun.group_training import GroupSettings, GroupTraining, Member
+from nnrun.group_training import GroupSettings, GroupTraining, Member, write_trial
 from nnrun.interruption import Interrupted, Watch
 from nnrun.launched_training import Launch, LaunchedTraining
 from nnrun.ledger import FINAL, Ledger, Trial
@@ -20,47 +25,69 @@ from nnrun.sweep_outputs import SweepFolder
 from nnrun.sweep_record import Record
 from nnrun.terminal import SweepProgress, Terminal
 
+UNWRITABLE = (OSError, sqlite3.Error)
+"""The disk is full, or the folder can no longer be written to."""
+
 
 class Sweep:
     """Trains the trials of a record in its folder. `launch` hands them to a launcher of Hydra's instead."""
 
     def __init__(self, record: Record, path: Path, started: float, launch: Launch | None = None) -> None:
         self.record, self.started, self.launch = record, started, launch
-        self.folder = SweepFolder(path)
         self.search = record.trials.search()
         self.strategy = record.trials.strategy()
         self.objective = sweep_record.objective(record)
+        self.folder = SweepFolder(path)
         self.terminal = Terminal(self.folder.log)
         self.failures: collections.Counter[str] = collections.Counter()
+        self.progress = SweepProgress(
+            self.terminal, self.objective.metric, maximize=self.objective.direction == "maximize"
+        )
 
     def execute(self) -> float:
         """Trains what is missing and returns the best objective.
 
-        Raises RunError when all trials or too many failed, and Interrupted after a signal; nothing is lost.
+        Raises RunError when all trials or too many failed or the folder cannot be written, ConfigError for a mistake
+        that only the data tell, and Interrupted after a signal; nothing that was measured is lost.
         """
         self.ledger = Ledger(self.folder.path)
-        self._write("running")
-        with Watch(self._emergency) as watch:
-            try:
-                best = self._work(watch)
-                self._write("completed")
-                return best
-            except Interrupted:
-                self._write("interrupted")
-                self.terminal.line(self._to_continue())
-                raise
-            except BaseException:
-                self._write("failed")
-                self.folder.log(traceback.format_exc())
-                raise
-            finally:
-                self.terminal.close()
-                self.ledger.close()
+        try:
+            with Watch(self._emergency) as watch:
+                return self._recorded(watch)
+        except (*UNWRITABLE, MemoryError, JaxRuntimeError) as error:
+            raise RunError(f"{error}. What was measured is kept. {self._to_continue()}") from error
+        finally:
+            self.terminal.close()
+            self.ledger.close()
+
+    def _recorded(self, watch: Watch) -> float:
+        """The work, with its outcome as the status in sweep.yaml."""
+        try:
+            self._write("running")
+            best = self._work(watch)
+            self._write("completed")
+            return best
+        except (Interrupted, KeyboardInterrupt):
+            self._write("interrupted")
+            self.terminal.line(self._to_continue())
+            raise
+        except ConfigError:
+            if self._has_begun():
+                self._failed()
+            else:
+                self.folder.discard()
+            raise
+        except BaseException:
+            self._failed()
+            raise
+
+    def _failed(self) -> None:
+        reason = traceback.format_exc()
+        with contextlib.suppress(*UNWRITABLE):
+            self._write("failed")
+            self.folder.log(reason)
 
     def _work(self, watch: Watch) -> float:
-        epochs = self.record.trials.first.plain["training"]["epochs"]
-        maximize = self.objective.direction == "maximize"
-        self.progress = SweepProgress(self.terminal, self._budget(), epochs, self.objective.metric, maximize)
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
         self.training = self._training(watch, deadline)
         self._remember(self.ledger.trials())
@@ -70,6 +97,7 @@ class Sweep:
                     if time.monotonic() < deadline:
                         self._train(settings, members)
                         watch.check()
+        self._give_up(self.ledger.unfinished())
         return sweep_results.finish(self.record, self.folder, self.ledger, self.objective, self.terminal, self.started)
 
     def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
@@ -80,11 +108,12 @@ class Sweep:
     def _remember(self, trials: list[Trial]) -> None:
         """Takes over what an earlier process left."""
         self.strategy.restore([trial.params for trial in trials])
-        self.progress.asked(len(trials))
-        for trial in trials:
-            if trial.state in FINAL:
-                self._count(trial)
-                self.progress.trained(self.record.epochs(trial))
+        ended = [trial for trial in trials if trial.state in FINAL]
+        for trial in ended:
+            self._count(trial)
+        self.progress.trained(len(ended), before=True)
+        # A group that no trial belongs to was recorded just before the end, and is made again.
+        del self.record.groups[max((trial.group_id + 1 for trial in trials if trial.group_id is not None), default=0) :]
         if isinstance(self.training, GroupTraining) and (best := sweep_results.ranked(trials, self.objective)):
             self.training.keep_only_better_than(best[0], self.objective)
 
@@ -92,8 +121,9 @@ class Sweep:
         self._count(trial)
         most = self.search.max_failures
         if most is not None and self.failures.total() > most:
+            sweep_results.tabulate(self.record, self.folder, self.ledger, self.objective)
             raise RunError(
-                f"{self.failures.total()} trials failed, more than search.max_failures={most}. "
+                f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "
                 f"{sweep_results.commonest(self.ledger.trials())} {self._to_continue()}"
             )
 
@@ -104,24 +134,23 @@ class Sweep:
         if trial.state == "failed":
             self.failures[trial.error or ""] += 1
 
-    def _budget(self) -> float:
-        return math.inf if self.search.trials is None else self.search.trials
-
     def _next_batch(self) -> bool:
         """Whether there are trials to train: those left over, else new ones."""
-        if self.ledger.unfinished():
-            return True
-        left = self._budget() - len(self.strategy.asked)
-        points = self.strategy.ask(int(min(left, self.search.parallel_trials or left, sys.maxsize)))
+        budget = math.inf if self.search.trials is None else self.search.trials
+        left = budget - len(self.strategy.asked)
+        wanted = int(min(left, self.search.parallel_trials or left, sys.maxsize))
+        leftover = self.ledger.unfinished()
+        points = [] if leftover else self.strategy.ask(wanted)
         self.ledger.ask(points)
-        self.progress.asked(len(self.strategy.asked))
-        return bool(points)
+        is_whole = not leftover and len(points) < wanted
+        self.progress.asked(len(self.strategy.asked), math.nan if is_whole else budget)
+        return bool(leftover or points)
 
     def _groups(self) -> Iterator[tuple[GroupSettings, list[Member]]]:
         """Groups with trials that have not ended, new trials put into groups first."""
         self._plan([trial for trial in self.ledger.unfinished() if trial.group_id is None])
         for number in sorted({trial.group_id for trial in self.ledger.unfinished() if trial.group_id is not None}):
-            yield self.record.groups[number], [self._member(trial) for trial in self.ledger.group(number)]
+            yield self.record.groups[number], self._members(number)
 
     def _plan(self, waiting: list[Trial]) -> None:
         if not waiting:
@@ -129,11 +158,14 @@ class Sweep:
         first, execution = len(self.record.groups), self.record.execution()
         planned = groups.plan([self._member(trial).config for trial in waiting], execution)
         for number, group in enumerate(planned, first):
-            self.record.groups.append(GroupSettings(number, group.batching, group.devices))
+            self.record.groups.append(GroupSettings(number, group.batching, len(group.members), group.devices))
         self._write("running")
         self.ledger.assign(
             {waiting[i].number: number for number, group in enumerate(planned, first) for i in group.members}
         )
+
+    def _members(self, group: int) -> list[Member]:
+        return [self._member(trial) for trial in self.ledger.group(group)]
 
     def _member(self, trial: Trial) -> Member:
         composed = self.record.trials.composed(trial.params)
@@ -142,42 +174,63 @@ class Sweep:
         return Member(trial.number, trial.params, composed, built, command, is_final=trial.state in FINAL)
 
     def _train(self, settings: GroupSettings, members: list[Member]) -> None:
+        """Trains a group to its end; one that cannot be built or trained fails, and the others go on."""
         try:
             self.training.train(settings, members)
-        except (Interrupted, RunError, ConfigError):
+            return
+        except (Interrupted, RunError, *UNWRITABLE):
             raise
         except Exception as error:
-            if "RESOURCE_EXHAUSTED" in str(error) and len(members) > 1:
-                self._halve(settings, members)
-            else:
-                self._fail(members, error)
+            if isinstance(error, ConfigError) and not self._has_begun():
+                raise
+            self.folder.log(traceback.format_exc())
+            reason = str(error) if isinstance(error, NnrunError) else f"{type(error).__name__}: {error}"
+        # Only here has the memory that the group took been given back.
+        if "RESOURCE_EXHAUSTED" in reason and len(members) > 1:
+            self._halve(settings, len(members))
+        else:
+            self._fail(members, reason)
 
-    def _halve(self, settings: GroupSettings, members: list[Member]) -> None:
-        """Splits a group that is too large for the memory in two."""
-        self.terminal.line(f"{len(members)} trials do not fit into memory together: trying half of them at a time.")
-        number = len(self.record.groups)
-        self.record.groups.append(dataclasses.replace(settings, number=number))
+    def _halve(self, settings: GroupSettings, count: int) -> None:
+        """Splits a group that is too large for the memory in two, which start anew."""
+        self.terminal.line(f"{count} trials do not fit into memory together: trying half of them at a time.")
+        kept, moved, number = count // 2, count - count // 2, len(self.record.groups)
+        self.folder.remove_group(settings.number)
+        self.record.groups[settings.number] = dataclasses.replace(settings, chunk=kept)
+        self.record.groups.append(dataclasses.replace(settings, number=number, chunk=moved))
         self._write("running")
-        self.ledger.assign({member.number: number for member in members[len(members) // 2 :]})
+        self.ledger.assign({trial.number: number for trial in self.ledger.group(settings.number)[kept:]})
         for part in (settings.number, number):
-            self._train(self.record.groups[part], [self._member(trial) for trial in self.ledger.group(part)])
+            self._train(self.record.groups[part], self._members(part))
 
-    def _fail(self, members: list[Member], error: Exception) -> None:
-        """A group that cannot be built or trained ends; the others go on."""
-        self.folder.log(traceback.format_exc())
+    def _fail(self, members: list[Member], reason: str) -> None:
         for member in members:
             if not member.is_final:
-                trial = member.ended("failed", self.objective.metric, f"{type(error).__name__}: {error}")
+                trial = member.ended("failed", self.objective.metric, reason)
+                write_trial(self.folder, member, trial, self.objective, None)
                 self.ledger.record({}, [trial])
+                self.progress.trained(1)
                 self._tell(trial)
+
+    def _give_up(self, unfinished: list[Trial]) -> None:
+        """Trials that the time did not last for."""
+        reason = "search.timeout_seconds ran out before it began."
+        ended = [dataclasses.replace(trial, state="pruned", error=reason) for trial in unfinished]
+        self.ledger.record({}, ended)
+        for trial in ended:
+            self._count(trial)
+
+    def _has_begun(self) -> bool:
+        return any(trial.state != "waiting" for trial in self.ledger.trials())
 
     def _write(self, status: str) -> None:
         self.folder.write_record(self.record.content(status))
 
     def _emergency(self, interrupted: Interrupted) -> None:
-        self._write("interrupted")
+        with contextlib.suppress(OSError):
+            self._write("interrupted")
         self.terminal.line(self._to_continue())
         sys.stdout.flush()
 
     def _to_continue(self) -> str:
-        return f"To continue: nnrun resume {self.folder.path}"
+        return f"To continue: nnrun resume {shlex.quote(str(self.folder.path))}"

@@ -1,5 +1,6 @@
 """A sweep's folder: the only writer of its files beside the ledger."""
 
+import contextlib
 import csv
 import shutil
 from pathlib import Path
@@ -11,6 +12,9 @@ from nnrun import checkpoint
 from nnrun.ledger import Trial
 from nnrun.outputs import RunFolder, append_line, dump_yaml, save_figure
 from nnrun.sweep_syntax import value_text
+
+WEIGHTS = "best-"
+"""Of the winner so far, before its number."""
 
 
 class SweepFolder:
@@ -54,18 +58,32 @@ class SweepFolder:
         """best.yaml: the winner's number, value and overrides."""
         _write_yaml(self.path / "best.yaml", best)
 
-    def save_best_weights(self, number: int, weights: Any) -> None:
-        """The best weights so far, beside the groups' states until the sweep ends."""
-        checkpoint.save_tree(self._groups() / "best.safetensors", weights, {"trial": number})
+    def uncrown(self) -> None:
+        """Takes back best.yaml and best/."""
+        (self.path / "best.yaml").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "best", ignore_errors=True)
 
-    def load_best_weights(self, like: Any) -> tuple[Any, int]:
-        """What was kept, and the trial it is of. Raises ValueError when it is missing or damaged."""
-        tree, notes = checkpoint.load_tree(self._groups() / "best.safetensors", like)
-        return tree, notes["trial"]
+    def save_weights(self, number: int, weights: Any) -> None:
+        """The weights of the best trial so far, beside the groups' states until the sweep ends."""
+        checkpoint.save_tree(self._groups() / f"{WEIGHTS}{number}.safetensors", weights)
+
+    def load_weights(self, number: int, like: Any) -> Any:
+        """What was kept of a trial. Raises ValueError when it is missing or damaged."""
+        return checkpoint.load_tree(self._groups() / f"{WEIGHTS}{number}.safetensors", like)[0]
+
+    def remove_weights_but(self, number: int) -> None:
+        """Those of trials that are no longer the best."""
+        for path in self._groups().glob(f"{WEIGHTS}*.safetensors"):
+            if path.stem != f"{WEIGHTS}{number}":
+                path.unlink()
 
     def save_group(self, number: int, state: Any, notes: dict[str, Any]) -> None:
         """The state of a group in training."""
         checkpoint.save_tree(self._groups() / f"{number}.safetensors", state, notes)
+
+    def has_group(self, number: int) -> bool:
+        """Whether the state of a group was saved."""
+        return (self._groups() / f"{number}.safetensors").exists()
 
     def load_group(self, number: int, like: Any, stacked: bool) -> tuple[Any, dict[str, Any]]:
         """The state of a group and its notes. Raises ValueError when there is none that is whole."""
@@ -84,6 +102,14 @@ class SweepFolder:
         checkpoint.write_atomically(self.path / "report.html", page.encode())
         for name, figure in figures.items():
             save_figure(self.path / "figures", name, figure)
+
+    def discard(self) -> None:
+        """Takes back what a sweep writes before it trains, and the folder where nothing else is in it."""
+        self.clear_groups()
+        for name in ("sweep.yaml", "run.log", "sweep.db", "sweep.db-wal", "sweep.db-shm", ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
 
     def log(self, text: str) -> None:
         """Adds a line to run.log."""

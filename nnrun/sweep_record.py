@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -13,10 +13,11 @@ from nnrun.composition import OF_SWEEPS, Composed
 from nnrun.config import RunConfig, check_objective
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
-from nnrun.ledger import Trial
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space, Steps
-from nnrun.training.fit import Objective
 from nnrun.trials import Trials
+
+if TYPE_CHECKING:
+    from nnrun.training.fit import Objective
 
 KINDS: dict[str, type[Dimension]] = {"values": Categorical, "range": Steps, "interval": Interval}
 
@@ -53,11 +54,6 @@ class Record:
     def command_of(self, point: Params) -> str:
         """A command that can be pasted into a shell."""
         return shlex.join(["nnrun", *self.overrides_of(point)])
-
-    def epochs(self, trial: Trial) -> int:
-        """Epochs that a trial may train."""
-        epochs: int = self.trials.composed(trial.params).plain["training"]["epochs"]
-        return epochs
 
     def content(self, status: str) -> dict[str, Any]:
         """The content of sweep.yaml."""
@@ -107,8 +103,10 @@ def read(folder: Path) -> tuple[Record, str]:
     return record, content["status"]
 
 
-def objective(record: Record) -> Objective:
+def objective(record: Record) -> "Objective":
     """The metric that the sweep compares, and its direction."""
+    from nnrun.training.fit import Objective
+
     built: RunConfig = config.build(config.resolved(record.trials.first.plain))
     task = built.task.locate()(built.task.config, built.dataset.locate()(built.dataset.config).spec())
     return Objective(built.objective.metric, check_objective(built.objective, task))

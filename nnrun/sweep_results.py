@@ -10,6 +10,7 @@ from nnrun.execution.loaded import load
 from nnrun.execution.serial import SerialRun
 from nnrun.group_training import rank
 from nnrun.ledger import Ledger, Trial
+from nnrun.outputs import read_trial
 from nnrun.report.sweep import SweepRecord
 from nnrun.run import Run
 from nnrun.sweep_outputs import SweepFolder
@@ -33,19 +34,34 @@ def finish(
 
     Raises RunError when no trial has a result.
     """
+    tabulate(record, folder, ledger, objective)
     trials = ledger.trials()
-    folder.write_trials(trials, list(record.trials.space))
     best = ranked(trials, objective)
-    write_report(record, folder, ledger, objective)
     if not best:
-        raise RunError(f"All {len(trials)} trials failed. {commonest(trials)} Their folders are in {folder.path}.")
+        raise RunError(f"{_nothing(trials)} The folders of the trials are in {folder.path}.")
     if folder.crowned() != best[0].number:
+        folder.uncrown()
         _crown(record, folder, best[0], started)
         folder.write_best(_best(record, objective, best[0]))
     folder.clear_groups()
     _show(record, folder, best, objective, terminal)
     assert best[0].objective is not None
     return best[0].objective
+
+
+def tabulate(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective) -> None:
+    """Writes trials.csv and report.html."""
+    folder.write_trials(ledger.trials(), list(record.trials.space))
+    write_report(record, folder, ledger, objective)
+
+
+def _nothing(trials: list[Trial]) -> str:
+    """Why there is no best trial."""
+    failed = sum(trial.state == "failed" for trial in trials)
+    if not failed:
+        return "search.timeout_seconds ran out before any trial had trained an epoch."
+    which = f"All {failed}" if failed == len(trials) else f"No trial has a result: {failed} of {len(trials)}"
+    return f"{which} trials failed. {commonest(trials)}"
 
 
 def commonest(trials: list[Trial]) -> str:
@@ -96,11 +112,10 @@ def _crown(record: Record, folder: SweepFolder, winner: Trial, started: float) -
     loaded = load(built)
     trial = SerialRun(loaded.config, loaded.data)
     try:
-        kept, number = folder.load_best_weights(trial.weights())
+        kept = folder.load_weights(winner.number, trial.weights())
     except ValueError as error:
-        raise RunError(f"The winner's weights were lost: {error} Its config is {folder.path / 'best.yaml'}.") from None
-    if number != winner.number:
-        raise RunError(f"The kept weights are of trial {number}, but the best one is {winner.number}.")
+        again = f"To train it again: nnrun repeat {own}"
+        raise RunError(f"The weights of the best trial, {winner.number}, were lost: {error} {again}") from None
     run = Run(built, composed.plain, composed.choices, folder.path / "best", record.command_of(winner.params), started)
     run.crown(loaded, trial, kept, own)
 
@@ -112,8 +127,29 @@ def _show(record: Record, folder: SweepFolder, best: list[Trial], objective: Obj
         for t in best[:SHOWN]
     ]
     terminal.table(["trial", objective.metric, *keys], rows)
+    _show_parts(record, folder, best, objective, terminal)
     terminal.line(f"Best: {record.command_of(best[0].params)}")
     terminal.line(f"Everything is in {folder.path}")
+
+
+def _show_parts(
+    record: Record, folder: SweepFolder, best: list[Trial], objective: Objective, terminal: Terminal
+) -> None:
+    """The best trial of every choice of config groups, or of every part that the strategy compares."""
+    strategy, choosers = record.trials.strategy(), record.trials.space.choosers
+    parts: dict[str, list[Trial]] = {}
+    for trial in best:
+        choice = ", ".join(str(trial.params[name]) for name in choosers)
+        if name := strategy.label(trial.number) or choice:
+            parts.setdefault(name, []).append(trial)
+    rows = []
+    for name, (first, *others) in parts.items():
+        history, summary = read_trial(folder.path / str(first.number))
+        milliseconds = 1e3 * (first.seconds or 0) / max(row["step"] for row in history)
+        rows.append([name, str(len(others) + 1), str(first.number), f"{first.objective:.5g}"])
+        rows[-1] += [str(summary["parameters"]), f"{milliseconds:.3g}"]
+    if len(rows) > 1:
+        terminal.table(["best of", "trials", "trial", objective.metric, "parameters", "ms per step"], rows)
 
 
 def _short(value: Any) -> str:

@@ -83,7 +83,7 @@ def best(words: list[str]) -> int:
 
 
 def report(words: list[str]) -> int:
-    """`nnrun report SWEEP`: writes report.html again from the ledger, also while the sweep is stopped."""
+    """`nnrun report SWEEP`: writes report.html again from the ledger, also while the sweep runs."""
     folder = _folder(words, "report")
     from nnrun import composition, sweep_record, sweep_results
     from nnrun.ledger import Ledger
@@ -91,7 +91,7 @@ def report(words: list[str]) -> int:
 
     composition.prepare_imports()
     record, _ = sweep_record.read(folder)
-    ledger = Ledger(folder)
+    ledger = Ledger(folder, writes=False)
     try:
         sweep_results.write_report(record, SweepFolder(folder), ledger, sweep_record.objective(record))
     finally:

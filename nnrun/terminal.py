@@ -100,20 +100,18 @@ class Terminal:
 class SweepProgress:
     """Trials done, best so far and time left: a bar on a terminal, elsewhere a line now and then.
 
-    Work is counted in epochs of trials; `budget` trials may be infinite until all are asked for.
+    Work is counted in trials; one that has trained half its epochs is half a trial.
     """
 
-    def __init__(self, terminal: Terminal, budget: float, epochs: int, metric: str, maximize: bool) -> None:
-        self._terminal, self._budget, self._epochs = terminal, budget, epochs
-        self._metric, self._better = metric, max if maximize else min
-        self._asked, self._ended, self._failed, self._trained, self._before = 0, 0, 0, 0.0, 0.0
+    def __init__(self, terminal: Terminal, metric: str, maximize: bool) -> None:
+        self._terminal, self._metric, self._better = terminal, metric, max if maximize else min
+        self._total, self._ended, self._failed, self._trained, self._before = 0.0, 0, 0, 0.0, 0.0
         self._best: float | None = None
         self._started = self._said = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "SweepProgress":
         self._started = self._said = time.monotonic()
-        self._before = self._trained
         if sys.stdout.isatty():
             from rich.progress import BarColumn, Progress, TextColumn
 
@@ -126,21 +124,21 @@ class SweepProgress:
         if self._bar:
             self._bar.stop()
 
-    def asked(self, count: int) -> None:
-        """So many trials were asked for in all."""
-        self._asked = count
+    def asked(self, count: int, budget: float) -> None:
+        """So many trials were asked for; there will be `budget`, or no more where that is not finite."""
+        self._total = budget if math.isfinite(budget) else count
 
-    def ended(self, objective: float | None, early: int = 0) -> None:
-        """A trial ended, `early` epochs before its last."""
+    def ended(self, objective: float | None) -> None:
+        """A trial ended."""
         self._ended += 1
-        self._trained += early
         self._failed += objective is None
         if objective is not None:
             self._best = objective if self._best is None else self._better(self._best, objective)
 
-    def trained(self, epochs: float) -> None:
-        """So many trials trained an epoch."""
-        self._trained += epochs
+    def trained(self, trials: float, before: bool = False) -> None:
+        """So much was trained; `before`: by an earlier process."""
+        self._trained += trials
+        self._before += trials if before else 0
         if self._bar:
             self._bar.update(self._task, completed=self._share(), status=self._status())
         elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
@@ -148,14 +146,13 @@ class SweepProgress:
             self._terminal.line(self._status())
 
     def _share(self) -> float:
-        total = self._budget if math.isfinite(self._budget) else self._asked
-        return min(1.0, self._trained / max(1.0, total * self._epochs))
+        return min(1.0, self._trained / max(1.0, self._total))
 
     def _status(self) -> str:
-        total = self._budget if math.isfinite(self._budget) else self._asked
         failed = f" ({self._failed} failed)" if self._failed else ""
-        best = "" if self._best is None else f"  best {self._metric} {self._best:.5g}"
-        return f"{self._ended}/{total:.0f} trials{failed}, {100 * self._share():.0f} %{best}  {self._time_left()}"
+        done = f"{self._ended}/{self._total:.0f} trials{failed}, {100 * self._share():.0f} %"
+        best = "" if self._best is None else f"best {self._metric} {self._best:.5g}"
+        return "  ".join(part for part in (done, best, self._time_left()) if part)
 
     def _time_left(self) -> str:
         new = self._trained - self._before

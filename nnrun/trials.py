@@ -1,6 +1,7 @@
 """From a command with several values to a search space, and from a point of it to the config of a trial."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,17 +51,31 @@ class Trials:
 def plan(overrides: list[str]) -> Trials:
     """The trials of a command, all of whose listed values and bounds were checked. Raises ConfigError."""
     typed, swept = sweep_syntax.parse(overrides)
+    _check_swept(swept)
     fixed = {sweep_syntax.parse_override(text).get_key_element(): text for text in typed}
     for group in members.groups():
         members.choices(group)
     first = composition.compose_one([*typed, *_first_choices(swept)])
     recipe = sweep_syntax.from_space(first.sweep["search"]["space"])
     dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
+    if not dimensions:
+        raise ConfigError(
+            f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
+            "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
+        )
     trials = _with_bases(dimensions, fixed)
     schema.build("execution", trials.first.sweep["execution"], _execution())
-    trials.search()
+    trials.strategy()
     check(trials)
     return trials
+
+
+def _check_swept(swept: Mapping[str, Dimension]) -> None:
+    """Raises ConfigError for a key that is of the sweep as a whole."""
+    for key, dimension in swept.items():
+        if key.partition(".")[0].partition("/")[0] in (*composition.OF_SWEEPS, "hydra"):
+            example = f" Set for example {key}={sweep_syntax.value_text(_listed(dimension)[0])}."
+            raise ConfigError(f"{key} is one value for the whole sweep, but got several.{example}")
 
 
 def _execution() -> type:
@@ -108,7 +123,7 @@ def _with_optional(base: Composed, optional: dict[str, str]) -> Composed:
 
 def check(trials: Trials) -> None:
     """Types, bounds and fit of every combination and, beside it, every listed value. Raises ConfigError."""
-    built = [config.build(trials.composed(point).plain) for point in _corners(trials.space)]
+    built = [_built(trials, point) for point in _corners(trials.space)]
     from nnrun.execution import devices
 
     devices.prepare()
@@ -121,14 +136,29 @@ def check(trials: Trials) -> None:
             seen.add(static)
 
 
+def _built(trials: Trials, point: Params) -> RunConfig:
+    """The config of a point. Raises ConfigError, with advice where an interval needs whole numbers."""
+    try:
+        return config.build(trials.composed(point).plain)
+    except ConfigError as error:
+        for key, value in point.items():
+            found = trials.space.dimensions[key]
+            if isinstance(found, Interval) and not found.integer and str(error).startswith(f"{key} must be an integer"):
+                whole = f"int(interval({math.ceil(found.low)},{math.floor(found.high)}))"
+                whole = f"tag(log,{whole})" if found.log else whole
+                raise ConfigError(f"{key} must be an integer, but got {value}. Write '{key}={whole}'.") from None
+        raise
+
+
 def _corners(space: Space) -> Iterator[Params]:
     """Every combination of config groups with, in turn, every listed value or bound of the other keys."""
     listed = {key: _listed(found) for key, found in space.dimensions.items()}
     for choice in itertools.product(*(listed[key] for key in space.choosers)):
         point = {key: values[0] for key, values in listed.items()} | dict(zip(space.choosers, choice, strict=True))
         yield space.active(point)
-        for key in listed.keys() - set(space.choosers):
-            yield from (space.active(point | {key: value}) for value in listed[key][1:])
+        for key in listed:
+            if key not in space.choosers:
+                yield from (space.active(point | {key: value}) for value in listed[key][1:])
 
 
 def _listed(dimension: Dimension) -> tuple[Any, ...]:

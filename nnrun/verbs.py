@@ -1,6 +1,7 @@
 """The verbs: what can be done besides training."""
 
 import dataclasses
+import inspect
 import json
 import typing
 from pathlib import Path
@@ -54,11 +55,11 @@ def explain_choices(words: list[str]) -> int:
 def _explain_member(group: str, name: str, target: str) -> None:
     member, config = schema.locate(target), schema.config_class(target)
     hints = typing.get_type_hints(config)
-    terminal.say(f"{group}={name}\n\n{(member.__doc__ or '').strip()}\n")
+    terminal.say(f"{group}={name}\n\n{inspect.getdoc(member) or ''}\n")
     for field in dataclasses.fields(config):
         bounds = [f"{sign} {field.metadata[b]}" for b, (sign, _) in schema.BOUNDS.items() if b in field.metadata]
         kind = ", ".join([schema.describe(hints[field.name]), *bounds])
-        default = schema.show(field.default)
+        default = "{}" if field.default is dataclasses.MISSING else schema.show(field.default)
         terminal.say(f"  {group}.{field.name}={default}\n      {field.metadata.get('help', '')} ({kind})")
 
 

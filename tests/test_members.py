@@ -14,7 +14,8 @@ from nnrun.errors import ConfigError
 
 CONF = members.conf_folder()
 FILES = sorted(CONF.rglob("*.yaml"))
-CHOICES = [(group, name) for group in MEMBERS for name in members.choices(group) if (group, name) != ("task", "auto")]
+GROUPS = (*MEMBERS, "search")
+CHOICES = [(group, name) for group in GROUPS for name in members.choices(group) if (group, name) != ("task", "auto")]
 OUR_CLASSES = [("training", TrainingConfig), ("early_stopping", EarlyStoppingConfig), ("objective", ObjectiveConfig)]
 SIGNED = {"amplitudes"}
 """Numbers that may be anything."""
@@ -50,7 +51,8 @@ def test_the_yaml_shows_the_keys_and_defaults_of_the_dataclass(group, name):
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_the_target_lives_in_the_file_of_the_same_name_and_the_task_exists(group, name):
     values = content(group, name)
-    assert values["_target_"].startswith(f"nnrun.{group}s.{name}.")
+    folder = "search" if group == "search" else f"{group}s"
+    assert values["_target_"].startswith(f"nnrun.{folder}.{name}.")
     assert schema.locate(values["_target_"]).__doc__
     if task := values.get("_task_"):
         assert task in members.choices("task")

@@ -17,7 +17,10 @@ COMMANDS = [
 
 def shrunk(words):
     trains = ("=" in words[0] or words[0] == "-m") and "--help" not in words
-    return [*words, "debug=tiny"] if trains and "debug=tiny" not in words else words
+    if not trains:
+        return words
+    fewer = [re.sub(r"^search\.trials=.*", "search.trials=4", word) for word in words]
+    return fewer if "debug=tiny" in words else [*fewer, "debug=tiny"]
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +32,14 @@ def home(tmp_path_factory, command):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     assert command("debug=tiny", "model=vae", "dataset=digits", "hydra.run.dir=RUN", folder=folder).code == 0
+    sweep = ["-m", "search=random", "search.trials=2", "seed=0,1,2", "dataset=iris", "hydra.sweep.dir=SWEEP"]
+    assert command(*sweep, "debug=tiny", folder=folder).code == 0
     return folder
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_a_command_works(words, home, command):
-    if words[0] == "resume":
+    if words[:2] == ["resume", "RUN"]:
         stop_early(home / "RUN")
     assert command(*shrunk(words), folder=home).code == 0
 

@@ -17,8 +17,12 @@ class ExecutionConfig:
 
 @dataclass(frozen=True)
 class GroupSettings:
-    """How a group of trials is run; recorded, so that a sweep that goes on elsewhere gives the same numbers."""
+    """How a group of trials is run; recorded, so that a sweep that goes on elsewhere gives the same numbers.
+
+    chunk: its trials, which one program trains together.
+    """
 
     number: int
     batching: str
+    chunk: int
     devices: int

@@ -47,6 +47,10 @@ class Strategy(abc.ABC):
         """Takes over the trials of an earlier process, in the order of their numbers; `tell` their outcomes then."""
         self.asked = list(asked)
 
+    def label(self, number: int) -> str | None:
+        """Which part of a comparison a trial belongs to; None where nothing is compared."""
+        return None
+
     @abc.abstractmethod
     def propose(self, count: int) -> list[Params]:
         """The next points, active keys only, as plain Python values."""

@@ -22,7 +22,7 @@ Estimator = Literal["gp", "rf", "et"]
 Liar = Literal["believer", "best", "mean", "worst"]
 LIES: dict[str, Callable[[np.ndarray], float]] = {"best": np.min, "mean": np.mean, "worst": np.max}
 
-FITTED, STEP, MODELLED = 64, 16, 240
+FITTED, STEP, MODELLED = 64, 16, 160
 """Trials that hyperparameters are fitted to, how often beyond that, and trials that predictions rest on."""
 
 

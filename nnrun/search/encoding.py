@@ -48,9 +48,10 @@ class Encoding:
         keys = list(self.space)
         lacking = np.zeros(rows.shape, bool)
         for choice, absent in self.space.lacking.items():
-            named = list(zip(self.space.choosers, choice, strict=True))
-            places = [(keys.index(name), self.axes[keys.index(name)].encode(value)) for name, value in named]
-            chosen = np.all([np.isclose(rows[:, column], place) for column, place in places], axis=0)
+            chosen = np.ones(len(rows), bool)
+            for name, value in zip(self.space.choosers, choice, strict=True):
+                column = keys.index(name)
+                chosen &= np.isclose(rows[:, column], self.axes[column].encode(value))
             lacking[np.ix_(chosen, [key in absent for key in keys])] = True
         return lacking
 

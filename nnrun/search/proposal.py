@@ -68,10 +68,13 @@ class Proposal:
 
     def _starts(self, candidates: np.ndarray, promise: np.ndarray, order: np.ndarray) -> np.ndarray:
         """The best candidate, the best of those well apart, and the best near a good point."""
-        chosen = [candidates[order[0]]]
-        for row in candidates[order[1:200]]:
-            if len(chosen) < STARTS and not any(_close(row, other, APART) for other in chosen):
-                chosen.append(row)
+        leaders = candidates[order[:200]]
+        places, free = np.nan_to_num(leaders, nan=-1.0), np.ones(len(leaders), bool)
+        chosen: list[np.ndarray] = []
+        while len(chosen) < STARTS and free.any():
+            first = int(free.argmax())
+            chosen.append(leaders[first])
+            free &= np.abs(places - places[first]).max(1) > APART
         return np.stack([*chosen, candidates[WIDE + promise[WIDE:].argmax()]])
 
     def _climb(self, rows: np.ndarray) -> np.ndarray:
@@ -99,10 +102,6 @@ class Proposal:
             if promise > reached:
                 row, reached = self._highest(self._climb(better[None]))
         return row
-
-
-def _close(row: np.ndarray, other: np.ndarray, distance: float) -> bool:
-    return bool(np.abs(np.nan_to_num(row, nan=-1.0) - np.nan_to_num(other, nan=-1.0)).max() <= distance)
 
 
 def _among(row: np.ndarray, rows: np.ndarray) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from nnrun import members
 
 RECIPES = sorted(members.choices("experiment"))
+SWEEPS = [name for name in RECIPES if members.load_choice("experiment", name).get("search")]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -19,7 +20,15 @@ def test_the_header_states_command_wall_time_and_numbers(name):
     assert any(character.isdigit() for character in text.partition("Expect:")[2]), "numbers to expect"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_sweep_runs_shrunk(name, nnrun, tmp_path):
+    assert nnrun("-m", f"experiment={name}", "debug=tiny").code == 0
+    (folder,) = tmp_path.glob("outputs/sweeps/*/*")
+    assert json.loads((folder / "best" / "summary.json").read_text())["baseline"]
+    assert len((folder / "trials.csv").read_text().splitlines()) == 1 + 4
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(SWEEPS)))
 def test_the_recipe_runs_shrunk(name, roots, nnrun, tmp_path):
     overrides = [f"dataset.root={roots['fashion_mnist']}"] if "fashion_mnist" in name else []
     assert nnrun(f"experiment={name}", "debug=tiny", *overrides).code == 0

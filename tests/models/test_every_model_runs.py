@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nnrun import members, schema
+from nnrun.models import inception
 
 DATASETS = {
     "table": ["dataset=iris"],
@@ -19,6 +20,14 @@ FITS = [
 ]
 
 
+@pytest.fixture
+def _few_blocks(monkeypatch):
+    """Two of the five blocks: the whole network takes a minute to compile, which the smoke runs do."""
+    small = inception.LAYOUTS["small"]
+    monkeypatch.setitem(inception.LAYOUTS, "small", small._replace(blocks=small.blocks[:2]))
+
+
+@pytest.mark.usefixtures("_few_blocks")
 @pytest.mark.parametrize(("model", "kind"), FITS)
 def test_it_runs(model, kind, nnrun, tmp_path):
     data = LARGE_IMAGES.get(model, DATASETS[kind])

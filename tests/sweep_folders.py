@@ -1,0 +1,60 @@
+"""What a sweep's folder holds, read the way other programs would."""
+
+import csv
+import json
+import sqlite3
+
+import yaml
+
+
+def table(folder, query):
+    """Rows of sweep.db."""
+    database = sqlite3.connect(folder / "sweep.db")
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
+
+
+def ledger(folder):
+    """Everything in sweep.db that a repeat gives again: all but seconds."""
+    trials = table(folder, "SELECT number, state, params, objective, metrics, group_id, error FROM trials ORDER BY number")
+    return trials, table(folder, "SELECT * FROM metrics WHERE name != 'seconds' ORDER BY trial, epoch, name")
+
+
+def rows(path):
+    """A CSV file without its seconds."""
+    with path.open(newline="") as file:
+        return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def summary(folder):
+    """summary.json."""
+    return json.loads((folder / "summary.json").read_text())
+
+
+def record(folder):
+    """sweep.yaml."""
+    return yaml.safe_load((folder / "sweep.yaml").read_text())
+
+
+def names(folder):
+    """Files and folders in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
+def assert_same(sweep, other):
+    """Two sweeps that differ in nothing but seconds and the words that started them."""
+    assert ledger(sweep) == ledger(other)
+    assert rows(sweep / "trials.csv") == rows(other / "trials.csv")
+    assert names(sweep) == names(other)
+    assert record(sweep)["groups"] == record(other)["groups"]
+    best, others = ((each / "best.yaml").read_text() for each in (sweep, other))
+    assert best == others
+    for name in ("model.safetensors", "predictions.csv", "config.yaml"):
+        assert (sweep / "best" / name).read_bytes() == (other / "best" / name).read_bytes(), name
+    for number, *_ in ledger(sweep)[0]:
+        ours, theirs = sweep / str(number), other / str(number)
+        assert rows(ours / "metrics.csv") == rows(theirs / "metrics.csv")
+        assert (ours / "config.yaml").read_bytes() == (theirs / "config.yaml").read_bytes()
+        assert summary(ours) | {"seconds": 0} == summary(theirs) | {"seconds": 0}

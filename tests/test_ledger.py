@@ -1,0 +1,110 @@
+"""The ledger: states, transactions that are whole or not there, and one writer at a time."""
+
+import math
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from nnrun.errors import ConfigError
+from nnrun.ledger import Ledger, Trial
+
+POINTS = [{"a": 0.1}, {"a": 1e-30, "b": "x"}, {"b": [1, None, True]}]
+ROW = {"epoch": 1, "step": 5, "val/loss": 0.1, "val/auroc": math.nan}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    found = Ledger(tmp_path)
+    yield found
+    found.close()
+
+
+def columns(folder, table):
+    with sqlite3.connect(folder / "sweep.db") as database:
+        found = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    database.close()
+    return found
+
+
+def test_the_tables_have_the_columns_that_other_programs_read(ledger, tmp_path):
+    ours = ["number", "state", "params", "objective", "metrics", "group_id", "seconds", "error"]
+    assert columns(tmp_path, "trials") == ours
+    assert columns(tmp_path, "metrics") == ["trial", "epoch", "name", "value"]
+
+
+def test_trials_go_from_waiting_to_running_to_their_end(ledger):
+    assert ledger.ask(POINTS) == range(3)
+    assert ledger.ask([{}]) == range(3, 4)
+    assert [trial.state for trial in ledger.trials()] == ["waiting"] * 4
+    assert [trial.params for trial in ledger.trials()] == [*POINTS, {}]
+    ledger.assign({0: 0, 2: 0, 1: 1})
+    ledger.start([0, 2])
+    assert [trial.state for trial in ledger.group(0)] == ["running", "running"]
+    ended = Trial(0, "completed", {}, 0.1, {"val/loss": 0.1, "val/auroc": math.nan}, None, 2.5)
+    failed = Trial(2, "failed", {}, error="too hot")
+    ledger.record({0: ROW}, [ended, failed])
+    ledger.start([0, 1, 2])
+    assert [trial.state for trial in ledger.trials()] == ["completed", "running", "failed", "waiting"]
+    assert ledger.trials()[0] == Trial(0, "completed", POINTS[0], 0.1, {"val/loss": 0.1, "val/auroc": None}, 0, 2.5)
+    assert ledger.trials()[2].error == "too hot"
+    assert [trial.number for trial in ledger.unfinished()] == [1, 3]
+
+
+def test_an_epoch_recorded_again_replaces_the_first(ledger):
+    ledger.ask(POINTS)
+    ledger.record({0: ROW, 1: ROW})
+    ledger.record({0: ROW | {"val/loss": 0.2}})
+    ledger.record({0: ROW | {"epoch": 2}})
+    assert ledger.curves("val/loss") == {0: [0.2, 0.1], 1: [0.1]}
+    assert all(map(math.isnan, ledger.curves("val/auroc")[0]))
+    assert not ledger.curves("val/rmse")
+
+
+def test_what_fails_half_way_is_not_there(ledger):
+    ledger.ask(POINTS)
+    with pytest.raises(sqlite3.Error):
+        ledger.record({0: ROW}, [Trial(0, object(), {})])
+    assert not ledger.curves("val/loss")
+    with pytest.raises(sqlite3.Error):
+        ledger._many("INSERT INTO trials (number, state, params) VALUES (?, ?, ?)", [(8, "waiting", "{}"), (0, "", "")])
+    assert len(ledger.trials()) == 3
+    ledger.record({0: ROW}, [Trial(0, "completed", {}, 0.1)])
+    assert ledger.trials()[0].objective == 0.1
+
+
+def test_a_full_disk_leaves_what_was_there(ledger):
+    ledger.ask(POINTS)
+    pages = ledger._database.execute("PRAGMA page_count").fetchone()[0]
+    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        ledger.ask([{"a": "x" * 100_000}])
+    assert [trial.params for trial in ledger.trials()] == POINTS
+
+
+OPEN = "import sys; from pathlib import Path; from nnrun.ledger import Ledger; Ledger(Path(sys.argv[1]))"
+
+
+def test_a_second_process_is_refused_until_the_first_is_done(tmp_path):
+    ledger = Ledger(tmp_path)
+    done = subprocess.run([sys.executable, "-c", OPEN, str(tmp_path)], capture_output=True, text=True)
+    text = f"Another process works on {tmp_path}. Wait for it or stop it, then: nnrun resume {tmp_path}"
+    assert done.stderr.splitlines()[-1] == f"nnrun.errors.ConfigError: {text}"
+    with pytest.raises(ConfigError, match="Another process works on"):
+        Ledger(tmp_path)
+    ledger.close()
+    Ledger(tmp_path).close()
+
+
+def test_others_may_read_meanwhile(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.ask(POINTS)
+    reader = Ledger(tmp_path, writes=False)
+    assert [trial.params for trial in reader.trials()] == POINTS
+    ledger.close()
+    reader.close()
+    again = Ledger(tmp_path)
+    assert len(again.trials()) == 3
+    again.close()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("sweep.db")] == ["sweep.db"]

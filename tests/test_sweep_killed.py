@@ -1,0 +1,170 @@
+"""Sudden death and signals: a sweep that goes on ends with the ledger of one that was never disturbed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from nnrun.ledger import Ledger
+from tests.sweep_folders import assert_same, ledger, names, record, table
+
+KILLS = int(os.environ.get("NNRUN_KILLS", "3"))
+SMALL = ("-m", "dataset=iris", "training.early_stopping.patience=1", "hydra.sweep.dir=sweep")
+GRID = (*SMALL, "training.epochs=6", "model.hidden_sizes=[8],[64,64]", "optimizer.learning_rate=1e-3,1e-1,1e30")
+"""A group under vmap and one under map, in each a trial that fails and one that stops early."""
+BAYES = ("search=bayes", "search.trials=8", "search.parallel_trials=3", "search.initial_trials=3")
+BAYES = (*SMALL, *BAYES, "training.epochs=2", "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))")
+
+DRIVER = """
+    import os, signal, sys, threading
+    from nnrun import cli, composition, group_training, sweep_results
+    from nnrun.execution import devices, vectorized
+    from nnrun.ledger import Ledger
+
+    devices.cores = lambda: 2
+    group_training.SAVE_SECONDS = 0.0
+    point, count, delay = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    calls = []
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(owner, name, act, counts=lambda *_: True):
+        original = getattr(owner, name)
+        def wrapped(*args, **kwargs):
+            if counts(*args):
+                calls.append(name)
+                if len(calls) == count:
+                    act()
+            return original(*args, **kwargs)
+        setattr(owner, name, wrapped)
+
+    def is_state(_, path):
+        return path.parent.name == "groups" and path.stem.isdecimal()
+
+    def soon():
+        threading.Timer(delay, die).start()
+
+    points = {
+        "compiling": lambda: before(vectorized.GroupRun, "compile", soon),
+        "training": lambda: before(vectorized.GroupRun, "steps", soon),
+        "saving": lambda: before(os, "replace", die, is_state),
+        "recording": lambda: before(Ledger, "record", die),
+        "reporting": lambda: before(sweep_results, "tabulate", soon),
+        "crowning": lambda: before(sweep_results.Run, "crown", soon),
+    }
+    points[point]()
+    sys.exit(cli.run(sys.argv[4:]))
+"""
+POINTS = ("saving", "compiling", "reporting", "recording", "training", "crowning")
+
+
+def killed(folder, point, count, delay, *words):
+    """Whether a process that runs a command was killed before its end."""
+    words = [sys.executable, "-c", textwrap.dedent(DRIVER), point, str(count), str(delay), *words]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+@pytest.fixture(scope="module")
+def undisturbed(command, tmp_path_factory):
+    """Runs a sweep to its end, once for all tests."""
+    found = {}
+
+    def run(words):
+        if words not in found:
+            found[words] = tmp_path_factory.mktemp("undisturbed")
+            done = command(*words, folder=found[words])
+            assert done.code == 0, done
+        return found[words] / "sweep"
+
+    return run
+
+
+def test_the_undisturbed_sweep_has_ends_of_every_kind(undisturbed):
+    trials, _ = ledger(undisturbed(GRID))
+    assert [state for _, state, *_ in trials] == ["completed", "completed", "failed"] * 2
+    assert {group["batching"] for group in record(undisturbed(GRID))["groups"]} == {"map", "vmap"}
+    lengths = table(undisturbed(GRID), "SELECT COUNT(DISTINCT epoch) FROM metrics GROUP BY trial")
+    assert len({length for (length,) in lengths}) > 1
+
+
+def test_after_kill_9_at_any_moment_resume_ends_with_the_same_ledger(command, tmp_path, undisturbed):
+    dice = random.Random(KILLS)
+    folder, kills = tmp_path / "0", 0
+    while kills < KILLS:
+        folder.mkdir(exist_ok=True)
+        words = ("resume", "sweep") if (folder / "sweep" / "sweep.yaml").exists() else GRID
+        point = POINTS[kills % len(POINTS)]
+        count = dice.randint(1, 4) if point in ("saving", "recording", "training") else 1
+        if killed(folder, point, count, dice.uniform(0, 0.6), *words):
+            kills += 1
+        if (folder / "sweep" / "sweep.yaml").exists() and record(folder / "sweep")["status"] == "completed":
+            assert_same(folder / "sweep", undisturbed(GRID))
+            folder = tmp_path / str(kills)
+    if (folder / "sweep" / "sweep.yaml").exists():
+        assert command("resume", "sweep", folder=folder).code == 0
+        assert_same(folder / "sweep", undisturbed(GRID))
+
+
+def test_a_bayesian_search_that_is_killed_asks_the_same_points_again(command, tmp_path, undisturbed):
+    assert killed(tmp_path, "recording", 3, 0, *BAYES)
+    assert 3 <= len(ledger(tmp_path / "sweep")[0]) < 8
+    assert command("resume", "sweep", folder=tmp_path).code == 0
+    assert_same(tmp_path / "sweep", undisturbed(BAYES))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_group_and_resume_goes_on_from_there(
+    command, tmp_path, monkeypatch, undisturbed, number, code
+):
+    recorded, calls = Ledger.record, []
+
+    def record_then_signal(self, *args):
+        recorded(self, *args)
+        calls.append(args)
+        if len(calls) == 4:
+            signal.raise_signal(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", record_then_signal)
+        done = command(*GRID, folder=tmp_path)
+    assert (done.code, done.err) == (code, "")
+    assert done.out.endswith("To continue: nnrun resume sweep\n")
+    assert record(tmp_path / "sweep")["status"] == "interrupted"
+    assert "0.safetensors" in names(tmp_path / "sweep" / "groups")
+    before = len(table(tmp_path / "sweep", "SELECT DISTINCT epoch FROM metrics"))
+    assert before == 3
+    calls.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", lambda self, *args: (calls.append(args), recorded(self, *args)))
+        assert command("resume", "sweep", folder=tmp_path).code == 0
+    first = next(rows for rows, *_ in calls if rows)
+    assert {row["epoch"] for row in first.values()} == {before + 1}
+    assert_same(tmp_path / "sweep", undisturbed(GRID))
+
+
+def test_ctrl_c_ends_the_process_within_about_a_second(tmp_path):
+    words = ["-m", "dataset=iris", "training.epochs=100000", "seed=0,1", "hydra.sweep.dir=my sweep"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "nnrun", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline, folder = time.time() + 120, tmp_path / "my sweep"
+        while not (folder / "sweep.db").exists() or not table(folder, "SELECT 1 FROM metrics LIMIT 1"):
+            assert process.poll() is None, process.stderr.read()
+            assert time.time() < deadline
+            time.sleep(0.2)
+        os.kill(process.pid, signal.SIGINT)
+        sent = time.time()
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
+    assert time.time() - sent < 4
+    assert out.endswith("To continue: nnrun resume 'my sweep'\n")
+    assert [state for _, state, *_ in ledger(folder)[0]] == ["running", "running"]
+    assert names(folder / "groups") == {"0.safetensors"}
