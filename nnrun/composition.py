@@ -124,8 +124,8 @@ def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
     """Composes; where the task is `auto`, first to learn which it is, so that `task.*` keys can be overridden too."""
     of_task = [o for o in overrides if _parse(o).get_key_element().startswith("task.")]
     composed = _compose([o for o in overrides if o not in of_task], resolve)
-    if composed.choices["task"] != "auto" and not of_task:
-        return composed
+    if not of_task:
+        return resolve_task(composed)
     resolved = resolve_task(composed).choices["task"]
     return _compose([*(o for o in overrides if o != "task=auto"), f"task={resolved}"], resolve)
 

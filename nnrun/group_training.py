@@ -31,7 +31,7 @@ Row = dict[str, float]
 
 @dataclass
 class Member:
-    """A trial in training; `best` is the row of the objective's best epoch."""
+    """A trial in training; `best` is the row of the objective's best epoch, `compile_seconds` its share of building."""
 
     number: int
     params: Params
@@ -41,6 +41,7 @@ class Member:
     history: list[Row] = field(default_factory=list)
     best: Row | None = None
     is_final: bool = False
+    compile_seconds: float = 0.0
 
     def see(self, row: Row, improved: bool) -> None:
         """Takes in an epoch."""
@@ -123,6 +124,7 @@ class GroupTraining:
         return load(config, self._data[config.dataset])
 
     def _trainer(self, settings: GroupSettings, members: list[Member], data: Data) -> Trainer:
+        begun = time.perf_counter()
         configs = [load(member.config, data).config for member in members]
         compiled = self._compiled(settings, configs[0].split()[0], data)
         trainer = (
@@ -131,6 +133,8 @@ class GroupTraining:
             else SerialRun(configs[0], data, compiled)
         )
         trainer.compile()
+        for member in members:
+            member.compile_seconds = (time.perf_counter() - begun) / len(members)
         return trainer
 
     def _compiled(self, settings: GroupSettings, static: RunConfig, data: Data) -> Compiled:
@@ -233,7 +237,7 @@ def summary(member: Member, trial: Trial, objective: Objective, parameters: int 
     if trial.objective is not None and member.best:
         found["objective"] = {"metric": objective.metric, "direction": objective.direction}
         found["objective"] |= {"value": trial.objective, "epoch": int(member.best["epoch"])}
-    return found | {"metrics": trial.metrics, "seconds": {"train": trial.seconds}}
+    return found | {"metrics": trial.metrics, "seconds": {"compile": member.compile_seconds, "train": trial.seconds}}
 
 
 def rank(trial: Trial, objective: Objective) -> tuple[bool, float, int]:

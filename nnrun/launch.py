@@ -66,9 +66,13 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
 
         return Sweep(record, folder, next(_process_start, None) or time.time(), launcher).execute()
 
-    # Keys of a task that is still `auto` mean nothing to Hydra; the record has them.
-    own = [word for word in overrides if not word.lstrip("+").startswith("task.")]
-    return hand_over([*flags, *own], extra, sweep)
+    return hand_over([*flags, *(word for word in record.typed if _is_of_sweep(word))], extra, sweep)
+
+
+def _is_of_sweep(word: str) -> bool:
+    """Whether Hydra needs it for the sweep as a whole: keys of choices that are swept mean nothing to it."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key in members.groups() or key.startswith(("hydra.", "hydra/"))
 
 
 def _sweep_folder(overrides: list[str], names: str) -> list[str]:

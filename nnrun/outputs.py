@@ -97,9 +97,11 @@ class RunFolder:
 
 
 def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    """The rows of a folder's metrics.csv, and its summary."""
-    with (folder / "metrics.csv").open(newline="") as file:
-        rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+    """The rows of a folder's metrics.csv, none where no epoch was finished, and its summary."""
+    rows: list[dict[str, float]] = []
+    if (folder / "metrics.csv").exists():
+        with (folder / "metrics.csv").open(newline="") as file:
+            rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
     whole = ("epoch", "step")
     return [row | {name: int(row[name]) for name in whole} for row in rows], read_summary(folder)
 

@@ -63,7 +63,7 @@ def plan(overrides: list[str]) -> Trials:
             f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
             "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
         )
-    trials = _with_bases(dimensions, fixed)
+    trials = _with_bases(dimensions, fixed) if _choosers(dimensions) else _with_base(dimensions, first)
     schema.build("execution", trials.first.sweep["execution"], _execution())
     trials.strategy()
     check(trials)
@@ -86,17 +86,26 @@ def _execution() -> type:
 
 def _first_choices(swept: Mapping[str, Dimension]) -> list[str]:
     """The first of every swept config group."""
+    return [f"{key}={names[0]}" for key, names in _choosers(swept).items()]
+
+
+def _choosers(dimensions: Mapping[str, Dimension]) -> dict[str, tuple[Any, ...]]:
+    """The config groups among the dimensions, with the names to choose from."""
     groups = members.groups()
-    return [
-        f"{key}={found.values[0]}" for key, found in swept.items() if key in groups and isinstance(found, Categorical)
-    ]
+    return {key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)}
+
+
+def _with_base(dimensions: dict[str, Dimension], base: Composed) -> Trials:
+    """The trials where no config group is swept: the config that was composed already is the base of all."""
+    for key in dimensions:
+        if not has(base.plain, key):
+            raise ConfigError(unknown_key(key, base.plain, base.choices))
+    return Trials(Space(dimensions, (), {(): frozenset()}), {(): base})
 
 
 def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Trials:
     groups = members.groups()
-    choosers = {
-        key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)
-    }
+    choosers = _choosers(dimensions)
     optional = {key: text for key, text in fixed.items() if key.partition(".")[0] in choosers and key not in groups}
     typed = [text for key, text in fixed.items() if key not in optional and key not in choosers]
     bases, lacking = {}, {}

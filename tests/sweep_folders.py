@@ -2,9 +2,13 @@
 
 import csv
 import json
+import re
 import sqlite3
 
 import yaml
+
+STEP = re.compile(r" \(by step \d+\)")
+"""Where a loss is found to be lost depends on how often the loop looks up."""
 
 
 def table(folder, query):
@@ -18,19 +22,26 @@ def table(folder, query):
 
 def ledger(folder):
     """Everything in sweep.db that a repeat gives again: all but seconds."""
-    trials = table(folder, "SELECT number, state, params, objective, metrics, group_id, error FROM trials ORDER BY number")
+    columns = "number, state, params, objective, metrics, group_id, error"
+    trials = [
+        (*values, error and STEP.sub("", error))
+        for *values, error in table(folder, f"SELECT {columns} FROM trials ORDER BY number")
+    ]
     return trials, table(folder, "SELECT * FROM metrics WHERE name != 'seconds' ORDER BY trial, epoch, name")
 
 
 def rows(path):
-    """A CSV file without its seconds."""
+    """A CSV file without its seconds; nothing where there is none, as after a failure in the first epoch."""
+    if not path.exists():
+        return []
     with path.open(newline="") as file:
-        return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+        listed = [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+    return [{name: STEP.sub("", text) for name, text in row.items()} for row in listed]
 
 
 def summary(folder):
     """summary.json."""
-    return json.loads((folder / "summary.json").read_text())
+    return json.loads(STEP.sub("", (folder / "summary.json").read_text()))
 
 
 def record(folder):

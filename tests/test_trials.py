@@ -160,8 +160,7 @@ MISTAKES = [
     ),
     (
         ["search=random", "dataset=sine", "model=lstm", "model.hidden_size=tag(log,interval(7.5,64))"],
-        "model.hidden_size must be an integer, but got 7.5. "
-        "Write 'model.hidden_size=tag(log,int(interval(8,64)))'.",
+        "model.hidden_size must be an integer, but got 7.5. Write 'model.hidden_size=tag(log,int(interval(8,64)))'.",
     ),
     (
         ["search=random", "dataset=iris", "optimizer.learning_rate=interval(-1,1)"],

@@ -84,11 +84,15 @@ class TrialPlacement:
 
     def put(self, tree: Any) -> Any:
         """Arrays with a leading axis of trials, on the devices."""
-        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec("trial")))
+        return self._lay(tree, PartitionSpec("trial"))
 
     def share(self, tree: Any) -> Any:
         """What every member reads, on every device."""
-        return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec()))
+        return self._lay(tree, PartitionSpec())
+
+    def _lay(self, tree: Any, spec: PartitionSpec) -> Any:
+        # On one device a program's outputs lose their axes, and would as inputs compile it again.
+        return jax.device_put(tree, NamedSharding(self._mesh, spec) if len(self.devices) > 1 else self.devices[0])
 
     def shard(self, array: jax.Array) -> jax.Array:
         """A batch is not split."""
@@ -115,7 +119,7 @@ class TrialPlacement:
             )
             return sharded(*args)
 
-        return grouped
+        return grouped if len(self.devices) > 1 else on_device
 
 
 def _mesh(shape: tuple[int, int], devices: list[Any]) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -48,21 +49,25 @@ def plan(configs: Sequence[RunConfig], execution: ExecutionConfig) -> list[Group
 def _chunks(
     static: RunConfig, members: list[int], configs: Sequence[RunConfig], execution: ExecutionConfig
 ) -> list[Group]:
-    parameters, size = sizes(configs[members[0]])
-    asked_to_split = static.training.devices not in ("auto", 1)
-    if execution.mode == "serial" or asked_to_split or len(members) == 1:
-        devices = batch_devices(configs[members[0]])
-        return [Group(static, (member,), "serial", devices, 2 * size) for member in members]
+    parameters, size = sizes(static, tuple(configs[members[0]].split()[1]))
     batching, devices = _batching(static, parameters, execution), jax.device_count()
-    limit = STATE_BYTES.get(jax.default_backend(), STATE_BYTES_ELSEWHERE)
-    most = min(execution.chunk or MOST_TRIALS, max(1, limit // size))
-    count = math.ceil(len(members) / most)
-    chunks = [members[i * most : (i + 1) * most] for i in range(count)]
-    slots = [TrialPlacement(devices, batching).slots(len(chunk)) for chunk in chunks]
-    return [
-        Group(static, tuple(chunk), batching, devices, 2 * size * room)
-        for chunk, room in zip(chunks, slots, strict=True)
-    ]
+    placement = TrialPlacement(devices, batching)
+    alone = execution.mode == "serial" or static.training.devices not in ("auto", 1)
+    most = 1 if alone else min(execution.chunk or MOST_TRIALS, _fitting(size, devices))
+    found = []
+    for start in range(0, len(members), most):
+        chunk = tuple(members[start : start + most])
+        if len(chunk) == 1:
+            found.append(Group(static, chunk, "serial", batch_devices(configs[chunk[0]]), 2 * size))
+        else:
+            found.append(Group(static, chunk, batching, devices, 2 * size * placement.slots(len(chunk))))
+    return found
+
+
+def _fitting(size: int, devices: int) -> int:
+    """The most trials whose slots fit the limit; one where there is no room for one on each device."""
+    on_device = STATE_BYTES.get(jax.default_backend(), STATE_BYTES_ELSEWHERE) // (size * devices)
+    return devices * 2 ** (on_device.bit_length() - 1) if on_device else 1
 
 
 def _batching(static: RunConfig, parameters: int, execution: ExecutionConfig) -> str:
@@ -73,12 +78,12 @@ def _batching(static: RunConfig, parameters: int, execution: ExecutionConfig) ->
     return "vmap" if jax.default_backend() != "cpu" or tiny else "map"
 
 
-def sizes(config: RunConfig) -> tuple[int, int]:
-    """Parameters of a network, and bytes of the whole state that training it carries."""
-    static, traced = config.split()
-    spec = config.dataset.locate()(config.dataset.config).spec()
-    nothing = ArrayScaling(np.float32(0), np.float32(1))
-    state: Any = jax.eval_shape(build(static, spec, 1).init, as_arrays(traced), Fitted(nothing, None))
+@cache
+def sizes(static: RunConfig, numbers: tuple[str, ...]) -> tuple[int, int]:
+    """Parameters of a network, and bytes of the whole state that training it carries; `numbers` names the traced."""
+    spec = static.dataset.locate()(static.dataset.config).spec()
+    traced, nothing = as_arrays(dict.fromkeys(numbers, 0.0)), ArrayScaling(np.float32(0), np.float32(1))
+    state: Any = jax.eval_shape(build(static, spec, 1).init, traced, Fitted(nothing, None))
     return _total(state.weights.params, lambda leaf: 1), _total(state, lambda leaf: leaf.dtype.itemsize)
 
 

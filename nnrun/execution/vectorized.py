@@ -17,18 +17,17 @@ from nnrun.training.program import EpochSums, State
 
 EMPTY = -1
 """The member of a slot that holds none."""
+TOLERATED_LOAD = 1.1
+"""Of the fullest device, as a multiple of its share: moving states to even out less than that does not pay."""
 
 
 class CompiledGroup(Compiled):
-    """The functions of Compiled with a leading axis of slots; `steps` and `evaluate` also take which are active."""
+    """The functions of Compiled with a leading axis of slots, but for `init`; those of training also take `active`.
+
+    A slot that is not active keeps its state, and its statistics are zeros.
+    """
 
     placement: TrialPlacement
-
-    def init(self, traced: Any) -> State:
-        """The states of all slots, each by the program that a single run uses, so that they start from equal bits."""
-        count = len(next(iter(traced.values())))
-        states = [super(CompiledGroup, self).init({k: v[slot] for k, v in traced.items()}) for slot in range(count)]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *states)
 
     def _steps(self) -> Callable[..., Any]:
         def steps(traced: Any, state: State, active: jax.Array, part: Any, count: jax.Array) -> State:
@@ -47,7 +46,10 @@ class CompiledGroup(Compiled):
         return self.placement.each(evaluate, own=3)
 
     def _end_epoch(self) -> Callable[..., Any]:
-        return self.placement.each(self.program.end_epoch, own=4)
+        def end_epoch(traced: Any, state: State, active: jax.Array, value: jax.Array, improved: jax.Array) -> State:
+            return jax.lax.cond(active, lambda: self.program.end_epoch(traced, state, value, improved), lambda: state)
+
+        return self.placement.each(end_epoch, own=5)
 
 
 class GroupRun:
@@ -61,15 +63,17 @@ class GroupRun:
         self.compiled, self.placement = compiled, compiled.placement
         self.members = len(configs)
         numbers = [as_arrays(config.split()[1]) for config in configs]
+        initial = [(one, compiled.init(one)) for one in numbers]
         slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
-        stacked = {name: np.stack([numbers[i][name] for i in slots]) for name in numbers[0]}
-        self._place(slots, slots != EMPTY, stacked, self.compiled.init(stacked))
+        traced, state = jax.tree.map(lambda *leaves: np.stack(leaves), *(initial[i] for i in slots))
+        self._place(slots, slots != EMPTY, traced, state)
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         started = time.perf_counter()
         self.steps(0)
-        self.evaluate(self.compiled.data.val)
+        nobody, chunks = np.zeros(len(self.slots), bool), self.compiled.chunks(self.compiled.data.val)
+        self.compiled.evaluate(self.traced, self.state, self.placement.put(nobody), chunks[0])
         return time.perf_counter() - started
 
     def _place(self, slots: np.ndarray, active: np.ndarray, traced: Any, state: State) -> None:
@@ -115,7 +119,8 @@ class GroupRun:
         value, better = np.zeros(len(self.slots), np.float32), np.zeros(len(self.slots), bool)
         for member, slot in self._slot_of.items():
             value[slot], better[slot] = values[member], improved[member]
-        self.state = self.compiled.end_epoch(self.traced, self.state, *self.placement.put((value, better)))
+        arguments = self.placement.put((self._active, value, better))
+        self.state = self.compiled.end_epoch(self.traced, self.state, *arguments)
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
@@ -142,7 +147,8 @@ class GroupRun:
             smaller = self.placement.slots(len(members))
             return _spread(members, smaller, devices) if smaller < size else None
         load = self._active.reshape(devices, -1).sum(1)
-        return _spread(members, size, devices) if load.max() - load.min() > 1 else None
+        share = -(-len(members) // devices)
+        return _spread(members, size, devices) if load.max() > TOLERATED_LOAD * share else None
 
     def snapshot(self) -> tuple[State, dict[str, Any]]:
         """Everything that training needs to go on, and where the members sit."""
@@ -156,10 +162,10 @@ class GroupRun:
         self._place(slots, np.array(layout["active"]), traced, state)
 
     def weights(self, member: int) -> dict[str, Any]:
-        """The best weights of a member as a run's folder keeps them, as NumPy arrays."""
+        """The best weights of a member as a run's folder keeps them, as NumPy arrays; not after a repack without it."""
         state, slot = self.state, self._slot_of[member]
         kept = {"weights": state.best, "numbers": state.numbers, "fitted": state.fitted}
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[slot], kept)
+        return jax.tree.map(lambda leaf: np.array(np.asarray(leaf)[slot]), kept)
 
     def _of_members(self, read: Callable[[int], Any]) -> list[Any]:
         """`read(slot)` for every active member, None for the others."""

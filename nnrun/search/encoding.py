@@ -52,7 +52,7 @@ class Encoding:
             for name, value in zip(self.space.choosers, choice, strict=True):
                 column = keys.index(name)
                 chosen &= np.isclose(rows[:, column], self.axes[column].encode(value))
-            lacking[np.ix_(chosen, [key in absent for key in keys])] = True
+            lacking[np.ix_(chosen, np.array([key in absent for key in keys]))] = True
         return lacking
 
     def features(self, rows: np.ndarray) -> np.ndarray:

@@ -83,15 +83,21 @@ def auroc(positive: np.ndarray, scores: np.ndarray) -> float:
     Exact, from average ranks: (Σ rank_positive - P(P + 1)/2) / (P N); nan when one class is missing or a score is nan.
     Source: Hanley & McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
     """
-    positive = np.asarray(positive, bool)
-    hits, misses = int(positive.sum()), int((~positive).sum())
-    if not hits or not misses or np.isnan(scores).any():
-        return math.nan
-    _, group, ties = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = np.cumsum(ties) - (ties - 1) / 2
-    return float((rank[group[positive]].sum() - hits * (hits + 1) / 2) / (hits * misses))
+    return _auroc(scores[np.asarray(positive, bool)], np.sort(scores))
 
 
 def macro_auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Mean over the classes that occur of one-vs-rest AUROC; labels (n,), scores (n, classes); nan with one class."""
-    return float(np.mean([auroc(labels == label, scores[:, label]) for label in np.unique(labels)]))
+    columns = np.ascontiguousarray(np.asarray(scores).T)
+    ordered = np.sort(columns, axis=1)
+    found = [_auroc(columns[label][labels == label], ordered[label]) for label in np.flatnonzero(np.bincount(labels))]
+    return float(np.mean(found))
+
+
+def _auroc(hits: np.ndarray, ordered: np.ndarray) -> float:
+    """From the scores of the positives and all scores in order; a nan is last in order."""
+    count, misses = len(hits), len(ordered) - len(hits)
+    if not count or not misses or np.isnan(ordered[-1]):
+        return math.nan
+    rank = (np.searchsorted(ordered, hits, "left") + np.searchsorted(ordered, hits, "right") + 1) / 2
+    return float((rank.sum() - count * (count + 1) / 2) / (count * misses))

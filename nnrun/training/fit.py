@@ -127,10 +127,10 @@ def fit(
                 yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
         if not active:
             return
-        found = trainer.evaluate(data.val)
+        found, step = trainer.evaluate(data.val), trainer.position
         rows = {}
         for i in active:
-            rows[i] = {"epoch": epoch, "step": trainer.position, "learning_rate": sums[i].learning_rate, "seconds": 0.0}
+            rows[i] = {"epoch": epoch, "step": step, "learning_rate": sums[i].learning_rate, "seconds": 0.0}
             rows[i] |= {"train/loss": sums[i].loss / sums[i].examples, **metrics(found[i], task, data, "val")}
         improved = {i: patience[i].see(row) for i, row in rows.items()}
         costs = [objective.cost(rows.get(i, {})) for i in range(len(histories))]

@@ -9,7 +9,7 @@ import pytest
 from nnrun.config import EarlyStoppingConfig, TrainingConfig
 from nnrun.errors import RunError
 from nnrun.training import fit as module
-from nnrun.training.fit import Epoch, Objective, Pace, Patience, Stretch, fit
+from nnrun.training.fit import Epoch, Failure, Objective, Pace, Patience, Stretch, fit
 
 LOSS = Objective("val/loss", "minimize")
 DATA = SimpleNamespace(val="val")
@@ -141,3 +141,120 @@ def test_the_pace_grows_with_what_is_affordable_and_shrinks_again(monkeypatch):
     work(1.0)
     assert [work(0.125), work(0.125)] == [1, 4]
     assert pace.next(2) == 2
+
+
+class FakeGroup:
+    """Plays back every member's losses of the validation part; a step trains 10 examples with a loss of 2 each."""
+
+    train_steps = 4
+
+    def __init__(self, val_losses, position=0, stopped=(), diverges=()):
+        self.val_losses, self.position, self.stopped, self.diverges = val_losses, position, set(stopped), dict(diverges)
+        self.stops, self.ended = [], []
+
+    def steps(self, count):
+        self.position += count
+        examples = 10 * ((self.position - 1) % 4 + 1)
+        lost = {member for member, step in self.diverges.items() if self.position >= step}
+        losses = [math.nan if member in lost else 2.0 * examples for member in range(len(self.val_losses))]
+        return [SimpleNamespace(loss=loss, examples=examples, learning_rate=0.1) for loss in losses]
+
+    def stop(self, members):
+        new = set(members) - self.stopped
+        self.stopped |= new
+        self.stops += [sorted(new)] if new else []
+
+    def end_epoch(self, values, improved):
+        self.ended.append((values, improved))
+
+    def evaluate(self, part, best=False):
+        losses = [listed[self.position // 4 - 1] for listed in self.val_losses]
+        return [
+            None if member in self.stopped else SimpleNamespace(loss=loss, terms={}, sums=1 - loss, rows={})
+            for member, loss in enumerate(losses)
+        ]
+
+
+def train_group(losses, patience=None, histories=None, **trainer):
+    """The trainer, every member's outcomes by epoch, and all events."""
+    fake = FakeGroup(losses, **trainer)
+    config = TrainingConfig(epochs=len(losses[0]), early_stopping=EarlyStoppingConfig(patience=patience))
+    events = list(fit(fake, TASK, DATA, config, LOSS, histories or [[] for _ in losses]))
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    outcomes = [{e.number: e.outcomes[i] for e in epochs if i in e.outcomes} for i in range(len(losses))]
+    return fake, outcomes, events
+
+
+THREE = [[3.0, 2.0, 1.0, 0.5], [1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 1.5, 1.5]]
+
+
+def test_members_of_a_group_have_their_own_best_epochs():
+    fake, outcomes, _ = train_group(THREE)
+    improved = [[outcome.improved for outcome in member.values()] for member in outcomes]
+    assert improved == [[True] * 4, [True, False, False, False], [True, True, False, False]]
+    assert fake.ended[1] == ([2.0, 2.0, 1.0], [True, False, True])
+    assert [outcome.row["val/loss"] for outcome in outcomes[2].values()] == THREE[2]
+
+
+def test_patience_runs_out_member_by_member():
+    fake, outcomes, _ = train_group(THREE, patience=2)
+    assert [max(member) for member in outcomes] == [4, 3, 4]
+    assert [[outcome.stop for outcome in member.values()] for member in outcomes] == [
+        [False] * 4, [False, False, True], [False, False, False, True],
+    ]  # fmt: skip
+    assert fake.stops == [[1], [2]]
+    values, improved = fake.ended[3]
+    assert math.isnan(values[1])
+    assert not improved[1]
+
+
+def test_a_group_whose_members_all_stopped_trains_no_further():
+    fake, outcomes, _ = train_group([[1.0, 2.0, 2.0, 2.0], [1.0, 3.0, 3.0, 3.0]], patience=1)
+    assert [max(member) for member in outcomes] == [2, 2]
+    assert fake.position == 8
+    assert fake.stopped == {0, 1}
+
+
+def test_a_member_that_diverges_fails_once_and_the_others_are_as_without_it():
+    _, whole, _ = train_group(THREE)
+    fake, outcomes, events = train_group(THREE, diverges={1: 6})
+    failures = [event for event in events if isinstance(event, Failure)]
+    assert [failure.member for failure in failures] == [1]
+    assert "in epoch 2 (by step 8)" in str(failures[0].error)
+    assert fake.stops == [[1]]
+    assert list(outcomes[1]) == [1]
+    for member in (0, 2):
+        rows = [[o.row | {"seconds": 0} for o in found[member].values()] for found in (outcomes, whole)]
+        assert rows[0] == rows[1]
+    means = [event.loss for event in events if isinstance(event, Stretch)]
+    assert all(mean == 2.0 for mean in means)
+
+
+def test_when_every_member_diverges_nothing_more_is_trained():
+    fake, outcomes, events = train_group(THREE, diverges={0: 2, 1: 2, 2: 2})
+    assert [event.member for event in events if isinstance(event, Failure)] == [0, 1, 2]
+    assert outcomes == [{}, {}, {}]
+    assert fake.position < 8
+
+
+def test_a_group_continues_with_histories_of_different_lengths():
+    _, whole, _ = train_group(THREE, patience=2, diverges={0: 6})
+    cut = [[outcome.row for number, outcome in member.items() if number <= 3] for member in whole]
+    assert [len(history) for history in cut] == [1, 3, 3]
+    fake, outcomes, events = train_group(THREE, patience=2, histories=cut, position=14, stopped={0, 1})
+    assert events[0] == Stretch(epoch=4, done=3, loss=2.0)
+    assert outcomes[:2] == [{}, {}]
+    (last,) = outcomes[2].values()
+    assert last.row | {"seconds": 0} == whole[2][4].row | {"seconds": 0}
+    assert (last.improved, last.stop) == (whole[2][4].improved, whole[2][4].stop)
+    assert fake.stops == [[2]]
+
+
+def test_the_seconds_of_an_epoch_are_shared_by_those_that_trained_in_it(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(FakeGroup, "end_epoch", lambda self, values, improved: clock.__setitem__(0, clock[0] + 6))
+    _, outcomes, _ = train_group(THREE, patience=1)
+    assert [[outcome.row["seconds"] for outcome in member.values()] for member in outcomes] == [
+        [2.0, 2.0, 3.0, 6.0], [2.0, 2.0], [2.0, 2.0, 3.0],
+    ]  # fmt: skip

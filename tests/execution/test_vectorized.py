@@ -1,0 +1,196 @@
+"""A group of trials as one program."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from nnrun import checkpoint
+from nnrun.execution.devices import TrialPlacement
+from nnrun.training.fit import Epoch, Failure, fit
+from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
+
+CHOICES = {"model": "mlp", "dataset": "iris", "optimizer": "adamw", "schedule": "reduce_on_plateau"}
+VALUES = {
+    "dataset.limit": 60,
+    "model.hidden_sizes": [6],
+    "model.normalization": "batch",
+    "task.class_weights": "balanced",
+    "training.epochs": 4,
+    "training.batch_size": 8,
+}
+NUMBERS = {
+    "optimizer.learning_rate": (1e-2, 3e-3, 1e-3, 2e-3),
+    "optimizer.weight_decay": (0.1, 0.01, 0.2, 0.3),
+    "model.dropout": (0.1, 0.3, 0.5, 0.2),
+    "task.label_smoothing": (0.1, 0.2, 0.05, 0.3),
+    "training.gradient_clip": (0.5, 1.0, 2.0, 0.1),
+    "schedule.patience": (0, 1, 2, 3),
+    "schedule.factor": (0.5, 0.1, 0.2, 0.3),
+    "seed": (0, 1, 2, 3),
+}
+WAYS = [("map", 1), ("map", 2), ("vmap", 1)]
+
+
+@pytest.fixture(scope="module")
+def make_trials(make_config):
+    def make(*members, **changed):
+        one = [{name: values[i] for name, values in (NUMBERS | changed).items()} for i in members]
+        return Trials([make_config(VALUES | values, **CHOICES) for values in one])
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def trials(make_trials):
+    return make_trials(0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def compiled(trials):
+    """Programs by the way of batching and the number of devices, compiled once."""
+    return {way: trials.compiled(*way) for way in WAYS}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trials, compiled):
+    """What three epochs bring in a group of three, and its trainer afterwards."""
+    groups = {way: trials.group(compiled[way]) for way in WAYS}
+    return {way: (trials.epochs(group, 3), group) for way, group in groups.items()}
+
+
+@pytest.fixture(scope="module")
+def alone(trials):
+    """Three epochs of every trial on its own: what they bring, the weights, the predictions, and a run to predict."""
+    runs = trials.alone()
+    found = list(zip(*([epoch[0] for epoch in trials.epochs(run, 3)] for run in runs), strict=True))
+    return found, [run.weights() for run in runs], [run.outputs(trials.data.test).prediction for run in runs], runs[0]
+
+
+def slot(group, member):
+    """The whole state of a member, copied."""
+    return jax.tree.map(lambda leaf: np.array(np.asarray(leaf)[group._slot_of[member]]), group.state)
+
+
+def test_under_map_on_one_device_every_bit_is_that_of_a_run_alone(undisturbed, alone):
+    found, group = undisturbed["map", 1]
+    assert_close(found, alone[0])
+    for member in range(3):
+        assert_close(group.weights(member), alone[1][member])
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_elsewhere_numbers_are_those_of_a_run_alone_to_the_tolerance(undisturbed, alone, trials, way):
+    found, group = undisturbed[way]
+    run = alone[3]
+    for member in range(3):
+        for number, (ours, theirs) in enumerate(zip(found, alone[0], strict=True)):
+            assert_close(ours[member][:2], theirs[member][:2], LONG_LOOP if number else ONE_STEP * group.train_steps)
+        run.adopt(group.weights(member))
+        predicted = run.outputs(trials.data.test).prediction
+        np.testing.assert_allclose(predicted, alone[2][member], rtol=LONG_LOOP, atol=LONG_LOOP)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_other_numbers_and_further_epochs_compile_nothing(make_trials, compiled, undisturbed, way):
+    group = make_trials(3, 2, 1).group(compiled[way])
+    group.compile()
+    make_trials(3, 2, 1).epochs(group, 2)
+    functions = compiled[way].steps, compiled[way].evaluate, compiled[way].end_epoch
+    before = [function._cache_size() for function in functions]
+    make_trials(1, 3, 0).epochs(make_trials(1, 3, 0).group(compiled[way]), 2)
+    assert [function._cache_size() for function in functions] == before
+    if way != ("vmap", 1):
+        assert before == [1, 1, 1]
+
+
+def test_spreading_over_the_devices_again_compiles_nothing(trials, compiled, undisturbed):
+    group = trials.group(compiled["map", 2])
+    trials.epoch(group)
+    group.stop([1])
+    group.repack()
+    trials.epoch(group)
+    assert compiled["map", 2].steps._cache_size() == 1
+    assert sorted(group.slots.reshape(2, 2).max(1)) == [0, 2]
+
+
+@pytest.mark.parametrize("way", [WAYS[0], WAYS[2]])
+def test_a_trial_that_diverges_fails_alone(make_trials, compiled, undisturbed, way):
+    rates = list(NUMBERS["optimizer.learning_rate"])
+    rates[1] = 1e20
+    trials = make_trials(0, 1, 2, **{"optimizer.learning_rate": rates})
+    group, loaded = trials.group(compiled[way]), trials.loaded[0]
+    training = dataclasses.replace(loaded.config.training, epochs=3)
+    events = list(fit(group, loaded.task, trials.data, training, loaded.objective, [[], [], []]))
+    (failure,) = [event for event in events if isinstance(event, Failure)]
+    assert failure.member == 1
+    assert "became NaN or infinite in epoch 1" in str(failure.error)
+    assert group.stopped >= {1}
+    epochs = [event for event in events if isinstance(event, Epoch)]
+    for epoch, right in zip(epochs, undisturbed[way][0], strict=True):
+        assert sorted(epoch.outcomes) == [0, 2]
+        for member, outcome in epoch.outcomes.items():
+            sums, statistics, _ = right[member]
+            assert outcome.row["train/loss"] == sums.loss / sums.examples
+            assert outcome.row["learning_rate"] == sums.learning_rate
+            assert outcome.row["val/loss"] == statistics["nnrun/loss"] / statistics["nnrun/count"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stopped_trial_stays_as_it_is_and_the_others_go_on(trials, compiled, undisturbed, way):
+    tolerance = 0 if way[0] == "map" else LONG_LOOP
+    expected, group = undisturbed[way][0], trials.group(compiled[way])
+    trials.epoch(group)
+    before, weights = slot(group, 1), group.weights(1)
+    group.stop([1])
+    assert group.stopped == {1}
+    second = trials.epoch(group)
+    assert_close(slot(group, 1), before)
+    assert_close(group.weights(1), weights)
+    assert second[1] is None
+    assert_close([second[0], second[2]], [expected[1][0], expected[1][2]])
+    kept = group.weights(2)
+    group.repack()
+    assert len(group.slots) == (2 if way[0] == "vmap" else 4)
+    assert_close(group.weights(2), kept)
+    assert group.stopped == {1}
+    assert group.position == 2 * group.train_steps
+    third = trials.epoch(group)
+    assert third[1] is None
+    for member in (0, 2):
+        assert_close(third[member][:2], expected[2][member][:2], tolerance)
+    group.stop([0, 1, 2])
+    group.repack()
+    assert group.stopped == {0, 1, 2}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_snapshot_continues_with_the_same_bits(trials, compiled, undisturbed, way, tmp_path):
+    group, other = trials.group(compiled[way]), trials.group(compiled[way])
+    trials.epoch(group)
+    group.stop([0])
+    group.repack()
+    group.steps(3)
+    state, layout = group.snapshot()
+    checkpoint.save_tree(tmp_path / "group", state, layout)
+    loaded, notes = checkpoint.load_tree(tmp_path / "group", other.state, stacked=True)
+    other.restore(loaded, notes)
+    assert (other.position, other.stopped) == (group.train_steps + 3, {0})
+    rest = group.train_steps - 3
+    assert_close(other.steps(rest), group.steps(rest))
+    assert_close(trials.epochs(other, 1), trials.epochs(group, 1))
+    for member in (1, 2):
+        assert_close(other.weights(member), group.weights(member))
+
+
+def test_slots_are_a_power_of_two_on_each_device():
+    counts = (1, 2, 3, 4, 5, 8, 9)
+    assert [TrialPlacement(1, "map").slots(n) for n in counts] == [1, 2, 4, 4, 8, 8, 16]
+    assert [TrialPlacement(2, "map").slots(n) for n in counts] == [2, 2, 4, 4, 8, 8, 16]
+
+
+def test_a_group_knows_the_size_of_one_network(undisturbed, alone):
+    group = undisturbed["map", 2][1]
+    assert group.parameters == alone[3].parameters
+    assert group.members == 3

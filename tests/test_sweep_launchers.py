@@ -1,0 +1,89 @@
+"""Our sweeper with Hydra's launchers, and Hydra's sweeper with our launcher."""
+
+import json
+
+import pytest
+
+from tests.sweep_folders import ledger, names, record, rows, summary
+
+SMALL = ("-m", "dataset=iris", "model.hidden_sizes=[8]", "training.epochs=1", "hydra.sweep.dir=sweep")
+NOISE = "task.label_smoothing=0,0.2"
+
+
+@pytest.fixture(scope="module")
+def grouped(command, tmp_path_factory):
+    """Objectives of the same trials as a group."""
+    folder = tmp_path_factory.mktemp("grouped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nnrun.sweep_results.write_report", lambda *_: None)
+        patch.setattr("nnrun.run.Run._draw", lambda *_: None)
+        done = command(*SMALL, NOISE, folder=folder)
+    assert done.code == 0, done
+    return [trial[3] for trial in ledger(folder / "sweep")[0]]
+
+
+@pytest.fixture(autouse=True)
+def _sketchy(monkeypatch):
+    monkeypatch.setattr("nnrun.sweep_results.write_report", lambda *_: None)
+    monkeypatch.setattr("nnrun.run.Run._draw", lambda *_: None)
+
+
+def assert_complete(folder, grouped):
+    trials, metrics = ledger(folder)
+    assert [state for _, state, *_ in trials] == ["completed", "completed"]
+    assert [trial[3] for trial in trials] == pytest.approx(grouped, rel=1e-5)
+    for number, *_, found, _, _ in trials:
+        own = summary(folder / str(number))
+        assert json.loads(found) == own["metrics"]
+        assert len(rows(folder / str(number) / "metrics.csv")) == 1
+        assert {name for trial, _, name, _ in metrics if trial == number} >= {"train/loss", "val/loss", "learning_rate"}
+    assert summary(folder / "best")["objective"]["value"] == min(trial[3] for trial in trials)
+    assert record(folder)["status"] == "completed"
+    assert names(folder) >= {"trials.csv", "best.yaml", "best", "0", "1"}
+
+
+def test_jobs_of_hydras_own_launcher(nnrun, tmp_path, grouped):
+    done = nnrun(*SMALL, "hydra/launcher=basic", NOISE)
+    assert done.code == 0, done
+    assert_complete(tmp_path / "sweep", grouped)
+
+
+def test_jobs_in_other_processes(nnrun, tmp_path, grouped):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    done = nnrun(*SMALL, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", NOISE)
+    assert done.code == 0, done
+    assert_complete(tmp_path / "sweep", grouped)
+
+
+def test_a_job_that_fails_is_one_failed_trial(nnrun, tmp_path):
+    words = ("training.batch_size=48", "optimizer=sgd", "optimizer.learning_rate=1e30,1e-2")
+    done = nnrun(*SMALL, "hydra/launcher=basic", *words)
+    assert (done.code, done.err) == (0, "")
+    (first, second), _ = ledger(tmp_path / "sweep")
+    assert (first[1], second[1]) == ("failed", "completed")
+    assert first[-1].startswith("The training loss became NaN or infinite in epoch 1")
+
+
+def test_hydras_own_sweeper_gets_a_folder_and_an_objective_from_every_job(nnrun, tmp_path, grouped, monkeypatch):
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    returned, sweep = [], BasicSweeper.sweep
+
+    def keep(self, arguments):
+        returned.extend(sweep(self, arguments))
+        return returned
+
+    monkeypatch.setattr(BasicSweeper, "sweep", keep)
+    done = nnrun(*SMALL, "hydra/sweeper=basic", NOISE)
+    assert done.code == 0, done
+    values = [job.return_value for batch in returned for job in batch]
+    assert values == pytest.approx(grouped, rel=1e-5)
+    assert [summary(tmp_path / "sweep" / str(i))["objective"]["value"] for i in (0, 1)] == values
+    assert summary(tmp_path / "sweep" / "0")["metrics"]["test/loss"]
+
+
+@pytest.mark.parametrize("words", [["dataset=iris"], ["-m", "dataset=iris", "seed=0,1", "hydra/sweeper=basic"]])
+def test_a_dry_run_is_for_our_sweeps(nnrun, words):
+    done = nnrun(*words, "dry_run=true")
+    text = "dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out."
+    assert (done.code, done.err) == (2, f"nnrun: {text}\n")
