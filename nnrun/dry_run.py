@@ -29,7 +29,7 @@ def show(record: Record) -> None:
         for number, group in enumerate(planned[:SHOWN])
     ]
     Terminal().table(["group", "trials", "batching", "devices", "memory of states"], rows)
-    programs = {(group.static, group.batching, len(group.members)) for group in planned}
+    programs = {(group.static, group.batching, group.bytes) for group in planned}
     further = strategy.ask(1) if len(points) < (search.trials or math.inf) else []
     trials = f"{len(points)} asked for first, and more" if further else f"{len(points)}"
     counts = f"Groups: {len(planned)}. Programs to compile: {len(programs)}."

@@ -90,6 +90,8 @@ class GroupTraining:
         loaded = self.load(members[0].config)
         trainer = self._trainer(settings, members, loaded.data)
         self._restore(settings, trainer, members, loaded.objective)
+        if settings.batching == "map":
+            trainer.stop(position for position, member in enumerate(members) if member.is_final)
         self.ledger.start(member.number for member in members)
         saved = time.monotonic()
         config, histories = members[0].config.training, [member.history for member in members]

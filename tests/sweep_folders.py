@@ -2,13 +2,9 @@
 
 import csv
 import json
-import re
 import sqlite3
 
 import yaml
-
-STEP = re.compile(r" \(by step \d+\)")
-"""Where a loss is found to be lost depends on how often the loop looks up."""
 
 
 def table(folder, query):
@@ -23,10 +19,7 @@ def table(folder, query):
 def ledger(folder):
     """Everything in sweep.db that a repeat gives again: all but seconds."""
     columns = "number, state, params, objective, metrics, group_id, error"
-    trials = [
-        (*values, error and STEP.sub("", error))
-        for *values, error in table(folder, f"SELECT {columns} FROM trials ORDER BY number")
-    ]
+    trials = table(folder, f"SELECT {columns} FROM trials ORDER BY number")
     return trials, table(folder, "SELECT * FROM metrics WHERE name != 'seconds' ORDER BY trial, epoch, name")
 
 
@@ -35,13 +28,12 @@ def rows(path):
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        listed = [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-    return [{name: STEP.sub("", text) for name, text in row.items()} for row in listed]
+        return [{name: text for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def summary(folder):
     """summary.json."""
-    return json.loads(STEP.sub("", (folder / "summary.json").read_text()))
+    return json.loads((folder / "summary.json").read_text())
 
 
 def record(folder):

@@ -171,7 +171,7 @@ def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tm
     words = ("schedule=warmup_cosine", "schedule.warmup=0.5", "training.batch_size=96", "training.epochs=6")
     done = nnrun(*SMALL, "optimizer=sgd", "optimizer.learning_rate=1e30", *words, "hydra.run.dir=run")
     text = (
-        "The training loss became NaN or infinite in epoch 3 (by step 3). Most likely the learning rate is too high: "
+        "The training loss became NaN or infinite in epoch 3. Most likely the learning rate is too high: "
         "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of the best epoch "
         "before it, if there was one, are kept."
     )

@@ -122,7 +122,7 @@ def fit(
             for lost in [i for i in active if not math.isfinite(sums[i].loss)]:
                 active.remove(lost)
                 trainer.stop([lost])
-                yield Failure(lost, RunError(_diverged(epoch, trainer.position)))
+                yield Failure(lost, RunError(_diverged(epoch)))
             if active:
                 yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
         if not active:
@@ -202,9 +202,9 @@ def _patience(objective: Objective, config: TrainingConfig, history: list[dict[s
     return patience
 
 
-def _diverged(epoch: int, step: int) -> str:
+def _diverged(epoch: int) -> str:
     return (
-        f"The training loss became NaN or infinite in epoch {epoch} (by step {step}). Most likely the learning rate is "
+        f"The training loss became NaN or infinite in epoch {epoch}. Most likely the learning rate is "
         "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of "
         "the best epoch before it, if there was one, are kept."
     )
