@@ -91,6 +91,7 @@ class Sweep:
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
         self.training = self._training(watch, deadline)
         self._remember(self.ledger.trials())
+        sweep_results.import_ahead()
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
                 for settings, members in self._groups():

@@ -1,7 +1,9 @@
 """What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
 
 import collections
+import importlib
 import shutil
+import threading
 from typing import Any
 
 from nnrun import config
@@ -69,6 +71,12 @@ def commonest(trials: list[Trial]) -> str:
     reasons = collections.Counter(trial.error or "no reason given" for trial in trials if trial.state == "failed")
     ((reason, count),) = reasons.most_common(1)
     return f"The commonest reason ({count} of {reasons.total()}): {reason}"
+
+
+def import_ahead() -> None:
+    """Imports what reports take (seconds) while the first program compiles, which leaves the other cores idle."""
+    names = ("sklearn.ensemble", "plotly.graph_objects", "nnrun.report.sweep")
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in names], daemon=True).start()
 
 
 def write_report(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective) -> None:

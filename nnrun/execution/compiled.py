@@ -1,6 +1,7 @@
 """The compiled functions of a static config, shared by every trial that differs in numbers alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,12 @@ def evaluation(found: list[Any], count: int) -> Evaluation:
     return Evaluation(sums, rows)
 
 
+def compile_together(*lowered: Any) -> None:
+    """Compiles programs on as many cores; the functions they are of find them when they are called."""
+    with ThreadPoolExecutor(len(lowered)) as pool:
+        list(pool.map(lambda program: program.compile(), lowered))
+
+
 class Compiled:
     """Functions of a run on the devices of a placement, compiled when first called, and its data there.
 
@@ -64,10 +71,11 @@ class Compiled:
         self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1)
         self.outputs = jax.jit(self.program.outputs)
 
-    def init(self, traced: Any) -> State:
-        """The state before the first step, as NumPy arrays; computed on one device."""
+    def init_all(self, traced: Sequence[Any]) -> list[State]:
+        """The states before the first step, one per dict of numbers, as NumPy arrays; computed on one device."""
         # Decompositions inside a program over several CPU devices can hang, see the orthogonal initializer.
-        return jax.device_get(self.initialize(traced, self.fitted()))
+        fitted = self.fitted()
+        return jax.device_get([self.initialize(one, fitted) for one in traced])
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnrun.config import RunConfig, as_arrays
 from nnrun.datasets.base import Data, Part
-from nnrun.execution.compiled import Compiled, Evaluation, evaluation
+from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
 from nnrun.execution.devices import Placement, batch_devices
 from nnrun.models.base import Outputs
 from nnrun.training import batches
@@ -26,14 +26,18 @@ class SerialRun:
         self.compiled = compiled or Compiled(static, data, Placement(batch_devices(config)))
         self.program, self.placement = self.compiled.program, self.compiled.placement
         numbers = as_arrays(traced)
-        self.state: State = self.placement.put(self.compiled.init(numbers))
+        self.state: State = self.placement.put(self.compiled.init_all([numbers])[0])
         self.traced = self.placement.put(numbers)
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
-        started = time.perf_counter()
-        self.steps(0)
-        self.compiled.evaluate(self.traced, self.state, self.compiled.chunks(self.compiled.data.val)[0])
+        started, zero, no = time.perf_counter(), np.float32(0), np.bool_(False)
+        chunk = self.compiled.chunks(self.compiled.data.val)[0]
+        compile_together(
+            self.compiled.steps.lower(self.traced, self.state, self.compiled.train, np.int32(0)),
+            self.compiled.evaluate.lower(self.traced, self.state, chunk),
+            self.compiled.end_epoch.lower(self.traced, self.state, zero, no),
+        )
         return time.perf_counter() - started
 
     def snapshot(self) -> tuple[State, dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnrun.config import RunConfig, as_arrays
 from nnrun.datasets.base import Part
-from nnrun.execution.compiled import Compiled, Evaluation, evaluation
+from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
 from nnrun.execution.devices import TrialPlacement
 from nnrun.training import batches
 from nnrun.training.program import EpochSums, State
@@ -63,17 +63,21 @@ class GroupRun:
         self.compiled, self.placement = compiled, compiled.placement
         self.members = len(configs)
         numbers = [as_arrays(config.split()[1]) for config in configs]
-        initial = [(one, compiled.init(one)) for one in numbers]
+        initial = list(zip(numbers, compiled.init_all(numbers), strict=True))
         slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
         traced, state = jax.tree.map(lambda *leaves: np.stack(leaves), *(initial[i] for i in slots))
         self._place(slots, slots != EMPTY, traced, state)
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
-        started = time.perf_counter()
-        self.steps(0)
-        nobody, chunks = np.zeros(len(self.slots), bool), self.compiled.chunks(self.compiled.data.val)
-        self.compiled.evaluate(self.traced, self.state, self.placement.put(nobody), chunks[0])
+        started, places = time.perf_counter(), np.zeros(len(self.slots), np.float32)
+        active, value, better = self.placement.put((self._active, places, places > 0))
+        chunk = self.compiled.chunks(self.compiled.data.val)[0]
+        compile_together(
+            self.compiled.steps.lower(self.traced, self.state, active, self.compiled.train, np.int32(0)),
+            self.compiled.evaluate.lower(self.traced, self.state, active, chunk),
+            self.compiled.end_epoch.lower(self.traced, self.state, active, value, better),
+        )
         return time.perf_counter() - started
 
     def _place(self, slots: np.ndarray, active: np.ndarray, traced: Any, state: State) -> None:
