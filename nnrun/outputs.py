@@ -10,7 +10,8 @@ import numpy as np
 import yaml
 
 from nnrun import checkpoint
-from nnrun.datasets.base import Data, Scaling
+from nnrun.datasets.base import Data
+from nnrun.preprocessing import Preprocessing
 
 
 class RunFolder:
@@ -37,14 +38,7 @@ class RunFolder:
 
     def write_preprocessing(self, data: Data) -> None:
         """preprocessing.json: what was fitted on the training data, and the names that give numbers a meaning."""
-        content = {
-            "inputs": _scaling(data.input_scaling, data.input_names),
-            "targets": _scaling(data.target_scaling, data.target_names) if data.target_scaling else None,
-            "class_names": list(data.class_names),
-            "kind": data.spec.kind,
-            "shape": list(data.spec.inputs),
-        }
-        self._write("preprocessing.json", json.dumps(content, indent=1) + "\n")
+        Preprocessing.of(data).save(self.path)
 
     def start_metrics(self, rows: list[dict[str, float]]) -> None:
         """metrics.csv afresh with the epochs so far."""
@@ -128,11 +122,6 @@ def dump_yaml(content: Any) -> str:
     """YAML with keys in their order; LibYAML's emitter is seven times faster than Python's."""
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True)
-
-
-def _scaling(scaling: Scaling, names: tuple[str, ...]) -> dict[str, Any]:
-    offset, scale = np.asarray(scaling.offset).tolist(), np.asarray(scaling.scale).tolist()
-    return {"names": list(names), "offset": offset, "scale": scale}
 
 
 def _finite(value: Any) -> Any:

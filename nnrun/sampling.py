@@ -19,6 +19,6 @@ def sample(folder: Path, plain: dict[str, Any], n: int, seed: int) -> str:
         raise ConfigError(f"{folder} holds a network that cannot draw new data. Train one that can: model=vae.")
     scaled = np.asarray(run.model.sample(jax.random.key(seed), n))
     written = RunFolder(folder)
-    written.write_columns("samples", {"samples": scaled * run.inputs.scale + run.inputs.offset})
-    written.save_figure("samples", grid(scaled, run.spec.kind, f"{n} samples from the prior"))
+    written.write_columns("samples", {"samples": run.preprocessing.input_scaling.invert(scaled)})
+    written.save_figure("samples", grid(scaled, run.preprocessing.spec.kind, f"{n} samples from the prior"))
     return f"{n} samples are in {folder / 'samples.npz'} and {folder / 'figures' / 'samples.png'}"

@@ -85,8 +85,9 @@ def test_weights_preprocessing_and_predictions_can_be_read_without_nnrun(finishe
     assert arrays["weights.params.hidden.dense.0.kernel"].shape == (4, 64)
     fitted = json.loads((finished_run / "preprocessing.json").read_text())
     assert fitted["class_names"] == ["setosa", "versicolor", "virginica"]
-    assert len(fitted["inputs"]["names"]) == len(fitted["inputs"]["offset"]) == len(fitted["inputs"]["scale"]) == 4
-    assert (fitted["kind"], fitted["shape"], fitted["targets"]) == ("table", [4], None)
+    scaling = fitted["input_scaling"]
+    assert len(fitted["input_names"]) == len(scaling["offset"]) == len(scaling["scale"]) == 4
+    assert (fitted["spec"]["kind"], fitted["spec"]["inputs"], fitted["target_scaling"]) == ("table", [4], None)
     with (finished_run / "predictions.csv").open() as file:
         predictions = list(csv.DictReader(file))
     assert len(predictions) == 14

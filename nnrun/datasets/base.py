@@ -2,11 +2,14 @@
 
 import abc
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from nnrun.schema import setting, size
+
+if TYPE_CHECKING:
+    from nnrun.datasets.reader import Reader
 
 Kind = Literal["table", "series", "image", "tokens", "audio"]
 ScalingKind = Literal["standard", "minmax", "none"]
@@ -70,7 +73,8 @@ class Data:
     """A loaded data set.
 
     A part is a dict with `inputs` (n, *spec.inputs), `targets`, and `lengths` (n,) or `anomaly` (n,) where the spec
-    says so; `targets` hold raw values, or class numbers as int32.
+    says so; `targets` hold raw values, or class numbers as int32. `reader` reads further examples like these; without
+    one, later verbs take arrays of raw inputs.
     """
 
     spec: DataSpec
@@ -83,6 +87,7 @@ class Data:
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     series: Series | None = None
+    reader: "Reader | None" = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""How new examples are read the way the training data were: what `predict` and `evaluate` need of a data set."""
+
+import abc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from nnrun.datasets.base import Part
+
+
+class Block(NamedTuple):
+    """Some examples of a source, in its order.
+
+    part: arrays (n, ...) as a part of `Data` has them; `targets` only where the source has them all.
+    labels: columns (n,) that tell the examples apart in what is written: a row's number, a file's name, a time.
+    """
+
+    part: Part
+    labels: dict[str, np.ndarray]
+
+
+class Reader(abc.ABC):
+    """Base of readers: frozen dataclasses whose fields were fitted on the training data and become JSON as they are.
+
+    Fields are numbers, strings, booleans, None, NumPy arrays of floats, or tuples, dicts and frozen dataclasses of
+    these. `name` is what preprocessing.json calls the reader, and its key in `nnrun.preprocessing.READERS`.
+    """
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def blocks(self, source: Path, size: int) -> Iterator[Block]:
+        """The examples of a file or folder, at most `size` at a time, so that any size fits into memory.
+
+        Raises ConfigError for what the schema decides (a missing column, another shape), RunError for damaged content.
+        """
+
+    @abc.abstractmethod
+    def block(self, values: Any) -> Block:
+        """The examples of an array or data frame in memory. Raises ConfigError where it does not fit."""
