@@ -13,7 +13,6 @@ from nnrun.execution.serial import SerialRun
 from nnrun.group_training import rank
 from nnrun.ledger import Ledger, Trial
 from nnrun.outputs import read_trial
-from nnrun.report.sweep import SweepRecord
 from nnrun.run import Run
 from nnrun.sweep_outputs import SweepFolder
 from nnrun.sweep_record import Record
@@ -85,7 +84,7 @@ def write_report(record: Record, folder: SweepFolder, ledger: Ledger, objective:
 
     trials = ledger.trials()
     best = ranked(trials, objective)
-    found = SweepRecord(
+    found = sweep.SweepRecord(
         title=record.title,
         command=record.command,
         metric=objective.metric,

@@ -1,6 +1,6 @@
 """The compiled functions of a static config, shared by every trial that differs in numbers alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -65,17 +65,19 @@ class Compiled:
         self.train = placement.share(data.train)
         self._shape = batches.chunk_shape(data)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
-        self.initialize = jax.jit(self.program.init, compiler_options=UNOPTIMIZED)
+        self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
         self.steps = jax.jit(self._steps(), donate_argnums=1)
         self.evaluate = jax.jit(self._evaluate())
         self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1)
         self.outputs = jax.jit(self.program.outputs)
 
-    def init_all(self, traced: Sequence[Any]) -> list[State]:
-        """The states before the first step, one per dict of numbers, as NumPy arrays; computed on one device."""
-        # Decompositions inside a program over several CPU devices can hang, see the orthogonal initializer.
-        fitted = self.fitted()
-        return jax.device_get([self.initialize(one, fitted) for one in traced])
+    def init_all(self, traced: Any) -> State:
+        """The states before the first step of numbers with a leading axis of members, as NumPy arrays.
+
+        Computed on one device: decompositions inside a program over several CPU devices can hang, see the orthogonal
+        initializer.
+        """
+        return jax.device_get(self.initialize(traced, self.fitted()))
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
@@ -87,6 +89,9 @@ class Compiled:
         if id(part) not in self._chunks:
             self._chunks[id(part)] = part, [self.placement.share(chunk) for chunk in batches.chunks(part, self._shape)]
         return self._chunks[id(part)][1]
+
+    def _initialize(self) -> Callable[..., Any]:
+        return lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced)
 
     def _steps(self) -> Callable[..., Any]:
         return self.program.steps

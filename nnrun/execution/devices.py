@@ -1,5 +1,6 @@
 """The device mesh: which devices share a batch, and where arrays lie."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,12 @@ def cores() -> int:
 
 
 def prepare() -> None:
-    """One virtual CPU device per core, and compiled programs kept between processes. Call before JAX is used."""
-    jax.config.update("jax_num_cpu_devices", cores())
+    """One virtual CPU device per core, and compiled programs kept between processes. Call before JAX is used.
+
+    Inside a program that has used JAX already there stay the devices that it has.
+    """
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", cores())
     folder = cache_folder() / "programs"
     try:
         folder.mkdir(parents=True, exist_ok=True)

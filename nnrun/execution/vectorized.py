@@ -63,10 +63,9 @@ class GroupRun:
         self.compiled, self.placement = compiled, compiled.placement
         self.members = len(configs)
         numbers = [as_arrays(config.split()[1]) for config in configs]
-        initial = list(zip(numbers, compiled.init_all(numbers), strict=True))
         slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
-        traced, state = jax.tree.map(lambda *leaves: np.stack(leaves), *(initial[i] for i in slots))
-        self._place(slots, slots != EMPTY, traced, state)
+        traced = jax.tree.map(lambda *values: np.stack(values), *(numbers[i] for i in slots))
+        self._place(slots, slots != EMPTY, traced, compiled.init_all(traced))
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
