@@ -1,1 +1,19 @@
-"""nnrun: train and tune neural networks from the command line."""
+"""nnrun: train and tune neural networks from the command line.
+
+From Python: `nnrun.load(folder)` gives a finished run's network, `nnrun.train(overrides)` trains one.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnrun.api import load, train
+
+__all__ = ["load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from nnrun import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'nnrun' has no attribute '{name}'")

@@ -18,12 +18,15 @@ KEPT = 2
 def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
     """Writes to a temporary name, syncs if `durable`, renames: readers see the old file or the new one."""
     temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
-        file.write(content)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> None:
@@ -52,6 +55,31 @@ def load_tree(path: Path, like: Any, stacked: bool = False) -> tuple[Any, dict[s
     return jax.tree.unflatten(structure, [arrays[name] for name in wanted]), notes
 
 
+def load_exactly(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
+    """Reads a tree that holds what `like` does and nothing else, and the notes.
+
+    Raises ValueError when the file is missing, damaged or of another version.
+    """
+    arrays, notes = _read(path)
+    leaves, structure = jax.tree.flatten(like)
+    wanted = dict(zip(weight_names(like), leaves, strict=True))
+    if difference := _difference(arrays, wanted):
+        raise ValueError(f"{path} was written by another version of nnrun: {difference}.")
+    return jax.tree.unflatten(structure, [arrays[name] for name in wanted]), notes
+
+
+def _difference(found: dict[str, np.ndarray], wanted: dict[str, Any]) -> str:
+    if lacking := [name for name in wanted if name not in found]:
+        return f"it lacks {lacking[0]}"
+    if unknown := [name for name in found if name not in wanted]:
+        return f"it holds {unknown[0]}, which is unknown here"
+    for name, leaf in wanted.items():
+        if (found[name].dtype, found[name].shape) != (leaf.dtype, leaf.shape):
+            kind = f"{found[name].dtype} of shape {found[name].shape}"
+            return f"{name} is {kind}, not {leaf.dtype} of shape {leaf.shape}"
+    return ""
+
+
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
@@ -64,10 +92,10 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any]) -> None:
-    """Adds `<step>.safetensors` and removes all but the newest two."""
+    """Adds `<step>.safetensors` and removes all but the newest two, and what a killed process left half-written."""
     folder.mkdir(exist_ok=True)
     save_tree(folder / f"{step:010d}.safetensors", tree, notes)
-    for old in checkpoints(folder)[KEPT:]:
+    for old in (*checkpoints(folder)[KEPT:], *folder.glob(".*.partial")):
         old.unlink()
 
 

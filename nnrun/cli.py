@@ -16,16 +16,21 @@ nnrun trains and tunes neural networks from the command line.
   nnrun -m model=rnn,lstm,gru dataset=sine   every combination; search=random and search=bayes draw from intervals
   nnrun model=lstm --help                    the keys of a choice: defaults, bounds, meaning
   nnrun list [models|datasets|experiments]   what there is to choose from
+  nnrun predict RUN INPUT [--output FILE]    new rows, a newer series, images; also --latent, --importance
+  nnrun evaluate RUN [INPUT]                 metrics and figures on the test part, or on another labelled file
   nnrun show RUN                             what a run is: layers, metrics, command
   nnrun runs                                 the runs under ./outputs
-  nnrun resume RUN|SWEEP                     continue what was interrupted; search.trials=N adds trials to a sweep
+  nnrun resume RUN|SWEEP                     continue what was interrupted; training.epochs=N trains a run longer,
+                                             search.trials=N adds trials to a sweep
   nnrun best SWEEP                           the best trial of a sweep, as a command
   nnrun report SWEEP                         draw a sweep's report.html again
+  nnrun export RUN [--format FORMAT]         for programs without nnrun: stablehlo, onnx or safetensors
   nnrun repeat RUN [KEY=VALUE ...]           the same run again, with changes
   nnrun sample RUN [n=16]                    new data from a variational autoencoder
+  nnrun VERB --help                          what a verb takes
   nnrun --version
 
-Keys: model dataset task optimizer schedule training objective seed experiment debug;
+Keys: model dataset task optimizer schedule training augmentation objective seed experiment debug;
 of sweeps: search execution dry_run.
 Runs are written to outputs/runs/<date>/<time>_<model>_<dataset>, sweeps to outputs/sweeps/<date>/."""
 
@@ -70,9 +75,9 @@ def _dispatch(argv: list[str]) -> int:
         composition.prepare_imports()
         return launch.hand_over(argv, [])
     if words and "=" not in words[0]:
-        if flags:
-            raise ConfigError(f"nnrun {words[0]} takes no flag, but got {flags[0]}. nnrun --help says what it takes.")
-        return verbs.run(words[0], words[1:])
+        if argv[0] != words[0]:
+            raise ConfigError(f"nnrun {words[0]} is written first, but got {argv[0]}. Options come after it.")
+        return verbs.run(argv[0], argv[1:])
     if any(flag in HELP_FLAGS for flag in flags):
         return verbs.explain_choices(words)
     if unknown := [flag for flag in flags if flag not in MULTIRUN]:

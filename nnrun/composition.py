@@ -92,6 +92,7 @@ def resolve_task(composed: Composed) -> Composed:
 def _hydra_ready() -> Iterator[None]:
     from hydra import initialize_config_dir
 
+    prepare_imports()
     with initialize_config_dir(str(members.conf_folder()), version_base="1.3"):
         yield
 
@@ -133,9 +134,18 @@ def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
 def _own_task(composed: Composed) -> str:
     for group in ("model", "dataset"):
         if name := (composed.plain.get(group) or {}).get("_task_"):
-            return name
+            return name if name != "auto" else _task_of_data(composed)
     name = composed.choices["dataset"]
     raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")
+
+
+def _task_of_data(composed: Composed) -> str:
+    """The task that a data set can only tell once it has looked at its file."""
+    from nnrun import config, schema
+
+    values = config.resolved(composed.plain)["dataset"]
+    found: str = schema.locate(values["_target_"])(schema.build("dataset", values)).task()
+    return found
 
 
 def _compose(overrides: list[str], resolve: bool) -> Composed:

@@ -5,6 +5,7 @@ The only module below the command line that sees OmegaConf.
 
 import dataclasses
 import fnmatch
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,31 @@ class TrainingConfig:
     devices: int | Literal["auto"] = size("auto", "devices that share a batch; auto: all CPU cores for recurrent nets")
     early_stopping: EarlyStoppingConfig = dataclasses.field(default=EarlyStoppingConfig())
     trainable: tuple[str, ...] = setting(("*",), "globs of the names of the weights that learn")
+    checkpoint_seconds: float = setting(20.0, "time between saved states to continue from", least=0)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Keys of augmentation: random changes of training images, drawn anew for every image in every step."""
+
+    flip: float = number(0.0, "probability of mirroring left and right", off=0.0, least=0, most=1)
+    flip_vertical: float = number(0.0, "probability of mirroring top and bottom", off=0.0, least=0, most=1)
+    rotation: float = number(0.0, "largest angle in degrees, either way", off=0.0, least=0, most=180)
+    crop: float = number(
+        0.0,
+        "share of the side added as black border before a random crop of the old size; 0.125: 4 of 32 pixels",
+        off=0.0,
+        least=0,
+        most=0.5,
+    )
+    brightness: float = number(0.0, "largest relative change of all values", off=0.0, least=0, most=1)
+    contrast: float = number(0.0, "largest relative change of the distance to the mean grey", off=0.0, least=0, most=1)
+    saturation: float = number(0.0, "largest relative change of a colour's distance to grey", off=0.0, least=0, most=1)
+
+    @property
+    def active(self) -> bool:
+        """Whether any of it is on."""
+        return self != AugmentationConfig()
 
 
 @dataclass(frozen=True)
@@ -73,12 +99,13 @@ class RunConfig:
     training: TrainingConfig
     objective: ObjectiveConfig
     seed: int
+    augmentation: AugmentationConfig = AugmentationConfig()
 
     def split(self) -> tuple["RunConfig", dict[str, float]]:
         """The static part, and the traced numbers by dotted name (`optimizer.learning_rate`, `seed`)."""
         static: dict[str, Any] = {"seed": 0}
         traced: dict[str, float] = {"seed": self.seed}
-        for group in (*MEMBERS, "training"):
+        for group in (*MEMBERS, "training", "augmentation"):
             part = getattr(self, group)
             config, numbers = schema.split_traced(part.config if isinstance(part, Member) else part)
             static[group] = dataclasses.replace(part, config=config) if isinstance(part, Member) else config
@@ -117,26 +144,26 @@ def build(plain: dict[str, Any]) -> RunConfig:
     for name in plain:
         if name not in known:
             raise ConfigError(f"There is no key {name}. {schema.nearest(name, known)}")
-    if missing := [name for name in known if name not in plain]:
+    if missing := [name for name in known if name not in plain and name != "augmentation"]:
         raise ConfigError(f"The config lacks {missing[0]}, which every run needs. Leave ~{missing[0]} out.")
     seed = plain["seed"]
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError(f"seed must be an integer >= 0 and < 4294967296, but got {seed}. Set for example seed=0.")
     training = schema.build("training", plain["training"], TrainingConfig)
     objective = schema.build("objective", plain["objective"], ObjectiveConfig)
+    augmentation = schema.build("augmentation", plain.get("augmentation", {}), AugmentationConfig)
     checked = {group: schema.build(group, plain[group]) for group in MEMBERS}
     members = {group: Member(plain[group]["_target_"], checked[group]) for group in MEMBERS}
-    return RunConfig(training=training, objective=objective, seed=seed, **members)
+    return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **members)
 
 
 def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:
-    """Raises ConfigError when a recorded config names code outside nnrun: a folder must not execute any."""
+    """Raises ConfigError when a recorded config names anything but our members: a folder must not execute code."""
     for group, content in plain.items():
         target = content.get("_target_") if isinstance(content, dict) else None
-        if target and not target.startswith("nnrun."):
-            raise ConfigError(
-                f"{folder} names {group}._target_={target}, code outside nnrun, which is not run from a folder."
-            )
+        if target is not None and not re.fullmatch(rf"nnrun\.{group}s?\.\w+\.\w+", str(target)):
+            named = f"{group}._target_={str(target)[:80]}"
+            raise ConfigError(f"{folder} names {named}, code outside nnrun, which is not run from a folder.")
 
 
 def check_fit(config: RunConfig) -> None:
@@ -148,10 +175,34 @@ def check_fit(config: RunConfig) -> None:
             f"model={_name(config.model)} takes {' or '.join(model.kinds)} data, but dataset={_name(config.dataset)} "
             f"is {spec.kind} data of shape {spec.inputs}. {_fitting_models(spec.kind)}"
         )
+    _check_augmentation(config, spec)
+    if spec.anchor and not model.anchored:
+        raise ConfigError(
+            f"model={_name(config.model)} does not forecast changes. Set dataset.relative_to=none, or for example "
+            "model=lstm."
+        )
+    if spec.categories and not model.embeds:
+        raise ConfigError(
+            f"model={_name(config.model)} learns no embeddings, but dataset={_name(config.dataset)} has columns of "
+            "categories to be embedded. Set dataset.categorical=one_hot and no type embedding, or model=mlp."
+        )
     task = config.task.locate()(config.task.config, spec)
     output = task.output_spec()
     check_objective(config.objective, task)
     _check_buildable(model, config, spec, output)
+
+
+def _check_augmentation(config: RunConfig, spec: Any) -> None:
+    if config.augmentation.active and spec.kind != "image":
+        raise ConfigError(
+            f"augmentation changes images, but dataset={_name(config.dataset)} is {spec.kind} data. "
+            "Set augmentation=none."
+        )
+    if config.augmentation.saturation and spec.inputs[-1] != 3:
+        raise ConfigError(
+            f"augmentation.saturation needs red, green and blue, but dataset={_name(config.dataset)} has "
+            f"{spec.inputs[-1]} channel(s). Set augmentation.saturation=0."
+        )
 
 
 def _check_buildable(model: Any, config: RunConfig, spec: Any, output: Any) -> None:

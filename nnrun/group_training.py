@@ -22,7 +22,6 @@ from nnrun.search.space import Params
 from nnrun.sweep_outputs import SweepFolder
 from nnrun.training.fit import Epoch, Failure, Objective, Stretch, fit
 
-SAVE_SECONDS = 20.0
 KEPT_PROGRAMS = 4
 KEPT_DATA = 2
 Trainer = GroupRun | SerialRun
@@ -105,7 +104,7 @@ class GroupTraining:
                 is_whole = not isinstance(event, Failure)
                 if isinstance(event, Stretch):
                     is_whole = event.done < trainer.train_steps
-                if is_whole and (self.watch.heard() or time.monotonic() - saved > SAVE_SECONDS):
+                if is_whole and (self.watch.heard() or time.monotonic() - saved > config.checkpoint_seconds):
                     self._save(settings, trainer, members)
                     saved = time.monotonic()
                     self.watch.check()

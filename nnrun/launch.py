@@ -17,8 +17,11 @@ from nnrun.interruption import Interrupted
 _process_start = iter([time.time()])
 
 
-def launch(flags: list[str], overrides: list[str]) -> int:
-    """Checks a command, then hands it to Hydra. Raises ConfigError before anything is written."""
+def launch(flags: list[str], overrides: list[str], finished: list[Path] | None = None) -> int:
+    """Checks a command, then hands it to Hydra. Raises ConfigError before anything is written.
+
+    finished: gets the folders of the runs.
+    """
     composition.prepare_imports()
     multirun = bool(flags)
     if multirun and not _names_sweeper(overrides):
@@ -37,7 +40,7 @@ def launch(flags: list[str], overrides: list[str]) -> int:
         extra.append(f"hydra.run.dir='{_claim_folder('runs', names)}'")
     if composed[0].sweep["search"]["space"] and not multirun:
         terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
-    return hand_over([*flags, *(word for word in overrides if word != "task=auto")], extra)
+    return hand_over([*flags, *(word for word in overrides if word != "task=auto")], extra, finished=finished)
 
 
 def _names_sweeper(overrides: list[str]) -> bool:
@@ -98,7 +101,12 @@ def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
     return [] if typed or len(tasks) > 1 else [f"task={tasks[0]}"]
 
 
-def hand_over(argv: list[str], extra: list[str], sweep: Callable[[Path, Any], float] | None = None) -> int:
+def hand_over(
+    argv: list[str],
+    extra: list[str],
+    sweep: Callable[[Path, Any], float] | None = None,
+    finished: list[Path] | None = None,
+) -> int:
     """Runs Hydra with our config; `extra` are overrides that the user did not type, `sweep` is for our sweeper.
 
     A job that fails gives NaN to the sweeper; the first failure is raised once Hydra is done.
@@ -107,13 +115,13 @@ def hand_over(argv: list[str], extra: list[str], sweep: Callable[[Path, Any], fl
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    sys.argv = ["nnrun", *argv, *extra]
+    before, sys.argv = sys.argv, ["nnrun", *argv, *extra]
     command = shlex.join(["nnrun", *argv])
     failures: list[NnrunError | Interrupted] = []
 
     def job(node: Any) -> float:
         try:
-            return _job(node, command)
+            return _job(node, command, finished)
         except NnrunError as error:
             failures.extend([] if sweep else [error])
         except Interrupted as interrupted:
@@ -130,6 +138,8 @@ def hand_over(argv: list[str], extra: list[str], sweep: Callable[[Path, Any], fl
             raise
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, None, {})) from None
+    finally:
+        sys.argv = before
     if failures:
         raise failures[0]
     return 0
@@ -162,12 +172,16 @@ def _check(composed: list[Composed]) -> None:
         devices.batch_devices(one)
 
 
-def _job(node: Any, command: str) -> float:
+def _job(node: Any, command: str, finished: list[Path] | None) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
     composed = composition.resolve_task(composition.composed(config.to_plain(node), composition.picked(hydra)))
-    return start(composed, Path(hydra.runtime.output_dir), command)
+    folder = Path(hydra.runtime.output_dir)
+    value = start(composed, folder, command)
+    if finished is not None:
+        finished.append(folder)
+    return value
 
 
 def _check_run_folder(folder: Path) -> None:

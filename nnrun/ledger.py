@@ -1,16 +1,15 @@
 """sweep.db: every trial from the moment it is asked for, in SQLite."""
 
 import contextlib
-import fcntl
 import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from nnrun.errors import ConfigError
+from nnrun.locking import hold
 
 FINAL = ("completed", "failed", "pruned")
 SCHEMA = """
@@ -48,7 +47,7 @@ class Ledger:
 
     def __init__(self, folder: Path, writes: bool = True) -> None:
         """Raises ConfigError when another process works on the folder, unless it is only read."""
-        self._lock = _lock(folder) if writes else None
+        self._lock = hold(folder, ".lock") if writes else None
         self._database = sqlite3.connect(folder / "sweep.db", isolation_level=None)
         if writes:
             self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
@@ -141,19 +140,6 @@ class Ledger:
             with contextlib.suppress(sqlite3.OperationalError):
                 self._database.execute("ROLLBACK")
             raise
-
-
-def _lock(folder: Path) -> IO[str]:
-    """Held as long as the process lives, however it ends."""
-    file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise ConfigError(
-            f"Another process works on {folder}. Wait for it or stop it, then: nnrun resume {folder}"
-        ) from None
-    return file
 
 
 def _json(metrics: dict[str, float]) -> str:

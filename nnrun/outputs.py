@@ -34,7 +34,7 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """summary.json; numbers that are not finite become null."""
-        self._write("summary.json", json.dumps(_finite(summary), indent=2, ensure_ascii=False) + "\n")
+        self._write("summary.json", json.dumps(finite(summary), indent=2, ensure_ascii=False) + "\n")
 
     def write_preprocessing(self, data: Data) -> None:
         """preprocessing.json: what was fitted on the training data, and the names that give numbers a meaning."""
@@ -120,13 +120,20 @@ def save_figure(folder: Path, name: str, figure: Any) -> None:
 
 def dump_yaml(content: Any) -> str:
     """YAML with keys in their order; LibYAML's emitter is seven times faster than Python's."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _finite(value: Any) -> Any:
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Repeats a value that occurs twice: whoever reads a folder that may be hostile allows no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that are not finite, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value

@@ -1,6 +1,7 @@
 """preprocessing.json: what was fitted on the training data, so that new data can be read without the old."""
 
 import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,16 @@ from nnrun.errors import ConfigError
 NAME = "preprocessing.json"
 READERS = {
     "arrays": "nnrun.datasets.array_reader.ArrayReader",
+    "images": "nnrun.datasets.image_reader.ImageReader",
+    "idx": "nnrun.datasets.idx.IdxReader",
+    "sequences": "nnrun.datasets.sequences_reader.SequencesReader",
+    "table": "nnrun.datasets.table_reader.TableReader",
+    "timeseries": "nnrun.datasets.series_reader.TimeseriesReader",
 }
 LARGEST = 2**27
 """Most values of an example: more is a damaged or hostile file."""
+LARGEST_FILE = 2**25
+"""Bytes; numbers and texts take ten times as much memory as in the file."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Preprocessing:
     target_names: tuple[str, ...]
     class_names: tuple[str, ...]
     series: Series | None
+    error_threshold: float | None
     reader: Reader
 
     @classmethod
@@ -46,7 +55,8 @@ class Preprocessing:
             data.target_names,
             data.class_names,
             data.series,
-            data.reader or ArrayReader(data.spec.inputs),
+            data.error_threshold,
+            data.reader or ArrayReader.of(data.spec, data.input_names, data.target_names, data.class_names),
         )
 
     def data(self, part: Part) -> Data:
@@ -64,6 +74,7 @@ class Preprocessing:
             self.class_names,
             self.series,
             self.reader,
+            error_threshold=self.error_threshold,
         )
 
     def save(self, folder: Path) -> None:
@@ -79,17 +90,61 @@ def load(folder: Path) -> Preprocessing:
     path = folder / NAME
     again = f"Train again: nnrun repeat {folder}"
     try:
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"it is larger than {LARGEST_FILE} bytes")
         content = msgspec.json.decode(path.read_bytes())
         own = content.pop("reader")
         reader = _convert(own, _reader_class(own.pop("name")))
         fields = {name: _convert(content[name], kind) for name, kind in _field_types().items()}
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing. {again}") from None
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
-        raise ConfigError(f"{path} is damaged or of another version ({error}). {again}") from None
-    if not 0 < np.prod(fields["spec"].inputs, dtype=float) <= LARGEST:
-        raise ConfigError(f"{path} says that an example has the shape {fields['spec'].inputs}, which no run writes.")
-    return Preprocessing(**fields, reader=reader)
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged or of another version ({str(error)[:200]}). {again}") from None
+    found = Preprocessing(**fields, reader=reader)
+    for what, value in _impossible(found):
+        raise ConfigError(f"{path} says that {what} {value}, which no run writes. {again}")
+    return found
+
+
+def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
+    """What contradicts itself or would take any amount of memory, in words and as it stands there."""
+    spec, series = found.spec, found.series
+    targets = spec.targets or ()
+    embedded_alone = bool(spec.categories) and spec.inputs == (0,)
+    if not spec.inputs or not (_is_possible(spec.inputs) or embedded_alone):
+        yield "an example has the shape", spec.inputs
+        return
+    if not _is_possible(targets) or not 0 < (1 if spec.classes is None else spec.classes) <= LARGEST:
+        yield "a target has the shape and number of classes", (targets, spec.classes)
+        return
+    shape = found.reader.example_shape()
+    if shape is not None and shape != spec.inputs:
+        yield f"an example has the shape {spec.inputs}, but its reader gives", shape
+    if not _scales(found.input_scaling, spec.inputs):
+        yield "the inputs' scaling has the shape", np.shape(found.input_scaling.offset)
+    if found.target_scaling is not None and not _scales(found.target_scaling, (*spec.inputs[:1], *targets)):
+        yield "the targets' scaling has the shape", np.shape(found.target_scaling.offset)
+    if found.class_names and len(found.class_names) != spec.classes:
+        yield f"{spec.classes} classes have so many names:", len(found.class_names)
+    variables = targets[-1] if targets else 1
+    if series is not None and not {*series.target_columns} <= {*range(spec.inputs[-1])}:
+        yield "the targets are columns", series.target_columns
+    if series is not None and np.shape(series.naive_error) != (variables,):
+        yield f"{variables} variables have naive errors of shape", np.shape(series.naive_error)
+    if spec.classes is None and targets and len(found.target_names) > np.prod(targets):
+        yield f"targets of shape {targets} have so many names:", len(found.target_names)
+
+
+def _is_possible(shape: tuple[int, ...]) -> bool:
+    return all(extent > 0 for extent in shape) and np.prod(shape, dtype=float) <= LARGEST
+
+
+def _scales(scaling: Scaling, shape: tuple[int, ...]) -> bool:
+    """Whether offset and scale spread over an example of a shape without making it larger."""
+    try:
+        return np.broadcast_shapes(np.shape(scaling.offset), np.shape(scaling.scale), shape) == shape
+    except ValueError:
+        return False
 
 
 def _field_types() -> dict[str, Any]:

@@ -11,19 +11,21 @@ from typing import Any
 
 import jax
 
-from nnrun import checkpoint
+from nnrun import restoring
 from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.loaded import Loaded, load
 from nnrun.execution.serial import SerialRun
 from nnrun.interruption import Interrupted, Watch
+from nnrun.locking import hold
 from nnrun.outputs import RunFolder, read_trial
 from nnrun.tasks.base import Task
 from nnrun.terminal import Terminal
 from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit, metrics
 
-CHECKPOINT_SECONDS = 30.0
+EXCERPT_ROWS = 100_000
+"""Of each part that is too large for memory, for predictions, figures and naive baselines; metrics are of all rows."""
 VERSIONS = ("nnrun", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core")
 
 
@@ -48,20 +50,22 @@ class Run:
         self.terminal = Terminal(self.folder.log)
         self.history: list[dict[str, float]] = []
         self.trainer: SerialRun | None = None
+        self._begun = False
+        self._notes: dict[str, Any] = {}
         self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "total": 0.0}
         self.summary = new_summary(config, choices, command) | {"seconds": self.seconds}
 
     def execute(self, resume: bool = False) -> float:
-        """Trains to the end and returns the objective's best value.
+        """Trains to the end and returns the objective's best value; `resume`: from the folder's newest checkpoint.
 
-        Raises Interrupted after a signal, with the state saved, and whatever went wrong, noted in the folder.
+        Raises ConfigError when another process works on the folder, Interrupted after a signal, with the state saved,
+        and whatever went wrong, noted in the folder. A run that cannot be resumed leaves the folder as it was.
         """
-        if not resume:
-            self.folder.write_config(self.plain, self.choices)
-        self._write_summary()
-        self.terminal.line(f"{self.summary['devices']} · {self.folder.path}")
-        with Watch(self._emergency) as watch:
+        with hold(self.folder.path, "run.log"), Watch(self._emergency) as watch:
             try:
+                if not resume:
+                    self._begin()
+                self.terminal.line(f"{self.summary['devices']} · {self.folder.path}")
                 return self._work(watch, resume)
             except Interrupted as interrupted:
                 self._save_weights()
@@ -81,18 +85,28 @@ class Run:
             finally:
                 self.terminal.close()
 
+    def _begin(self) -> None:
+        """From here on the folder tells of this run."""
+        self.folder.write_config(self.plain, self.choices)
+        self._write_summary()
+        self._begun = True
+
     def _work(self, watch: Watch, resume: bool) -> float:
         loaded = load(self.config)
         self.config, data, task, objective = loaded.config, loaded.data, loaded.task, loaded.objective
-        self.folder.write_preprocessing(data)
         self.seconds["startup"] = time.time() - self.started
         building = time.perf_counter()
         self.trainer = trainer = SerialRun(self.config, data)
         trainer.compile()
         self.seconds["compile"] = time.perf_counter() - building
         self.summary["parameters"] = trainer.parameters
+        self._notes = restoring.notes_of(self.config, data, self.summary)
         if resume:
             self._restore(trainer)
+            self._begin()
+        self.folder.write_preprocessing(data)
+        for note in data.notes:
+            self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
         watch.check()
@@ -121,18 +135,17 @@ class Run:
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
-        for path in checkpoint.checkpoints(self.folder.path / "checkpoints"):
-            try:
-                state, notes = checkpoint.load_tree(path, trainer.state)
-            except ValueError as error:
-                self.terminal.line(f"Warning: {error} Falling back to the checkpoint before.")
-                continue
-            trainer.restore(state)
-            self.history = notes["history"]
-            self.summary |= {"epochs": len(self.history), **notes["summary"]}
-            self.terminal.line(f"Continuing from step {trainer.position}, epoch {len(self.history) + 1}.")
+        restored = restoring.newest(self.folder.path / "checkpoints", trainer.state, self.terminal.line)
+        if restored is None:
+            self.terminal.line("No usable checkpoint: starting over.")
             return
-        self.terminal.line("No usable checkpoint: starting over.")
+        restoring.check_data(self.folder.path, restored, trainer.state, self._notes)
+        trainer.restore(restored.state)
+        self.history = restored.history
+        self.summary |= {"epochs": len(self.history), **restored.summary}
+        for remark in restoring.remarks(restored, self._notes, self.config, trainer.position, trainer.train_steps):
+            self.terminal.line(remark)
+        self.terminal.line(f"Continuing from step {trainer.position}, epoch {len(self.history) + 1}.")
 
     def _train(self, trainer: SerialRun, task: Task, data: Data, objective: Objective, watch: Watch) -> None:
         training, begun = self.config.training, time.perf_counter()
@@ -149,7 +162,7 @@ class Run:
                 if isinstance(event, Stretch):
                     self.terminal.stretch(event.epoch, event.done, event.loss)
                     whole = event.done < trainer.train_steps
-                if whole and (watch.heard() or time.perf_counter() - saved > CHECKPOINT_SECONDS):
+                if whole and (watch.heard() or time.perf_counter() - saved > training.checkpoint_seconds):
                     self._save(trainer)
                     saved = time.perf_counter()
                     watch.check()
@@ -157,6 +170,7 @@ class Run:
             watch.training = False
             self.seconds["train"] = time.perf_counter() - begun
             self.terminal.stop()
+        self.summary["stopped_early"] = len(self.history) < training.epochs
         self._save(trainer)
 
     def _epoch(self, event: Outcome, objective: Objective) -> None:
@@ -164,28 +178,30 @@ class Run:
         self.folder.append_metrics(event.row)
         self.terminal.epoch(event.row, objective.metric, event.improved, event.stop)
         self.summary["epochs"] = len(self.history)
-        self.summary["stopped_early"] = event.stop and len(self.history) < self.config.training.epochs
         if event.improved:
             value = event.row[objective.metric]
             self.summary["objective"] = {"metric": objective.metric, "direction": objective.direction}
             self.summary["objective"] |= {"value": value, "epoch": int(event.row["epoch"])}
 
     def _save(self, trainer: SerialRun) -> None:
-        so_far = {name: self.summary[name] for name in ("stopped_early", "objective")}
-        self.folder.save_checkpoint(trainer.position, trainer.state, {"history": self.history, "summary": so_far})
+        so_far = {"history": self.history, "summary": {"objective": self.summary["objective"]}, "notes": self._notes}
+        self.folder.save_checkpoint(trainer.position, trainer.state, so_far)
 
     def _report(self, trainer: SerialRun, task: Task, data: Data) -> None:
         """Metrics, baselines, predictions and figures of the best weights."""
         if self.summary["objective"] is None:
             raise RunError(undefined(self.config.objective.metric))
+        whole, data = data, data.excerpt(EXCERPT_ROWS)
+        data = task.calibrate(trainer.outputs(data.val), data)
+        self.folder.write_preprocessing(data)
         for part in ("train", "val", "test"):
-            found = metrics(trainer.evaluate(getattr(data, part), best=True)[0], task, data, part)
+            found = metrics(trainer.evaluate(getattr(whole, part), best=True)[0], task, data, part)
             noisy = {"train/loss": self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]}
             self.summary["metrics"] |= found | (noisy if part == "train" else {})
         outputs = trainer.outputs(data.test)
-        self.summary["baseline"] = _by_metric(task.baselines(outputs, data))
+        self.summary["baseline"] = by_metric(task.baselines(outputs, data))
         self._save_weights()
-        self.folder.write_columns("predictions", task.decode(outputs, data))
+        self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
         self._draw(trainer, task, data, outputs)
 
     def _save_weights(self) -> None:
@@ -213,15 +229,17 @@ class Run:
             metrics=self.summary["metrics"],
             baseline=self.summary["baseline"],
             tables=tables,
+            augmentation=self.config.augmentation,
         )
-        for name in dict.fromkeys((*task.figures, *model.figures)):
+        for name in dict.fromkeys((*task.figures, *model.figures, "augmented")):
             if (figure := report.draw(name, finished)) is not None:
                 self.folder.save_figure(name, figure)
 
     def _end(self, status: str, error: BaseException) -> None:
         self.summary["status"] = status
         self.summary["error"] = " ".join(str(error).split()) or type(error).__name__
-        self._write_summary()
+        if self._begun:
+            self._write_summary()
         if status == "failed":
             self.folder.log(traceback.format_exc())
 
@@ -231,6 +249,8 @@ class Run:
         sys.stdout.flush()
 
     def _interrupted_text(self) -> str:
+        if not self._begun:
+            return f"Interrupted before training went on. {self.folder.path} is as it was."
         return f"Interrupted in epoch {len(self.history) + 1}. To continue: nnrun resume {self.folder.path}"
 
     def _write_summary(self) -> None:
@@ -255,7 +275,8 @@ def undefined(metric: str) -> str:
     )
 
 
-def _by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+def by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """{baseline: {metric: value}} as {"test/<metric>": {baseline: value}}."""
     found: dict[str, dict[str, float]] = {}
     for name, values in baselines.items():
         for metric, value in values.items():

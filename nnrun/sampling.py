@@ -1,20 +1,17 @@
 """Drawing new data from a finished generative run."""
 
-from pathlib import Path
-from typing import Any
-
 import jax
 import numpy as np
 
 from nnrun.errors import ConfigError
-from nnrun.loading import load
+from nnrun.loading import LoadedRun
 from nnrun.outputs import RunFolder
 from nnrun.report.samples import grid
 
 
-def sample(folder: Path, plain: dict[str, Any], n: int, seed: int) -> str:
+def sample(run: LoadedRun, n: int, seed: int) -> str:
     """Writes `n` draws from the prior, in raw units, to samples.npz and figures/samples.png; says so."""
-    run = load(folder, plain)
+    folder = run.folder
     if not hasattr(run.model, "sample"):
         raise ConfigError(f"{folder} holds a network that cannot draw new data. Train one that can: model=vae.")
     scaled = np.asarray(run.model.sample(jax.random.key(seed), n))

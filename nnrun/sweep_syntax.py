@@ -115,7 +115,8 @@ def value_text(value: Any) -> str:
         bare = BARE_WORD.fullmatch(value) and value.lower() not in RESERVED
         return value if bare else QuotedString(value, Quote.double).with_quotes()
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{value_text(item)}" for key, item in value.items()) + "}"
+        keys = (re.sub(r"([\\()\[\]{}:=,])", r"\\\1", str(key)) for key in value)
+        return "{" + ",".join(f"{key}:{value_text(item)}" for key, item in zip(keys, value.values(), strict=True)) + "}"
     return "[" + ",".join(map(value_text, value)) + "]"
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class Terminal:
 
     def line(self, text: str) -> None:
         """A line of text."""
+        text = printable(text)
         self._log(text)
         if self._progress:
             self._progress.console.print(text, markup=False, highlight=False)
@@ -181,9 +183,19 @@ def _show(value: float | None) -> str:
 
 def complain(text: str) -> None:
     """One paragraph on stderr."""
-    print("nnrun: " + " ".join(text.split()), file=sys.stderr, flush=True)
+    print("nnrun: " + printable(" ".join(text.split())), file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
     """Text on stdout as it is."""
-    print(text, flush=True)
+    print(printable(text), flush=True)
+
+
+def printable(text: str) -> str:
+    """Text without control characters: a file or folder of somebody else must not drive the terminal."""
+    return "".join(letter for letter in text if letter in "\n\t" or not _is_control(letter))
+
+
+def _is_control(letter: str) -> bool:
+    """Whether it moves the cursor, starts a sequence, or turns the direction of writing."""
+    return unicodedata.category(letter) == "Cc" or "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"

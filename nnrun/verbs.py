@@ -7,10 +7,9 @@ import typing
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nnrun import members, schema, sweep_verbs, terminal
+from nnrun import exporting, members, options, recorded, resuming, run_verbs, schema, sweep_verbs, terminal
 from nnrun.errors import ConfigError
+from nnrun.options import Usage
 from nnrun.schema import nearest
 
 
@@ -20,6 +19,11 @@ def run(verb: str, words: list[str]) -> int:
         raise ConfigError(
             f"There is no verb {verb}. {nearest(verb, VERBS)} To train, write for example nnrun model=lstm."
         )
+    if any(word in ("--help", "-h") for word in words):
+        terminal.say(inspect.getdoc(VERBS[verb]) or "")
+        return 0
+    if verb in WITHOUT_OPTIONS and (flags := [word for word in words if word.startswith("-")]):
+        raise ConfigError(f"nnrun {verb} takes no flag, but got {flags[0]}. nnrun --help says what it takes.")
     return VERBS[verb](words)
 
 
@@ -63,30 +67,11 @@ def _explain_member(group: str, name: str, target: str) -> None:
         terminal.say(f"  {group}.{field.name}={default}\n      {field.metadata.get('help', '')} ({kind})")
 
 
-def show(words: list[str]) -> int:
-    """`nnrun show RUN`: weights layer by layer, metrics, the command."""
-    folder = _folder(words, "show")
-    summary = _summary(folder)
-    terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}\n  {summary['command']}")
-    if (folder / "model.safetensors").exists():
-        from nnrun import checkpoint
-
-        try:
-            arrays = checkpoint.load_arrays(folder / "model.safetensors")
-        except ValueError as error:
-            raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
-        for name, array in arrays.items():
-            if name.startswith("weights."):
-                terminal.say(f"  {name.removeprefix('weights.'):<48} {array.shape}")
-    terminal.Terminal().results(summary["metrics"], summary["baseline"])
-    return 0
-
-
 def runs(words: list[str]) -> int:
     """`nnrun runs`: a line for every run under ./outputs."""
     for path in sorted(Path("outputs").glob("**/summary.json")):
         try:
-            summary = _summary(path.parent)
+            summary = recorded.summary(path.parent)
         except ConfigError:
             terminal.say(f"{path.parent}  damaged")
             continue
@@ -96,106 +81,39 @@ def runs(words: list[str]) -> int:
     return 0
 
 
-def resume(words: list[str]) -> int:
-    """`nnrun resume RUN`: continues from the newest whole checkpoint, bit-equal to never having stopped."""
-    from nnrun import launch
-
-    if words and sweep_verbs.is_sweep(Path(words[0])):
-        return sweep_verbs.resume(Path(words[0]), words[1:])
-    folder = _folder(words[:1], "resume")
-    if words[1:]:
-        raise ConfigError(
-            f"nnrun resume takes a run's folder alone, but got {words[1]}. To change keys: nnrun repeat {folder}"
-        )
-    summary = _summary(folder)
-    if summary["status"] == "completed":
-        raise ConfigError(
-            f"{folder} is completed: nothing is left to resume. For more: nnrun repeat {folder} training.epochs=N"
-        )
-    plain, choices = _recorded(folder)
-    launch.start(launch.Composed(plain, choices), folder, summary["command"], resume=True)
-    return 0
-
-
 def repeat(words: list[str]) -> int:
-    """`nnrun repeat RUN [KEY=VALUE ...]`: composes the recorded choices and values again, with changes."""
+    """`nnrun repeat RUN [KEY=VALUE ...] [--trust]`: composes the recorded choices and values again, with changes."""
     from nnrun import launch
 
-    folder = _folder(words[:1], "repeat")
-    plain, choices = _recorded(folder)
-    changed = {word.partition("=")[0] for word in words[1:]}
-    values = [f"{k}={v}" for k, v in _overrides(plain) if k not in changed and k.partition(".")[0] not in changed]
+    usage = Usage("repeat", ("RUN",), None, ("trust",), {}, "nnrun repeat outputs/runs/DATE/TIME_lstm_sine seed=1")
+    changes = [word for word in words if not word.startswith("--")][1:]
+    given = options.parse(usage, [word for word in words if word not in changes])
+    folder = recorded.folder(given.arguments[0])
+    plain, choices = recorded.config(folder, "trust" in given.flags)
+    changed = {word.partition("=")[0] for word in changes}
     kept = {k: v for k, v in choices.items() if k not in changed | {"experiment", "debug"}}
     for group, name in kept.items():
         if name not in members.choices(group):
             raise ConfigError(f"{folder} was made with {group}={name}, which does not exist here.")
     groups = [f"{k}={v}" for k, v in kept.items()]
-    return launch.launch([], [*groups, *values, *words[1:]])
+    base = {group: members.load_choice(group, name) for group, name in kept.items()}
+    found = _overrides(plain, base | {"objective": plain["objective"]})
+    values = [f"{k}={v}" for k, v in found if k not in changed and k.partition(".")[0] not in changed]
+    return launch.launch([], [*groups, *values, *changes])
 
 
-def sample(words: list[str]) -> int:
-    """`nnrun sample RUN [n=16]`: draws from a generative network's prior into samples.npz and samples.png."""
-    folder = _folder(words[:1], "sample")
-    options = dict(word.partition("=")[::2] for word in words[1:])
-    if unknown := set(options) - {"n", "seed"}:
-        raise ConfigError(f"There is no {unknown.pop()}= for nnrun sample. Choose from: n, seed.")
-    numbers = {name: _natural(name, options.get(name, default)) for name, default in (("n", "16"), ("seed", "0"))}
-    from nnrun import sampling
+def _overrides(plain: dict[str, Any], base: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted keys and values in Hydra's grammar; JSON is a part of it, but for keys that `base` does not know."""
+    from nnrun.sweep_syntax import value_text
 
-    terminal.say(sampling.sample(folder, _recorded(folder)[0], **numbers))
-    return 0
-
-
-def _natural(name: str, text: str) -> int:
-    if not text.isdecimal() or (name == "n" and int(text) == 0):
-        least = 1 if name == "n" else 0
-        raise ConfigError(f"{name} must be an integer >= {least}, but got {text}. Set for example {name}=16.")
-    return int(text)
-
-
-def _folder(words: list[str], verb: str) -> Path:
-    if not words:
-        raise ConfigError(
-            f"nnrun {verb} needs a run's folder, for example nnrun {verb} outputs/runs/DATE/TIME_lstm_sine."
-        )
-    folder = Path(words[0])
-    if not (folder / "summary.json").exists():
-        raise ConfigError(f"{folder} is not a run's folder: it holds no summary.json. List yours with nnrun runs.")
-    return folder
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads((folder / "summary.json").read_text())
-    except ValueError:
-        raise ConfigError(f"{folder / 'summary.json'} is damaged: it is no JSON. Move the folder away.") from None
-
-
-def _recorded(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The resolved config and the choices of a run. Raises ConfigError for what would run code outside nnrun."""
-    try:
-        plain = yaml.safe_load((folder / "config.yaml").read_text())
-        choices = dict(plain.pop("choices"))
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
-        raise ConfigError(f"{folder / 'config.yaml'} is missing or damaged, so the run cannot be rebuilt.") from None
-    allowed = {*members.groups(), "seed", "objective"}
-    for key in (*plain, *choices):
-        if key not in allowed:
-            raise ConfigError(f"{folder / 'config.yaml'} has a key that no run writes: {key}. Its folder is not run.")
-    from nnrun.config import refuse_foreign_code
-
-    refuse_foreign_code(folder, plain)
-    return plain, choices
-
-
-def _overrides(plain: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Dotted keys and values in Hydra's grammar; JSON is a part of it."""
     found: list[tuple[str, str]] = []
     for key, value in plain.items():
         if key.startswith("_"):
             continue
-        if isinstance(value, dict):
-            found += _overrides(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            found += _overrides(value, base[key], f"{prefix}{key}.")
+        elif isinstance(value, dict):
+            found.append((prefix + key, value_text(value)))
         else:
             found.append((prefix + key, json.dumps(value, ensure_ascii=False)))
     return found
@@ -203,11 +121,15 @@ def _overrides(plain: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 VERBS = {
     "list": list_choices,
-    "show": show,
+    "predict": run_verbs.predict,
+    "evaluate": run_verbs.evaluate,
+    "export": exporting.export,
+    "show": run_verbs.show,
     "runs": runs,
-    "resume": resume,
+    "resume": resuming.resume,
     "repeat": repeat,
-    "sample": sample,
+    "sample": run_verbs.sample,
     "best": sweep_verbs.best,
     "report": sweep_verbs.report,
 }
+WITHOUT_OPTIONS = ("list", "runs", "best", "report")

@@ -58,7 +58,7 @@ def command():
 
 @pytest.fixture(scope="session")
 def roots(tmp_path_factory):
-    """Folder of the files of every image set by the name of the set."""
+    """Keys that name the files of every set that is read from files, by the name of the set."""
     return write_image_sets(tmp_path_factory.mktemp("images"))
 
 

@@ -51,7 +51,7 @@ def pairs(roots: dict[str, str]) -> list[list[str]]:
     """`model=... dataset=...` for every fit: the kind of data, and no image too small for the network."""
     found = []
     for name, model in itertools.product(members.choices("dataset"), members.choices("model")):
-        words = [f"model={model}", f"dataset={name}", *([f"dataset.root={roots[name]}"] if name in roots else [])]
+        words = [f"model={model}", f"dataset={name}", *(f"dataset.{k}={v}" for k, v in roots.get(name, {}).items())]
         (composed,) = composition.compose_all(words, multirun=False)
         with contextlib.suppress(ConfigError):
             config.check_fit(config.build(composed.plain))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -63,44 +62,6 @@ def test_a_signal_saves_the_state_and_resume_equals_never_having_stopped(
     assert done.code == 0
     assert "Continuing from step 15, epoch 4." in done.out
     assert_equal(folder, uninterrupted)
-
-
-DRIVER = """
-    import os, signal, sys
-    from nnrun import cli, run
-    from nnrun.terminal import Terminal
-    run.CHECKPOINT_SECONDS = 0.0
-    shown = Terminal.stretch
-    def show(self, epoch, done, loss):
-        shown(self, epoch, done, loss)
-        if (epoch, done) == (4, 5):
-            os.kill(os.getpid(), signal.SIGKILL)
-    Terminal.stretch = show
-    sys.exit(cli.run(sys.argv[1:]))
-"""
-
-
-def test_after_kill_9_the_newest_whole_checkpoint_is_resumed(command, tmp_path, uninterrupted):
-    driver = subprocess.run([sys.executable, "-c", textwrap.dedent(DRIVER), *RUN], cwd=tmp_path, capture_output=True)
-    assert driver.returncode == -signal.SIGKILL, driver.stderr.decode()
-    folder = tmp_path / "run"
-    assert summary(folder)["status"] == "running"
-    newest, older = sorted((folder / "checkpoints").iterdir(), reverse=True)
-    damaged = tmp_path / "damaged"
-    damaged.mkdir()
-    shutil.copytree(folder, damaged / "run")
-    newest_there = damaged / "run" / "checkpoints" / newest.name
-    newest_there.write_bytes(newest_there.read_bytes()[:-100])
-    done = command("resume", "run", folder=tmp_path)
-    assert done.code == 0
-    assert f"Continuing from step {int(newest.stem)}, epoch 4." in done.out
-    assert_equal(folder, uninterrupted)
-    done = command("resume", "run", folder=damaged)
-    assert done.code == 0
-    assert f"Warning: {newest_there.relative_to(damaged)} is damaged (" in done.out
-    assert "Falling back to the checkpoint before." in done.out
-    assert f"Continuing from step {int(older.stem)}, epoch " in done.out
-    assert_equal(damaged / "run", uninterrupted)
 
 
 def wait_for_rows(process, folder, seconds=120):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nnrun import composition, config, members, schema
-from nnrun.config import MEMBERS, EarlyStoppingConfig, ObjectiveConfig, TrainingConfig
+from nnrun.config import MEMBERS, AugmentationConfig, EarlyStoppingConfig, ObjectiveConfig, TrainingConfig
 from nnrun.errors import ConfigError
 
 CONF = members.conf_folder()
@@ -17,6 +17,7 @@ FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = (*MEMBERS, "search")
 CHOICES = [(group, name) for group in GROUPS for name in members.choices(group) if (group, name) != ("task", "auto")]
 OUR_CLASSES = [("training", TrainingConfig), ("early_stopping", EarlyStoppingConfig), ("objective", ObjectiveConfig)]
+OUR_CLASSES += [("augmentation", AugmentationConfig)]
 SIGNED = {"amplitudes"}
 """Numbers that may be anything."""
 
@@ -63,6 +64,9 @@ def test_the_training_and_objective_of_the_primary_config_are_the_defaults():
     assert schema.build("training", content("training", "default"), TrainingConfig) == TrainingConfig()
     assert schema.build("objective", primary["objective"], ObjectiveConfig) == ObjectiveConfig()
     assert content("training", "default").keys() == {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert schema.build("augmentation", content("augmentation", "none"), AugmentationConfig) == AugmentationConfig()
+    keys = {field.name for field in dataclasses.fields(AugmentationConfig)}
+    assert all(content("augmentation", name).keys() == keys for name in members.choices("augmentation"))
 
 
 @pytest.mark.parametrize(("name", "config_class"), config_classes())
@@ -95,7 +99,7 @@ def test_every_member_composes_with_others():
         assert all(composed.plain[group] == content(group, name) for group, name in chosen.items())
 
 
-@pytest.mark.parametrize("group", ["training", "debug", "experiment"])
+@pytest.mark.parametrize("group", ["training", "augmentation", "debug", "experiment"])
 def test_every_other_choice_makes_a_config_that_is_accepted(group):
     composition.prepare_imports()
     for name in members.choices(group):

@@ -13,8 +13,9 @@ def fitted():
     spec = DataSpec("series", (7, 2), (3, 1), "forecasting")
     part = {"inputs": np.zeros((4, 7, 2), np.float32), "targets": np.zeros((4, 3, 1), np.float32)}
     third = np.float32([1 / 3, np.pi])
-    scaling, series = Scaling(third, third + 1), Series(12, np.float32([0.1]), (1,))
-    return Preprocessing.of(Data(spec, part, part, part, scaling, scaling, ("a", "b"), ("b",), series=series))
+    scaling, of_targets = Scaling(third, third + 1), Scaling(third[1:], third[1:] + 1)
+    series = Series(12, np.float32([0.1]), (1,))
+    return Preprocessing.of(Data(spec, part, part, part, scaling, of_targets, ("a", "b"), ("b",), series=series))
 
 
 def test_what_was_saved_comes_back_bit_for_bit(tmp_path):

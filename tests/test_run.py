@@ -106,6 +106,7 @@ def test_the_config_is_whole_and_names_the_choices(finished_run):
         "optimizer": "adam",
         "schedule": "constant",
         "training": "default",
+        "augmentation": "none",
         "debug": "tiny",
     }
     assert config.build(recorded).training.batch_size == 16

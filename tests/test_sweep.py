@@ -328,9 +328,8 @@ def test_a_full_disk_stops_the_sweep_and_resume_finishes_it(nnrun, tmp_path, mon
         return write(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(group_training, "SAVE_SECONDS", 0.0)
         patch.setattr(SweepFolder, what, full)
-        done = nnrun(*SMALL, "seed=0,1,2")
+        done = nnrun(*SMALL, "training.checkpoint_seconds=0", "seed=0,1,2")
     text = "[Errno 28] No space left on device. What was measured is kept. To continue: nnrun resume sweep"
     assert (done.code, done.err) == (1, f"nnrun: {text}\n")
     assert "failed" not in {state for _, state, *_ in ledger(tmp_path / "sweep")[0]}

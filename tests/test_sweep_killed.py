@@ -15,6 +15,7 @@ from tests.sweep_folders import assert_same, ledger, names, record, table
 
 KILLS = int(os.environ.get("NNRUN_KILLS", "3"))
 SMALL = ("-m", "dataset=iris", "training.early_stopping.patience=1", "hydra.sweep.dir=sweep")
+SMALL = (*SMALL, "training.checkpoint_seconds=0")
 GRID = (*SMALL, "training.epochs=6", "model.hidden_sizes=[8],[64,64]", "optimizer.learning_rate=1e-3,1e-1,1e30")
 """A group under vmap and one under map, in each a trial that fails and one that stops early."""
 BAYES = ("search=bayes", "search.trials=8", "search.parallel_trials=3", "search.initial_trials=3")
@@ -23,12 +24,11 @@ BAYES = (*SMALL, *BAYES, "training.epochs=2", "optimizer.learning_rate=tag(log,i
 DRIVER = """
     import faulthandler, os, signal, sys, threading
     faulthandler.dump_traceback_later(100, exit=True)
-    from nnrun import cli, group_training, sweep_results
+    from nnrun import cli, sweep_results
     from nnrun.execution import devices, vectorized
     from nnrun.ledger import Ledger
 
     devices.cores = lambda: 2
-    group_training.SAVE_SECONDS = 0.0
     point, count, delay = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     calls = []
 

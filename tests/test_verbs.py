@@ -39,7 +39,8 @@ def test_show_prints_command_layers_and_metrics(nnrun, here):
     assert done.code == 0
     lines = done.out.splitlines()
     assert lines[:2] == ["run: mlp on iris, completed", "  nnrun debug=tiny dataset=iris hydra.run.dir=run"]
-    assert re.search(r"^  params.hidden.dense.0.kernel +\(4, 64\)$", done.out, re.MULTILINE)
+    assert re.search(r"^hidden.dense.0.kernel +4 x 64 +256$", done.out, re.MULTILINE)
+    assert re.search(r"^in all +4,675$", done.out, re.MULTILINE)
     assert re.search(r"^test/accuracy +0\.\d+ +0\.\d+$", done.out, re.MULTILINE)
 
 
@@ -64,16 +65,30 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
     ("words", "text"),
     [
         (["list", "modles"], "There is no list of modles. Did you mean models?"),
-        (["show"], "nnrun show needs a run's folder, for example nnrun show outputs/runs/DATE/TIME_lstm_sine."),
+        (["show"], "nnrun show needs RUN, for example nnrun show outputs/runs/DATE/TIME_lstm_sine"),
+        (["show", "run", "x"], "nnrun show takes nothing more, but got x. Write: nnrun show RUN [--trust]"),
+        (
+            ["predict", "run"],
+            "nnrun predict needs INPUT, for example nnrun predict outputs/runs/DATE/TIME_mlp_csv new.csv",
+        ),
+        (["predict", "run", "new.csv"], "There is no new.csv. Name a file or folder with the examples."),
+        (["predict", "run", "run", "--latnt"], "nnrun predict has no option --latnt. Did you mean --latent?"),
+        (["predict", "run", "run", "--latent=1"], "--latent takes no value. Write --latent alone."),
+        (["predict", "run", "run", "--output"], "--output needs a value. Write for example --output predictions.csv."),
+        (
+            ["predict", "run", "run", "--latent", "--importance"],
+            "--latent and --importance are two results. Ask for one at a time.",
+        ),
+        (
+            ["predict", "run", "run", "--seed=1"],
+            "--seed belongs to --importance. Add --importance, or leave it out.",
+        ),
+        (["evaluate", "run", "none.csv"], "There is no none.csv. Name a file or folder with the examples."),
+        (["evaluate", "run", "--ouput=x"], "nnrun evaluate has no option --ouput. Did you mean --output?"),
+        (["evaluate", "run", "--output=run"], "--output run exists already. Name a folder that does not."),
+        (["runs", "--all"], "nnrun runs takes no flag, but got --all. nnrun --help says what it takes."),
+        (["--trust", "show", "run"], "nnrun show is written first, but got --trust. Options come after it."),
         (["show", "nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
-        (
-            ["resume", "run"],
-            "run is completed: nothing is left to resume. For more: nnrun repeat run training.epochs=N",
-        ),
-        (
-            ["resume", "run", "seed=1"],
-            "nnrun resume takes a run's folder alone, but got seed=1. To change keys: nnrun repeat run",
-        ),
         (["repeat", "run", "modl=1"], "There is no key modl. Did you mean model?"),
         (
             ["repeat", "run", "seed=x"],
@@ -99,8 +114,9 @@ def test_a_folder_from_somebody_else_runs_no_code(nnrun, here, verb):
     change(here / "config.yaml", model={"_target_": "os.system", "config": "touch pwned"})
     done = nnrun(verb, "run")
     assert done.code == 2
-    assert (
-        done.err == "nnrun: run names model._target_=os.system, code outside nnrun, which is not run from a folder.\n"
+    assert done.err == (
+        "nnrun: run names model._target_=os.system, code outside nnrun, which is not run from a folder. "
+        "If the folder is your own, run again with --trust where ./conf and the code lie.\n"
     )
 
 

@@ -1,59 +1,189 @@
 """Arrays of raw inputs, for data sets without a file format of their own."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from nnrun.datasets import array_file
+from nnrun.datasets.array_file import Arrays, Layout
+from nnrun.datasets.base import DataSpec, Part
 from nnrun.datasets.reader import Block, Reader
 from nnrun.errors import ConfigError, RunError
+from nnrun.schema import nearest
 
 SUFFIXES = (".npy", ".npz", ".csv")
+NAMES = ("inputs", "targets", "lengths", "anomaly")
 
 
 @dataclass(frozen=True)
 class ArrayReader(Reader):
-    """Reads `.npy`, the array `inputs` of an `.npz`, or a `.csv` of numbers with a header: raw inputs (n, *shape)."""
+    """Reads raw inputs (n, *shape), and targets where a source has them.
+
+    `.npy` is the inputs alone; `.npz` has them as `inputs`, and may have `targets`, `lengths` and `anomaly`; a `.csv`
+    of numbers has a column for each of `columns` (in any order; for every input in order where there are no names)
+    and may have the target's columns. A class is its name or its number.
+    """
 
     name: ClassVar[str] = "arrays"
     shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    targets: tuple[int, ...] | None = None
+    target_names: tuple[str, ...] = ()
+    classes: int | None = None
+    class_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        spec: DataSpec,
+        columns: tuple[str, ...] = (),
+        target_names: tuple[str, ...] = (),
+        class_names: tuple[str, ...] = (),
+    ) -> "ArrayReader":
+        """The reader of a data set's own arrays."""
+        targets = None if spec.targets is None else (*(spec.inputs[:1] if spec.per_step else ()), *spec.targets)
+        named = columns if len(columns) == math.prod(spec.inputs) else ()
+        return cls(spec.inputs, named, targets, target_names, spec.classes, class_names)
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
-        """The rows of the file's array; a `.npy` is mapped, not loaded."""
-        values = self._read(source)
-        for start in range(0, len(values), size):
-            yield self._numbered(values[start : start + size], start)
+        """The rows of the file's array."""
+        start = 0
+        for arrays in self._read(source, size):
+            yield self._block(arrays, start, str(source))
+            start += len(arrays["inputs"])
 
     def block(self, values: Any) -> Block:
-        """All rows of an array (n, *shape)."""
-        return self._numbered(self._fitting(np.asarray(values), "The array"), 0)
+        """All rows of an array (n, *shape), a dict of arrays as in an `.npz`, or a data frame as in a `.csv`."""
+        if hasattr(values, "columns"):
+            arrays = self._of_columns([str(name) for name in values.columns], values, "The data frame")
+        elif isinstance(values, Mapping):
+            arrays = {name: np.asarray(values[name]) for name in NAMES if name in values}
+        else:
+            arrays = {"inputs": np.asarray(values)}
+        self._check({name: (array.shape, array.dtype) for name, array in arrays.items()}, "What was given")
+        return self._block(arrays, 0, "The array")
 
-    def _numbered(self, values: np.ndarray, start: int) -> Block:
-        return Block({"inputs": np.asarray(values)}, {"row": np.arange(start, start + len(values))})
+    def example_shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.shape
 
-    def _read(self, source: Path) -> np.ndarray:
-        if source.suffix not in SUFFIXES:
+    def unknown(self, source: Path) -> tuple[str, ...]:
+        """Columns of a `.csv` that are not used, where the inputs have names."""
+        if source.suffix != ".csv" or not self.columns:
+            return ()
+        return tuple(n for n in array_file.csv_header(source) if n not in {*self.columns, *self.target_names})
+
+    def _read(self, source: Path, size: int) -> Iterator[Arrays]:
+        def check(layout: Layout) -> None:
+            self._check(layout, str(source))
+
+        if source.suffix == ".npy":
+            yield from array_file.npy_blocks(source, size, check)
+        elif source.suffix == ".npz":
+            yield from array_file.npz_blocks(source, size, NAMES, check)
+        elif source.suffix == ".csv":
+            for line, frame in array_file.csv_blocks(source, size, lambda names: self._chosen(names, str(source))):
+                yield self._of_columns(frame.columns, frame, f"{source}, line", line)
+        else:
             raise ConfigError(f"{source} must end in one of {', '.join(SUFFIXES)} and hold raw inputs of {self.shape}.")
-        try:
-            return self._fitting(_values(source), str(source))
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise RunError(f"{source} cannot be read: {' '.join(str(error).split())}.") from None
 
-    def _fitting(self, values: np.ndarray, what: str) -> np.ndarray:
-        if values.ndim == 2 and len(self.shape) != 1 and values.shape[1] == np.prod(self.shape):
-            values = values.reshape(-1, *self.shape)
-        if values.shape[1:] != self.shape or values.dtype.kind not in "fiub":
+    def _check(self, layout: Layout, what: str) -> None:
+        """Raises ConfigError for arrays of another shape or type, before anything of them is read."""
+        if "inputs" not in layout:
+            raise ConfigError(f"{what} must have an array inputs: numbers of shape {_rows(self.shape)}.")
+        (shape, _), flat = layout["inputs"], math.prod(self.shape)
+        wanted = {"inputs": self.shape, "targets": self.targets, "lengths": (), "anomaly": ()}
+        for name, (got, dtype) in layout.items():
+            flattened = name == "inputs" and got[1:] == (flat,)
+            if name == "targets" and self.classes is not None and dtype.kind in "US":
+                dtype = np.dtype(int)
+            alike = _without_last_one(got[1:]) == _without_last_one(wanted[name])
+            if not (alike or flattened) or not got or dtype.kind not in "fiub":
+                raise ConfigError(
+                    f"{what} must hold {name} of shape {_rows(wanted[name] or ())}, all numbers, but got {dtype} of "
+                    f"shape {got}. Save the raw values, one example per row."
+                )
+            if got[0] != shape[0]:
+                raise ConfigError(f"{what} has {shape[0]} inputs, but {got[0]} {name}. Give one for each.")
+
+    def _chosen(self, header: list[str], what: str) -> list[str]:
+        """The columns to read. Raises ConfigError when one is missing."""
+        named = self.columns or tuple(name for name in header if name not in self.target_names)
+        if missing := [name for name in named if name not in header]:
+            extra = [name for name in header if name not in {*named, *self.target_names}]
+            unknown = f", and has {_listed(extra)}, unknown to it" if extra else ""
+            raise ConfigError(f"{what} lacks {_listed(missing)}, which the network was trained on{unknown}.")
+        if len(named) != math.prod(self.shape):
+            raise ConfigError(f"{what} must have {math.prod(self.shape)} columns of inputs, but has {len(named)}.")
+        labels = [name for name in self.target_names if name in header]
+        return [*named, *(labels if len(labels) == len(self.target_names) else [])]
+
+    def _of_columns(self, names: list[str], frame: Any, where: str, line: int = 0) -> Arrays:
+        """Inputs, and targets where the frame has them, of named columns."""
+        chosen = self._chosen(names, where) if not line else names
+        count = math.prod(self.shape)
+        arrays = {"inputs": np.stack([_numbers(frame[n], n, where, line) for n in chosen[:count]], 1)}
+        if chosen[count:] and self.classes is not None and self.targets == ():
+            arrays["targets"] = np.asarray(frame[chosen[count]]).astype(str)
+        elif chosen[count:] and self.targets is not None:
+            columns = [_numbers(frame[n], n, where, line) for n in chosen[count:]]
+            arrays["targets"] = np.stack(columns, 1).reshape(-1, *self.targets)
+        return arrays
+
+    def _block(self, arrays: Arrays, start: int, what: str) -> Block:
+        inputs = arrays["inputs"].reshape(-1, *self.shape)
+        if inputs.dtype != np.uint8:
+            inputs = inputs.astype(np.float32)
+            if not np.isfinite(inputs).all():
+                row = start + int(np.argwhere(~np.isfinite(inputs))[0][0])
+                raise RunError(f"{what}: an input of row {row} (counted from 0) is missing or infinite. Fill it in.")
+        part: Part = {"inputs": inputs}
+        if "targets" in arrays:
+            part["targets"] = self._targets(arrays["targets"].reshape(-1, *(self.targets or ())), what)
+        part |= {name: arrays[name].astype(np.int32) for name in ("lengths", "anomaly") if name in arrays}
+        return Block(part, {"row": np.arange(start, start + len(inputs))})
+
+    def _targets(self, values: np.ndarray, what: str) -> np.ndarray:
+        """Raw values, or class numbers of names or numbers. Raises ConfigError for a class that is none."""
+        if self.classes is None:
+            return values.astype(np.float32)
+        names = {name: number for number, name in enumerate(self.class_names)}
+        numbers = {f"{number}{ending}": number for number in range(self.classes) for ending in ("", ".0")}
+        found, inverse = np.unique(values.astype(str), return_inverse=True)
+        if strange := [str(name) for name in found if name not in {*numbers, *names}]:
             raise ConfigError(
-                f"{what} must hold numbers of shape (n, {', '.join(map(str, self.shape))}), but got {values.dtype} of "
-                f"shape {values.shape}. Save the raw inputs, one example per row."
+                f"{what} has a class {strange[0]}, which it cannot be. {nearest(strange[0], names or numbers)}"
             )
-        return values
+        known = np.array([(numbers | names)[str(name)] for name in found], np.int32)
+        return known[inverse].reshape(values.shape)
 
 
-def _values(source: Path) -> np.ndarray:
-    if source.suffix == ".csv":
-        return np.loadtxt(source, delimiter=",", skiprows=1, ndmin=2, dtype=np.float32)
-    loaded = np.load(source, allow_pickle=False, mmap_mode="r" if source.suffix == ".npy" else None)
-    return loaded if isinstance(loaded, np.ndarray) else loaded["inputs"]
+def _without_last_one(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Grey images without their channel, and single targets without their column, are taken as well."""
+    return shape[:-1] if shape and shape[-1] == 1 else shape
+
+
+def _listed(names: list[str]) -> str:
+    few = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"column{'s' if len(names) > 1 else ''} {few}"
+
+
+def _rows(shape: tuple[int, ...]) -> str:
+    return f"(n, {', '.join(map(str, shape))})" if shape else "(n,)"
+
+
+def _numbers(column: Any, name: str, where: str, line: int) -> np.ndarray:
+    """(n,) float32. Raises RunError for what is no number, with its line."""
+    import polars
+
+    if not isinstance(column, polars.Series):
+        column = polars.Series(name, np.asarray(column))
+    numbers = column.cast(polars.Float32, strict=False)
+    if bad := (numbers.is_null() & column.is_not_null()).arg_true().to_list()[:1]:
+        at = f"{where} {line + bad[0]}" if line else f"{where}, row {bad[0]}"
+        raise RunError(f"{at}: {name} must be a number, but is {column[bad[0]]!r}.")
+    return numbers.to_numpy()

@@ -1,7 +1,7 @@
 """What a data set is: a spec known before anything is loaded, and three parts of plain NumPy arrays."""
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,6 +17,18 @@ Part = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """What a forecast is a change of: step h of variable v starts from inputs[steps[h], columns[v]].
+
+    steps count from the end of the window, -1 is the newest value; with a forecast after every step there is one, 0,
+    the step itself.
+    """
+
+    steps: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class DataSpec:
     """The static facts of a data set.
 
@@ -26,6 +38,9 @@ class DataSpec:
     per_step: targets have a leading time axis: (time, *targets).
     lengths: examples carry `lengths`, the number of valid steps.
     anomalies: examples carry `anomaly`, 1 for what the training part never shows.
+    log: inputs and targets are scaled after taking their logarithms.
+    anchor: where forecasts start from; the network predicts the change.
+    categories: examples carry `categories` (columns,), numbers below these counts; 0 stands for never seen.
     """
 
     kind: Kind
@@ -36,6 +51,9 @@ class DataSpec:
     per_step: bool = False
     lengths: bool = False
     anomalies: bool = False
+    log: bool = False
+    anchor: Anchor | None = None
+    categories: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,18 +72,20 @@ class Series:
 
 @dataclass(frozen=True)
 class Scaling:
-    """scaled = (raw - offset) / scale, both broadcast against one example."""
+    """scaled = (raw - offset) / scale, or with `log` (log raw - offset) / scale; both broadcast against one example."""
 
     offset: np.ndarray
     scale: np.ndarray
+    log: bool = False
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """Raw to scaled units."""
-        return (raw - self.offset) / self.scale
+        return ((np.log(raw) if self.log else raw) - self.offset) / self.scale
 
     def invert(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled to raw units."""
-        return scaled * self.scale + self.offset
+        found = scaled * self.scale + self.offset
+        return np.exp(found) if self.log else found
 
 
 @dataclass(frozen=True)
@@ -74,7 +94,8 @@ class Data:
 
     A part is a dict with `inputs` (n, *spec.inputs), `targets`, and `lengths` (n,) or `anomaly` (n,) where the spec
     says so; `targets` hold raw values, or class numbers as int32. `reader` reads further examples like these; without
-    one, later verbs take arrays of raw inputs.
+    one, later verbs take arrays of raw inputs. `labels` (columns, as a Block has them) tell the test examples apart,
+    `notes` are sentences for the user, `error_threshold` is the reconstruction error above which an example is flagged.
     """
 
     spec: DataSpec
@@ -88,6 +109,26 @@ class Data:
     class_names: tuple[str, ...] = ()
     series: Series | None = None
     reader: "Reader | None" = None
+    labels: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    error_threshold: float | None = None
+
+    def excerpt(self, rows: int) -> "Data":
+        """The same with at most `rows` rows, in memory, of every part that is mapped."""
+        if not any(map(is_mapped, (self.train, self.val, self.test))):
+            return self
+        train, val, test = (_first(part, rows) for part in (self.train, self.val, self.test))
+        labels = {name: values[: len(test["inputs"])] for name, values in self.labels.items()}
+        return replace(self, train=train, val=val, test=test, labels=labels)
+
+
+def is_mapped(part: Part) -> bool:
+    """Whether a part lies in files that are mapped, because it may be larger than memory."""
+    return any(getattr(values, "_mmap", None) is not None for values in part.values())
+
+
+def _first(part: Part, rows: int) -> Part:
+    return {name: np.array(values[:rows]) for name, values in part.items()} if is_mapped(part) else part
 
 
 @dataclass(frozen=True)
@@ -107,6 +148,10 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def spec(self) -> DataSpec:
         """Shapes and kind, without loading or generating the data."""
+
+    def task(self) -> str:
+        """The task where the YAML says `_task_: auto`. Raises ConfigError where it cannot be told."""
+        return self.spec().task
 
     @abc.abstractmethod
     def load(self) -> Data:

@@ -1,45 +1,151 @@
-"""IDX files: the format of MNIST.
+"""Grey images and labels in IDX files."""
 
-Two zero bytes, a type (8: unsigned bytes), the number of axes, each axis as a big-endian 32-bit integer, the values.
-Source: LeCun, Cortes & Burges, The MNIST database of handwritten digits (1998).
-"""
-
-import gzip
-import math
-import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from nnrun.errors import RunError
+from nnrun.datasets.array_reader import SUFFIXES, ArrayReader
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, ScalingKind
+from nnrun.datasets.given_parts import divide
+from nnrun.datasets.idx_file import read_idx, read_shape
+from nnrun.datasets.reader import Block, Reader
+from nnrun.datasets.scaling import fit
+from nnrun.datasets.split import check_fractions
+from nnrun.errors import ConfigError, RunError
+from nnrun.schema import setting
 
-UNSIGNED_BYTE = 8
+REPLACE = "Replace the file, or correct its path."
 
 
-def read_idx(path: Path, axes: int) -> np.ndarray:
-    """An array of bytes (uint8) with `axes` axes from an IDX file, gzipped if its name ends in .gz.
+@dataclass(frozen=True)
+class IdxConfig(DatasetConfig):
+    """Keys of dataset=idx."""
 
-    Raises RunError when the file is damaged, cut short, or of another type.
+    images: str | None = setting(None, "file of the images, .gz or not")
+    labels: str | None = setting(None, "file of their labels")
+    test_images: str | None = setting(None, "file of the test images; null: test_fraction of the others")
+    test_labels: str | None = setting(None, "file of their labels")
+    class_names: tuple[str, ...] = setting((), "of the labels from the smallest; []: the numbers")
+    scaling: ScalingKind = setting("none", "fitted on the training part alone; none: bytes become 0 to 1")
+
+
+@dataclass(frozen=True)
+class IdxReader(Reader):
+    """Reads an IDX file of images, with targets where `...-images-idx3-...` has a `...-labels-idx1-...` beside it.
+
+    labels: the label of each class in such files.
     """
-    content = _read(path)
-    magic, expected = int.from_bytes(content[:4], "big"), UNSIGNED_BYTE << 8 | axes
-    start = 4 + 4 * axes
-    if len(content) < start or magic != expected:
-        raise _damaged(path, f"must start with the magic number {expected} (IDX), but starts with {magic}")
-    shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
-    size = start + math.prod(shape)
-    if len(content) != size:
-        raise _damaged(path, f"must be {size} bytes long as its header says, but has {len(content)}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+    name: ClassVar[str] = "idx"
+    arrays: ArrayReader
+    labels: tuple[int, ...]
+
+    def blocks(self, source: Path, size: int) -> Iterator[Block]:
+        """The images of a file in order; arrays in `.npy`, `.npz` and `.csv` files are read, too."""
+        if source.suffix in SUFFIXES:
+            yield from self.arrays.blocks(source, size)
+            return
+        if not source.is_file():
+            raise ConfigError(f"There is no file {source}.")
+        images, names = read_idx(source, 3, REPLACE), self._names_beside(source)
+        for start in range(0, len(images), size):
+            found = {"inputs": images[start : start + size]}
+            if names is not None:
+                found["targets"] = names[start : start + size]
+            block = self.block(found)
+            yield block._replace(labels={"row": block.labels["row"] + start})
+
+    def block(self, values: Any) -> Block:
+        """All images of an array (n, height, width, 1) or (n, height, width)."""
+        return self.arrays.block(values)
+
+    def _names_beside(self, images: Path) -> np.ndarray | None:
+        """(n,) class names by the file that is called like that of the images; None where there is none."""
+        name = images.name.replace("images-idx3", "labels-idx1").removesuffix(".gz")
+        found = [path for path in (images.with_name(name), images.with_name(f"{name}.gz")) if path.is_file()]
+        if "images-idx3" not in images.name or not found:
+            return None
+        labels = read_idx(found[0], 1, REPLACE)
+        if strange := sorted(set(labels.tolist()) - set(self.labels)):
+            raise RunError(f"{found[0]} has the label {strange[0]}, which is in no training image.")
+        return np.array(self.arrays.class_names)[np.searchsorted(self.labels, labels)]
 
 
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, f"cannot be read: {error}") from error
+class Idx(Dataset):
+    """Grey images (height, width, 1) of bytes, a class each: files in the format of MNIST, under any names."""
+
+    config: IdxConfig
+
+    def __init__(self, config: IdxConfig) -> None:
+        check_fractions(config)
+        self.config = config
+
+    def spec(self) -> DataSpec:
+        """Reads the header of the images and the labels. Raises ConfigError."""
+        images, labels = self._path("images"), self._path("labels")
+        try:
+            shape = read_shape(images, 3, REPLACE)[1:]
+            names = self._names(np.unique(read_idx(labels, 1, REPLACE)))
+        except RunError as error:
+            raise ConfigError(str(error)) from None
+        return DataSpec("image", (*shape, 1), (), "classification", classes=len(names))
+
+    def load(self) -> Data:
+        """Reads all files. Raises RunError when one is damaged or does not fit the others."""
+        spec, (images, numbers) = self.spec(), self._pair("images", "labels")
+        values = np.unique(numbers)
+        names, counts = self._names(values), (len(images), 0, 0)
+        if self.config.test_images is not None:
+            test, test_numbers = self._pair("test_images", "test_labels")
+            if test.shape[1:] != images.shape[1:]:
+                raise RunError(
+                    f"{self.config.test_images} must hold images of {images.shape[1:]} like {self.config.images}, but "
+                    f"they are of {test.shape[1:]}."
+                )
+            if strange := sorted(set(test_numbers.tolist()) - set(values.tolist())):
+                raise RunError(f"{self.config.test_labels} has the label {strange[0]}, which is in no training image.")
+            images, numbers = np.concatenate([images, test]), np.concatenate([numbers, test_numbers])
+            counts = (counts[0], 0, len(test))
+        labels = np.searchsorted(values, numbers).astype(np.int32)
+        train, val, test_part = (_part(images, labels, index) for index in divide(counts, labels, self.config))
+        arrays = ArrayReader(spec.inputs, targets=(), classes=len(names), class_names=names)
+        reader = IdxReader(arrays, tuple(values.tolist()))
+        scaling = fit(train["inputs"], self.config.scaling)
+        return Data(spec, train, val, test_part, scaling, None, ("grey",), ("class",), names, reader=reader)
+
+    def _pair(self, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
+        found = read_idx(self._path(images), 3, REPLACE), read_idx(self._path(labels), 1, REPLACE)
+        if len(found[0]) != len(found[1]) or not len(found[0]):
+            raise RunError(
+                f"Every image needs a label, but {self._path(images)} holds {len(found[0])} images and "
+                f"{self._path(labels)} {len(found[1])} labels. Check that the files belong together."
+            )
+        return found[0][..., None], found[1]
+
+    def _names(self, values: np.ndarray) -> tuple[str, ...]:
+        names = self.config.class_names
+        if names and len(names) != len(values):
+            raise ConfigError(
+                f"dataset.class_names must be {len(values)} names, one for each label in {self.config.labels}, but got "
+                f"{len(names)}. Leave it out to call the classes by their numbers."
+            )
+        return names or tuple(str(value) for value in values)
+
+    def _path(self, key: str) -> Path:
+        given = getattr(self.config, key)
+        if given is None:
+            raise ConfigError(
+                f"dataset=idx needs dataset.{key}, an IDX file. Set for example "
+                f"dataset.{key}=train-{key.rpartition('_')[2]}-idx{1 if 'labels' in key else 3}-ubyte.gz."
+            )
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"dataset.{key} must be a file, but there is none at {path}. Correct the path.")
+        return path
 
 
-def _damaged(path: Path, what: str) -> RunError:
-    return RunError(f"{path} {what}. Replace the file, or remove it so that it is downloaded again.")
+def _part(images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> Part:
+    return {"inputs": images[indices], "targets": labels[indices]}

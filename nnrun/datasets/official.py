@@ -9,7 +9,7 @@ import numpy as np
 
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, ScalingKind
 from nnrun.datasets.download import RemoteFile, dataset_folder, fetch
-from nnrun.datasets.idx import read_idx
+from nnrun.datasets.idx_file import read_idx
 from nnrun.datasets.scaling import fit
 from nnrun.datasets.split import FEWEST, share, stratified_order, streams
 from nnrun.errors import RunError

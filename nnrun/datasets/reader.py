@@ -40,3 +40,18 @@ class Reader(abc.ABC):
     @abc.abstractmethod
     def block(self, values: Any) -> Block:
         """The examples of an array or data frame in memory. Raises ConfigError where it does not fit."""
+
+    def unknown(self, source: Path) -> tuple[str, ...]:
+        """Columns of a file that are not used, though the training data had none of that name."""
+        return ()
+
+    def origins(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Column of a source -> which columns (of the last axis) of which arrays of a part are made of it.
+
+        Empty where every input stands for itself.
+        """
+        return {}
+
+    def example_shape(self) -> tuple[int, ...] | None:
+        """Shape of an example's inputs as the fields have it; None where only the source tells."""
+        return None

@@ -18,8 +18,24 @@ def fit(values: np.ndarray, kind: ScalingKind) -> Scaling:
         unit = 255.0 if values.dtype == np.uint8 else 1.0
         return _scaling(np.zeros(features), np.full(features, unit))
     rows = values.reshape(-1, features)
+    if values.dtype == np.uint8:
+        return _of_bytes(rows, kind)
     low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
     offset, scale = (low, high - low) if kind == "minmax" else _moments(rows)
+    return _scaling(offset, np.where(low == high, 1.0, scale))
+
+
+def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> Scaling:
+    """The same for bytes, from how often each of the 256 occurs: exact, and one pass over what may be mapped."""
+    counts, size = np.zeros((rows.shape[1], 256)), max(1, CHUNK // rows.shape[1])
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        counts += [np.bincount(column, minlength=256) for column in block.T]
+    value, share = np.arange(256.0), counts / len(rows)
+    low, high = ((counts > 0).argmax(1), 255 - (counts[:, ::-1] > 0).argmax(1))
+    mean = share @ value
+    deviation = np.sqrt((share * (value - mean[:, None]) ** 2).sum(1))
+    offset, scale = (low, high - low) if kind == "minmax" else (mean, deviation)
     return _scaling(offset, np.where(low == high, 1.0, scale))
 
 

@@ -12,14 +12,17 @@ def count_windows(steps: int, window: int, horizon: int, stride: int) -> int:
 def cut_windows(
     series: np.ndarray, window: int, horizon: int, stride: int, per_step: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets of every window of `series` (time, variables), both float32 and in order of time.
+    """Inputs and targets of every window of `series` (time, variables), in order of time: views of float32 values.
 
     inputs (windows, window, variables): x[s : s + window] for s = 0, stride, 2 stride, ...
     targets (windows, horizon, variables): x[s + window : s + window + horizon]; with per_step
     (windows, window, horizon, variables): x[s + t + 1 : s + t + 1 + horizon] for t = 0, ..., window - 1.
     """
-    pieces = sliding_window_view(series, window + horizon, axis=0)[::stride].swapaxes(1, 2)
+    values = np.ascontiguousarray(series, np.float32)
+    if len(values) < window + horizon:
+        return np.zeros((0, window, values.shape[1]), np.float32), np.zeros((0, horizon, values.shape[1]), np.float32)
+    pieces = sliding_window_view(values, window + horizon, axis=0)[::stride].swapaxes(1, 2)
     inputs, targets = pieces[:, :window], pieces[:, window:]
     if per_step:
         targets = sliding_window_view(pieces[:, 1:], horizon, axis=1).swapaxes(2, 3)
-    return np.ascontiguousarray(inputs, np.float32), np.ascontiguousarray(targets, np.float32)
+    return inputs, targets

@@ -1,6 +1,6 @@
 """The compiled functions of a static config, shared by every trial that differs in numbers alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from nnrun.config import RunConfig
-from nnrun.datasets.base import Data, Part, Scaling
+from nnrun.datasets.base import Data, Part, Scaling, is_mapped
 from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.execution.feed import feed
 from nnrun.tasks.base import ArrayScaling
 from nnrun.training import batches
 from nnrun.training.program import Fitted, State, build
@@ -55,14 +56,14 @@ def compile_together(*lowered: Any) -> None:
 class Compiled:
     """Functions of a run on the devices of a placement, compiled when first called, and its data there.
 
-    steps(traced, state, part, count), evaluate(traced, state, chunk), outputs(traced, state, chunk) and
+    steps(traced, state, source, count), evaluate(traced, state, chunk), outputs(traced, state, chunk) and
     end_epoch(traced, state, value, improved) are those of the Program; `steps` and `end_epoch` consume the state.
     """
 
     def __init__(self, static: RunConfig, data: Data, placement: Placement | TrialPlacement) -> None:
         self.static, self.data, self.placement = static, data, placement
         self.program = build(static, data.spec, batches.count(data.train), placement.shard)
-        self.train = placement.share(data.train)
+        self.feed = feed(data.train, static.training.batch_size, static.dataset.config.seed, placement)
         self._shape = batches.chunk_shape(data)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
         self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
@@ -84,8 +85,10 @@ class Compiled:
         targets = self.data.target_scaling
         return Fitted(_arrays(self.data.input_scaling), _arrays(targets) if targets else None)
 
-    def chunks(self, part: Part) -> list[Any]:
-        """The part's padded chunks on the devices."""
+    def chunks(self, part: Part) -> Iterable[Any]:
+        """The part's padded chunks on the devices; those of a mapped part one after the other."""
+        if is_mapped(part):
+            return map(self.placement.share, batches.chunks(part, self._shape))
         if id(part) not in self._chunks:
             self._chunks[id(part)] = part, [self.placement.share(chunk) for chunk in batches.chunks(part, self._shape)]
         return self._chunks[id(part)][1]

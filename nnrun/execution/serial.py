@@ -34,9 +34,10 @@ class SerialRun:
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         started, zero, no = time.perf_counter(), np.float32(0), np.bool_(False)
-        chunk = self.compiled.chunks(self.compiled.data.val)[0]
+        chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
+        source, _ = self.compiled.feed.take(self.position)
         compile_together(
-            self.compiled.steps.lower(self.traced, self.state, self.compiled.train, np.int32(0)),
+            self.compiled.steps.lower(self.traced, self.state, source, np.int32(0)),
             self.compiled.evaluate.lower(self.traced, self.state, chunk),
             self.compiled.end_epoch.lower(self.traced, self.state, zero, no),
         )
@@ -80,7 +81,12 @@ class SerialRun:
 
     def steps(self, count: int) -> list[EpochSums]:
         """Trains `count` batches, waits for them, and gives the sums of the epoch so far."""
-        self.state = self.compiled.steps(self.traced, self.state, self.compiled.train, np.int32(count))
+        position, end = self.position, self.position + count
+        while position < end:
+            source, lasting = self.compiled.feed.take(position)
+            some = min(lasting, end - position)
+            self.state = self.compiled.steps(self.traced, self.state, source, np.int32(some))
+            position += some
         return [EpochSums(*(float(value) for value in jax.device_get(self.state.sums)))]
 
     @property

@@ -30,8 +30,8 @@ class CompiledGroup(Compiled):
     placement: TrialPlacement
 
     def _steps(self) -> Callable[..., Any]:
-        def steps(traced: Any, state: State, active: jax.Array, part: Any, count: jax.Array) -> State:
-            return jax.lax.cond(active, lambda: self.program.steps(traced, state, part, count), lambda: state)
+        def steps(traced: Any, state: State, active: jax.Array, source: Any, count: jax.Array) -> State:
+            return jax.lax.cond(active, lambda: self.program.steps(traced, state, source, count), lambda: state)
 
         return self.placement.each(steps, own=3)
 
@@ -71,9 +71,10 @@ class GroupRun:
         """Compiles what training needs; the seconds it took."""
         started, places = time.perf_counter(), np.zeros(len(self.slots), np.float32)
         active, value, better = self.placement.put((self._active, places, places > 0))
-        chunk = self.compiled.chunks(self.compiled.data.val)[0]
+        chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
+        source, _ = self.compiled.feed.take(self.position)
         compile_together(
-            self.compiled.steps.lower(self.traced, self.state, active, self.compiled.train, np.int32(0)),
+            self.compiled.steps.lower(self.traced, self.state, active, source, np.int32(0)),
             self.compiled.evaluate.lower(self.traced, self.state, active, chunk),
             self.compiled.end_epoch.lower(self.traced, self.state, active, value, better),
         )
@@ -102,7 +103,12 @@ class GroupRun:
     def steps(self, count: int) -> list[EpochSums]:
         """Trains `count` batches of every active member; the sums of the epoch so far."""
         active = self.placement.put(self._active)
-        self.state = self.compiled.steps(self.traced, self.state, active, self.compiled.train, np.int32(count))
+        position, end = self.position, self.position + count
+        while position < end:
+            source, lasting = self.compiled.feed.take(position)
+            some = min(lasting, end - position)
+            self.state = self.compiled.steps(self.traced, self.state, active, source, np.int32(some))
+            position += some
         loss, examples, rate = (np.asarray(s, float).tolist() for s in jax.device_get(self.state.sums))
         return self._of_members(lambda slot: EpochSums(loss[slot], examples[slot], rate[slot]))
 

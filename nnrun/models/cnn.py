@@ -8,7 +8,7 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec, whole_examples
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes, whole_examples
 from nnrun.models.convolution import Conv, Padding, average_pool, global_average, max_pool, positions
 from nnrun.models.layers import (
     Activation,
@@ -129,6 +129,7 @@ class CNN(Model):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("image", "series")
+    anchored: ClassVar[bool] = True
     figures: ClassVar[tuple[str, ...]] = ("filters", "feature_maps")
 
     def __init__(self, config: CNNConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
@@ -142,7 +143,7 @@ class CNN(Model):
         features = last if config.head == "global_average" else OutputSpec((*left, last)).size
         self.dense = DenseStack(features, config.dense_sizes, config.activation, dropout=config.dropout, rngs=rngs)
         self.head = nnx.Linear((features, *config.dense_sizes)[-1], output.size, rngs=rngs)
-        self.shape = output.shape
+        self.shape, self.anchor = output.shape, data.anchor
 
     def first_kernel(self) -> jax.Array:
         """(*window, channels, filters), the kernel that looks at the inputs."""
@@ -158,8 +159,9 @@ class CNN(Model):
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *space, channels) -> prediction (batch, *output.shape)."""
-        x = batch["inputs"]
+        x = to_changes(self.anchor, batch["inputs"])
         for block in self.blocks:
             x = block(x, rngs)
         logits = self.head(self.dense(self.pool(x), rngs))
-        return Outputs(logits.reshape(-1, *self.shape)), carry
+        prediction = from_changes(self.anchor, logits.reshape(-1, *self.shape), batch["inputs"])
+        return Outputs(prediction), carry

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 from flax import nnx
 
 from nnrun.datasets.base import DataSpec
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec, whole_examples
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes, whole_examples
+from nnrun.models.embedding import Embeddings
 from nnrun.models.layers import Activation, DenseStack, Normalization, flatten
 from nnrun.schema import number, setting, size
 
@@ -24,21 +26,29 @@ class MLPConfig:
 class MLP(Model):
     """Feed-forward network: h_0 = x, h_i = φ(h_{i-1} W_i + b_i), y = h_L W + b.
 
-    inputs (batch, ...) are flattened to (batch, features); prediction is (batch, *output.shape).
+    inputs (batch, ...) are flattened to (batch, features), to which learned vectors of categories (batch, columns) are
+    joined; prediction is (batch, *output.shape).
     Source: Goodfellow, Bengio & Courville, Deep Learning (2016), chapter 6.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
+    embeds: ClassVar[bool] = True
+    anchored: ClassVar[bool] = True
 
     def __init__(self, config: MLPConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
         whole_examples("mlp", output)
-        features = OutputSpec(data.inputs).size
+        features = OutputSpec(data.inputs).size + Embeddings.features(data)
         sizes = config.hidden_sizes
         self.hidden = DenseStack(features, sizes, config.activation, config.normalization, config.dropout, rngs=rngs)
         self.head = nnx.Linear((features, *sizes)[-1], output.size, rngs=rngs)
-        self.shape = output.shape
+        self.embeddings = Embeddings(data, rngs=rngs) if data.categories else None
+        self.shape, self.anchor = output.shape, data.anchor
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, ...) -> prediction (batch, *output.shape)."""
-        logits = self.head(self.hidden(flatten(batch["inputs"]), rngs))
-        return Outputs(logits.reshape(-1, *self.shape)), carry
+        x = flatten(to_changes(self.anchor, batch["inputs"]))
+        if self.embeddings is not None:
+            x = jnp.concatenate([x, self.embeddings(batch["categories"]).astype(x.dtype)], axis=-1)
+        logits = self.head(self.hidden(x, rngs))
+        prediction = from_changes(self.anchor, logits.reshape(-1, *self.shape), batch["inputs"])
+        return Outputs(prediction), carry

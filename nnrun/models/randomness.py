@@ -22,7 +22,7 @@ class Streams:
         self._asked += 1
         return jax.random.wrap_key_data(self._words + offset)
 
-    dropout = noise = sample = _next
+    dropout = noise = sample = augmentation = _next
 
 
 def bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -46,8 +46,12 @@ def bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return high ^ low
 
 
+def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """What jax.random.uniform(key, shape) gives: numbers in [0, 1)."""
+    one = jnp.uint32(0x3F800000)
+    return jax.lax.bitcast_convert_type(bits(key, shape) >> 9 | one, jnp.float32) - 1
+
+
 def bernoulli(key: jax.Array, probability: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """What jax.random.bernoulli(key, probability, shape) gives: true with a probability, which may be traced."""
-    one = jnp.uint32(0x3F800000)
-    uniform = jax.lax.bitcast_convert_type(bits(key, shape) >> 9 | one, jnp.float32) - 1
-    return uniform < probability
+    return uniform(key, shape) < probability

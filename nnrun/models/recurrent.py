@@ -10,7 +10,7 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes
 from nnrun.models.layers import Dropout
 from nnrun.models.layout import Layout, reverse, valid_steps
 from nnrun.models.scan import Cell, Rule, State, recurrence, unroll
@@ -25,7 +25,7 @@ class RecurrentConfig:
     """Keys that every recurrent network has."""
 
     hidden_size: int = size(64, "units of each layer and direction")
-    layers: int = size(1, "stacked on one another")
+    layers: int = size(1, "stacked on one another", most=64)
     bidirectional: bool = setting(False, "a second network reads each sequence from its end")
     dropout: float = number(0.0, "between layers", off=0.0, least=0, below=1)
     readout: Literal["auto", "last", "mean", "per_step"] = setting(
@@ -93,6 +93,7 @@ class Recurrent(Model):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("series",)
+    anchored: ClassVar[bool] = True
     split_over_devices: ClassVar[bool] = True
 
     def __init__(
@@ -108,7 +109,7 @@ class Recurrent(Model):
         )
         self.dropout = Dropout(config.dropout)
         self.head = nnx.Linear(directions * units, output.size, rngs=rngs)
-        self.shape, self.directions = output.shape, directions
+        self.shape, self.directions, self.anchor = output.shape, directions, data.anchor
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, time, channels) -> prediction, and the carry (None for two directions).
@@ -139,7 +140,7 @@ class Recurrent(Model):
             raise ConfigError(
                 "A carried state needs the past alone, but model.bidirectional is true. Set model.bidirectional=false."
             )
-        x, lengths = self.layout.sequence(batch["inputs"]), batch.get("lengths")
+        x, lengths = self.layout.sequence(to_changes(self.anchor, batch["inputs"])), batch.get("lengths")
         finals: list[list[State]] = []
         for index, layer in enumerate(self.layers):
             x = self.dropout(x, rngs) if index else x
@@ -150,7 +151,8 @@ class Recurrent(Model):
             x = self.layout.join(*(outputs for outputs, _ in ran))
             finals.append([final for _, final in ran])
         features = self._read(x, finals[-1], lengths)
-        return Outputs(self._predict(features, lengths)), self._carry(finals)
+        prediction = from_changes(self.anchor, self._predict(features, lengths), batch["inputs"])
+        return Outputs(prediction), self._carry(finals)
 
     def _read(self, x: jax.Array, finals: list[State], lengths: jax.Array | None) -> jax.Array:
         """Hidden sequence and last layer's states -> (batch, features) or (batch, time, features)."""

@@ -23,7 +23,7 @@ class ResNetConfig:
 
     layout: Literal["small", 18, 50] = setting("small", "small: filters, blocks_per_stage; 18, 50: as published")
     filters: tuple[int, ...] = size((16, 32, 64), "of each stage of layout small")
-    blocks_per_stage: int = size(1, "of layout small; n of He et al.'s 6n + 2 layers")
+    blocks_per_stage: int = size(1, "of layout small; n of He et al.'s 6n + 2 layers", most=200)
     stem: Literal["auto", "imagenet", "small"] = setting(
         "auto", "imagenet: 7x7, stride 2, max-pool; small: 3x3; auto: imagenet from 64 pixels and not for layout small"
     )

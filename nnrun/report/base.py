@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnrun.config import AugmentationConfig
 from nnrun.datasets.base import Data
 from nnrun.models.base import Model, Outputs
 from nnrun.tasks.base import Task
@@ -25,6 +26,7 @@ class FinishedRun:
     model: the network with its best weights; call it with scaled inputs: `model({"inputs": x})`.
     metrics, baseline: as in summary.json ("test/rmse": 0.1; "test/rmse": {"mean": 0.9}).
     tables: the task's further tables, {name: columns}.
+    augmentation: what changed the training images.
     """
 
     title: str
@@ -38,6 +40,7 @@ class FinishedRun:
     metrics: dict[str, float]
     baseline: dict[str, dict[str, float]]
     tables: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    augmentation: AugmentationConfig | None = None
 
     def predicted(self) -> np.ndarray:
         """The test part's predictions in the targets' original units, shaped like the targets."""

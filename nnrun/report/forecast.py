@@ -16,22 +16,26 @@ HISTORY = 3
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """Per variable: the first step ahead over up to 300 windows and, with a longer horizon, one whole forecast."""
+    """Per variable: the first step ahead over up to 300 windows and, with a longer horizon, one whole forecast.
+
+    A single window has the latter alone.
+    """
     spec, series = run.data.spec, run.data.series
     if spec.kind != "series" or series is None or spec.targets is None or len(run.data.test["inputs"]) == 0:
         return None
     true, predicted = _last_step(run.data.test["targets"], run), _last_step(run.predicted(), run)
-    _, horizon, variables = true.shape
-    shown, several = min(variables, VARIABLES), horizon > 1
-    picture = figure(10.5 if several else 8.5, 0.9 + 2.7 * shown)
-    widths = [2.0, 1.0] if several else [1.0]
+    windows, horizon, variables = true.shape
+    shown, several, stretch = min(variables, VARIABLES), horizon > 1, windows > 1 or horizon == 1
+    picture = figure(10.5 if several and stretch else 8.5, 0.9 + 2.7 * shown)
+    widths = [2.0, 1.0] if several and stretch else [1.0]
     panels = picture.subplots(shown, len(widths), squeeze=False, width_ratios=widths)
     for row, axes in enumerate(panels):
         name = run.data.target_names[row] if run.data.target_names else f"variable {row}"
-        _stretch(axes[0], true[:WINDOWS, 0, row], predicted[:WINDOWS, 0, row], name)
+        if stretch:
+            _stretch(axes[0], true[:WINDOWS, 0, row], predicted[:WINDOWS, 0, row], name)
         if several:
-            _example(axes[1], run, true[..., row], predicted[..., row], series.target_columns[row], name)
-    panels[0, 0].legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+            _example(axes[-1], run, true[..., row], predicted[..., row], series.target_columns[row], name)
+    panels[0, 0].legend(frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
     found = ", ".join(filter(None, (run.metric_caption("rmse"), run.metric_caption("mase"))))
     picture.suptitle(f"{run.title}: test part" + (f" ({found})" if found else ""), fontsize=11)
     return picture
@@ -56,9 +60,9 @@ def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarr
     ahead = np.arange(1, true.shape[1] + 1)
     seen = run.data.test["inputs"][chosen, -HISTORY * len(ahead) :, column]
     axes.plot(np.arange(1 - len(seen), 1), seen, color="0.6", linewidth=1.2, label="seen")
-    axes.plot(ahead, true[chosen], color=TRUTH, marker=".", linewidth=1.2)
-    axes.plot(ahead, predicted[chosen], color=COLOURS[1], marker=".", linewidth=1.4)
+    axes.plot(ahead, true[chosen], color=TRUTH, marker=".", linewidth=1.2, label="truth")
+    axes.plot(ahead, predicted[chosen], color=COLOURS[1], marker=".", linewidth=1.4, label="forecast")
     axes.axvline(0.5, color="0.6", linewidth=1, linestyle=":")
     label(axes, f"{len(ahead)} steps ahead, median error", f"window {chosen}: steps from its end", name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(handles=axes.lines[:1], frameon=False, fontsize=9)

@@ -1,6 +1,6 @@
 """What a schedule is: a factor on the learning rate as a function of progress."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -11,6 +11,9 @@ class Schedule:
     `progress` runs from 0 (first step) to 1 (end of the run). A schedule that reacts to the objective keeps a `memory`
     (a pytree of arrays) in the training state.
     """
+
+    follows_progress: ClassVar[bool] = True
+    """Whether the factor depends on progress, so that training longer changes it at every step."""
 
     def initial(self) -> Any:
         """Memory before the first epoch."""

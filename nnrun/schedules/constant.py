@@ -1,7 +1,7 @@
 """Constant learning rate."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -15,6 +15,8 @@ class ConstantConfig:
 
 class Constant(Schedule):
     """f(p) = 1."""
+
+    follows_progress: ClassVar[bool] = False
 
     def __init__(self, config: ConstantConfig) -> None:
         self.config = config

@@ -1,7 +1,7 @@
 """Learning rate that drops when the objective stalls."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,8 @@ class ReduceOnPlateau(Schedule):
 
     b is the best value so far, θ the `threshold`; an epoch whose objective is nan brings no improvement.
     """
+
+    follows_progress: ClassVar[bool] = False
 
     def __init__(self, config: ReduceOnPlateauConfig) -> None:
         self.config = config

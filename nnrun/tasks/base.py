@@ -20,6 +20,10 @@ class ArrayScaling(NamedTuple):
         """Raw to scaled units."""
         return (raw - self.offset) / self.scale
 
+    def invert(self, scaled: jax.Array) -> jax.Array:
+        """Scaled to raw units."""
+        return scaled * self.scale + self.offset
+
 
 class Statistics(NamedTuple):
     """What evaluation keeps of a batch.
@@ -51,6 +55,11 @@ class Task(abc.ABC):
         """The config completed by what only the loaded training part tells; called once, before building."""
         return config
 
+    @classmethod
+    def without_training(cls, config: Any) -> Any:
+        """The config where the training part is not at hand: what `prepare` would take from it is left out."""
+        return config
+
     @abc.abstractmethod
     def output_spec(self) -> OutputSpec:
         """The head the model needs. Raises ConfigError when the data does not fit the task."""
@@ -74,6 +83,22 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Predictions for people: columns (n,) for a csv, or arrays of higher rank for an npz."""
+
+    def answer(
+        self, outputs: Outputs, batch: Batch, inputs: ArrayScaling, targets: ArrayScaling | None
+    ) -> dict[str, jax.Array]:
+        """What an exported network returns, computed inside a trace: what `decode` writes, as arrays (batch, ...).
+
+        `batch` is in scaled units; `inputs` and `targets` turn values into original ones.
+        """
+        return {"prediction": outputs.prediction}
+
+    def calibrate(self, outputs: Outputs, data: Data) -> Data:
+        """The data completed by what the trained network does on the validation part; called once, after training.
+
+        `outputs` are those on the validation part (NumPy arrays).
+        """
+        return data
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """Naive predictors on the test part: {baseline: {metric without prefix: value}}.

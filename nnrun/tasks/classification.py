@@ -54,6 +54,11 @@ class Classification(Task):
         weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
         return dataclasses.replace(config, class_weights=tuple(weights.tolist()))
 
+    @classmethod
+    def without_training(cls, config: ClassificationConfig) -> ClassificationConfig:
+        """Without balanced class weights: the loss weighs every class the same."""
+        return dataclasses.replace(config, class_weights="none") if config.class_weights == "balanced" else config
+
     @property
     def classes(self) -> int:
         """Number of classes. Raises ConfigError when the data set has no labels."""
@@ -64,6 +69,11 @@ class Classification(Task):
             raise ConfigError(
                 "task=classification cannot learn a class that dataset.anomaly holds back from the training part. "
                 "Set model=autoencoder, or dataset.anomaly=null."
+            )
+        if self.data.classes < 2:
+            raise ConfigError(
+                "task=classification needs at least two classes, but the data set has one. Add examples of another, or "
+                "set model=autoencoder to learn what the one class looks like."
             )
         return self.data.classes
 
@@ -136,6 +146,13 @@ class Classification(Task):
         if self.data.per_step:
             return {**found, "probabilities": probability}
         return found | {f"probability_{name}": probability[:, c] for c, name in enumerate(names)}
+
+    def answer(
+        self, outputs: Outputs, batch: Batch, inputs: ArrayScaling, targets: ArrayScaling | None
+    ) -> dict[str, jax.Array]:
+        """probabilities (batch, [time,] classes), and the number of the largest as `predicted`."""
+        probabilities = jax.nn.softmax(self._logits(outputs.prediction))
+        return {"predicted": probabilities.argmax(-1).astype(jnp.int32), "probabilities": probabilities}
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`majority`: its class for accuracy and macro_f1, its class frequencies for log_loss; auroc 0.5."""

@@ -9,7 +9,7 @@ from nnrun.datasets.base import Data, Series
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.tasks import metrics
-from nnrun.tasks.regression import Regression, RegressionConfig
+from nnrun.tasks.regression import Regression, RegressionConfig, target_unit
 from nnrun.tasks.scores import score
 
 
@@ -21,7 +21,8 @@ class ForecastingConfig(RegressionConfig):
 class Forecasting(Regression):
     """Predicts the next values of a series: (horizon, variables) after a window, or after every step of it.
 
-    Beside regression's metrics mase: the mean absolute error in units of the naive forecast's on the training part.
+    Beside regression's metrics scaled_mse and scaled_mae, in the units that the network is trained in (those of the
+    published tables), and mase: the mean absolute error in units of the naive forecast's on the training part.
     Baselines: `mean` of the training part; `persistence`, x̂_{t+h} = x_t; `seasonal_naive`, x̂_{t+h} = x_{t+h-km} with
     the smallest k that lies in the past, where the series has a period m that fits into the window (not for forecasts
     after every step: the first ones have no such past).
@@ -43,16 +44,20 @@ class Forecasting(Regression):
         return OutputSpec(targets, self.data.per_step)
 
     def metric_names(self) -> tuple[str, ...]:
-        """rmse, mse, mae, r2, mase."""
-        return (*super().metric_names(), "mase")
+        """rmse, mse, mae, r2, mase, scaled_mse, scaled_mae."""
+        return (*super().metric_names(), "mase", "scaled_mse", "scaled_mae")
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
-        """rmse, mse, mae, r2, mase in original units; mase over all steps ahead, per variable, then averaged."""
-        unit = 1.0 if data.target_scaling is None else np.float64(data.target_scaling.scale)
-        absolute, count = np.float64(sums["absolute"]) * unit, np.float64(sums["count"])
+        """rmse, mse, mae and r2 in original units; mase over all steps ahead, per variable, then averaged."""
+        absolute, count = np.asarray(sums["absolute"] * target_unit(data)), np.asarray(sums["count"], np.float64)
         steps = tuple(range(absolute.ndim - 1))
         mae = absolute.sum(steps) / count.sum(steps)
-        return super().finish(sums, rows, data) | {"mase": metrics.mase(mae, _series(data).naive_error)}
+        own = {
+            "mase": metrics.mase(mae, _series(data).naive_error),
+            "scaled_mse": metrics.mse(sums.get("scaled_squares", sums["squares"]).sum(), count.sum()),
+            "scaled_mae": metrics.mae(sums.get("scaled_absolute", sums["absolute"]).sum(), count.sum()),
+        }
+        return super().finish(sums, rows, data) | own
 
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Columns `<variable>_t+1`, `<variable>_t+1_predicted`, `..._t+2`, ... in original units.

@@ -12,6 +12,8 @@ DIRECTIONS = {
     "mse": "minimize",
     "mae": "minimize",
     "mase": "minimize",
+    "scaled_mse": "minimize",
+    "scaled_mae": "minimize",
     "log_loss": "minimize",
     "kl": "minimize",
     "r2": "maximize",
@@ -92,6 +94,12 @@ def macro_auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     ordered = np.sort(columns, axis=1)
     found = [_auroc(columns[label][labels == label], ordered[label]) for label in np.flatnonzero(np.bincount(labels))]
     return float(np.mean(found))
+
+
+def stretches_found(marked: np.ndarray, flagged: np.ndarray) -> float:
+    """Share of the runs of neighbouring marks, both (n,) in order of time, that hold at least one flag."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
+    return float(np.mean([flagged[start:end].any() for start, end in edges.reshape(-1, 2)]))
 
 
 def _auroc(hits: np.ndarray, ordered: np.ndarray) -> float:

@@ -1,9 +1,11 @@
 """Rebuilding the inputs, and telling what is new by how badly that goes."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nnrun.datasets.base import Data
@@ -22,17 +24,27 @@ class ReconstructionConfig:
     loss: Literal["mse", "mae", "binary_cross_entropy"] = setting(
         "mse", "mean over the elements of an example; binary_cross_entropy for inputs scaled to 0..1"
     )
+    threshold_quantile: float = setting(
+        0.995, "an example is flagged when its error is above this quantile of the validation errors", above=0, below=1
+    )
 
 
 class Reconstruction(Task):
     """Targets are the clean inputs in scaled units, which is also the unit of mse and mae.
 
-    An example's anomaly score is its error, the mean squared difference over its elements. Baselines are PCA of the
-    code's size, fitted on the training part, and for a denoiser the noisy inputs as they are.
+    An example's anomaly score is its error, the mean squared difference over its elements. It is flagged as an anomaly
+    above a threshold that validation errors fix after training, without labels (`Data.error_threshold`). Baselines are
+    PCA of the code's size, fitted on the training part, and for a denoiser the noisy inputs as they are.
     """
 
     config: ReconstructionConfig
-    figures: ClassVar[tuple[str, ...]] = ("learning_curves", "reconstructions", "latent_map", "anomaly_scores")
+    figures: ClassVar[tuple[str, ...]] = (
+        "learning_curves",
+        "reconstructions",
+        "latent_map",
+        "anomaly_scores",
+        "flagged_series",
+    )
 
     @classmethod
     def prepare(cls, config: ReconstructionConfig, data: Data) -> ReconstructionConfig:
@@ -78,25 +90,61 @@ class Reconstruction(Task):
         error = _per_example(losses.mse(outputs.prediction, batch["inputs"]))
         absolute = _per_example(losses.mae(outputs.prediction, batch["inputs"]))
         sums = {"squared": (error * mask).sum(), "absolute": (absolute * mask).sum(), "examples": mask.sum()}
-        return Statistics(sums, {"error": error, "anomaly": batch["anomaly"]} if self.data.anomalies else {})
+        return Statistics(sums, {"error": error} | ({"anomaly": batch["anomaly"]} if self.data.anomalies else {}))
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
-        """mse, mae; auroc of the error where both normal and anomalous examples occur."""
+        """mse, mae; auroc of the error where both normal and anomalous examples occur; with a threshold, the flags'.
+
+        flagged is the share of all examples; with marks false_alarms that of the normal ones, recall that of the
+        anomalous ones, and for a series anomalies_found the share of marked stretches of time with a flag in them.
+        """
         count = sums["examples"]
         found = {"mse": metrics.mse(sums["squared"], count), "mae": metrics.mae(sums["absolute"], count)}
-        return found | _auroc(rows.get("anomaly"), rows.get("error"))
+        found |= _auroc(rows.get("anomaly"), rows.get("error"))
+        return found if data.error_threshold is None else found | self._flags(rows, data.error_threshold)
+
+    def calibrate(self, outputs: Outputs, data: Data) -> Data:
+        """Fixes the threshold: the quantile of the validation errors."""
+        threshold = float(np.quantile(errors(outputs, data, "val"), self.config.threshold_quantile))
+        return dataclasses.replace(data, error_threshold=threshold)
+
+    def _flags(self, rows: dict[str, np.ndarray], threshold: float) -> dict[str, float]:
+        flagged, found = rows["error"] > threshold, {}
+        found["flagged"] = float(flagged.mean())
+        if "anomaly" in rows:
+            marked = rows["anomaly"] > 0
+            for name, members in (("false_alarms", ~marked), ("recall", marked)):
+                if members.any():
+                    found[name] = float(flagged[members].mean())
+            if self.data.kind == "series" and marked.any():
+                found["anomalies_found"] = metrics.stretches_found(marked, flagged)
+        return found
 
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
-        """Inputs, what a denoiser saw, and reconstruction in original units; error (n,) in scaled units; the code."""
+        """Inputs, what a denoiser saw, and reconstruction in original units; error (n,) in scaled units; the code.
+
+        flagged (n,) tells the examples whose error is above the threshold.
+        """
+        error = errors(outputs, data)
         arrays = {
             "inputs": data.test["inputs"],
             "seen": _unscale(outputs.seen, data),
             "reconstruction": _unscale(outputs.prediction, data),
-            "error": errors(outputs, data),
+            "error": error,
+            "flagged": None if data.error_threshold is None else error > data.error_threshold,
             "latent": outputs.latent,
             "anomaly": data.test.get("anomaly"),
         }
         return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+
+    def answer(
+        self, outputs: Outputs, batch: Batch, inputs: ArrayScaling, targets: ArrayScaling | None
+    ) -> dict[str, jax.Array]:
+        """reconstruction in original units; error (batch,) in scaled units; the code as `latent`."""
+        rebuilt = inputs.invert(outputs.prediction)
+        error = _per_example(losses.mse(outputs.prediction, batch["inputs"]))
+        found = {"reconstruction": jnp.exp(rebuilt) if self.data.log else rebuilt, "error": error}
+        return found if outputs.latent is None else found | {"latent": outputs.latent}
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """pca with as many components as the code has units, applied to what the network saw; noisy_input."""
@@ -114,9 +162,9 @@ def scaled_inputs(data: Data, part: Literal["train", "val", "test"]) -> np.ndarr
     return np.asarray(data.input_scaling.apply(getattr(data, part)["inputs"]), np.float32)
 
 
-def errors(outputs: Outputs, data: Data) -> np.ndarray:
-    """(n,) mean squared difference per test example, in scaled units."""
-    return (_rows(np.asarray(outputs.prediction) - scaled_inputs(data, "test")) ** 2).mean(-1)
+def errors(outputs: Outputs, data: Data, part: Literal["train", "val", "test"] = "test") -> np.ndarray:
+    """(n,) mean squared difference per example of a part, in scaled units."""
+    return (_rows(np.asarray(outputs.prediction) - scaled_inputs(data, part)) ** 2).mean(-1)
 
 
 def _per_example(values: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """Regression."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -62,23 +62,21 @@ class Regression(Task):
     def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
         """Sums over the batch, each of the shape of one example's targets, in scaled units.
 
-        Squares and sums of targets are about the scaling's offset, so that r2 loses little to cancellation.
+        Squares and sums of targets are about the scaling's offset, so that r2 loses little to cancellation. Where
+        logarithms are scaled, the unit is e^offset, and the errors of the scaled values themselves are kept beside.
         """
         target = batch["targets"]
         real = batch["mask"].reshape(-1, *(1,) * (target.ndim - 1)) > 0
         valid = jnp.broadcast_to(real & self._valid(batch), target.shape)
-        terms = {
-            "squares": losses.mse(outputs.prediction, target),
-            "absolute": losses.mae(outputs.prediction, target),
-            "target": target,
-            "target_squares": jnp.square(target),
-            "count": jnp.ones_like(target),
-        }
+        terms = _terms(outputs.prediction, target) | {"count": jnp.ones_like(target)}
+        if self.data.log:
+            own = _terms(*(jnp.expm1(values * _scale(targets)) for values in (outputs.prediction, target)))
+            terms = {f"scaled_{name}": terms[name] for name in ("squares", "absolute")} | terms | own
         return Statistics({name: jnp.where(valid, term, 0).sum(0) for name, term in terms.items()}, {})
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """rmse, mse, mae, r2 in original units."""
-        unit = 1.0 if data.target_scaling is None else np.asarray(data.target_scaling.scale, np.float64)
+        unit = target_unit(data)
         total = {name: np.asarray(sums[name], np.float64) * unit**power for name, power in POWERS.items()}
         if self.data.per_step:
             total = {name: values.sum(0) for name, values in total.items()}
@@ -108,6 +106,13 @@ class Regression(Task):
             columns[f"{name}_predicted"] = predicted.reshape(len(predicted), -1)[:, i]
         return columns
 
+    def answer(
+        self, outputs: Outputs, batch: Batch, inputs: ArrayScaling, targets: ArrayScaling | None
+    ) -> dict[str, jax.Array]:
+        """predictions (batch, [time,] *targets) in original units."""
+        predicted = outputs.prediction if targets is None else targets.invert(outputs.prediction)
+        return {"predictions": jnp.exp(predicted) if self.data.log else predicted}
+
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`mean` and, for tables, `linear`."""
         shape = data.test["targets"].shape
@@ -122,9 +127,29 @@ class Regression(Task):
 
     def _training_mean(self, data: Data) -> np.ndarray:
         """(*targets) in scaled units, over examples and valid steps."""
-        targets = scaled(data, "train")[1]
+        targets = data.train["targets"]
         valid = np.broadcast_to(self._valid(data.train), targets.shape)
-        return targets.mean((0, 1) if self.data.per_step else 0, where=valid)
+        mean = targets.mean((0, 1) if self.data.per_step else 0, np.float64, where=valid)
+        return mean if data.target_scaling is None else data.target_scaling.apply(mean)
+
+
+def target_unit(data: Data) -> np.ndarray | float:
+    """What the sums of `Regression.statistics` are multiples of, in original units."""
+    if data.target_scaling is None:
+        return 1.0
+    offset, scale = np.float64(data.target_scaling.offset), np.float64(data.target_scaling.scale)
+    return np.exp(offset) if data.spec.log else scale
+
+
+def _terms(prediction: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
+    errors = {"squares": losses.mse(prediction, target), "absolute": losses.mae(prediction, target)}
+    return errors | {"target": target, "target_squares": jnp.square(target)}
+
+
+def _scale(targets: ArrayScaling | None) -> Any:
+    if targets is None:
+        raise ValueError("sums of targets behind a logarithm need the targets' scaling")
+    return targets.scale
 
 
 def least_squares(data: Data) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnrun.datasets.base import Data
 from nnrun.models.base import Batch, Outputs
-from nnrun.tasks.base import Statistics, Task
+from nnrun.tasks.base import ArrayScaling, Statistics, Task
 
 
 def scaled(data: Data, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -20,13 +20,15 @@ def scaled(data: Data, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
     """The loss and the metrics of a prediction for the whole test part: (n, *shape), scaled units or logits."""
+    scaling = data.target_scaling
+    unit = None if scaling is None else ArrayScaling(scaling.offset, scaling.scale)
     _, targets = scaled(data, "test")
     batch: Batch = {"targets": jnp.asarray(targets), "mask": jnp.ones(len(targets))}
     if "lengths" in data.test:
         batch["lengths"] = jnp.asarray(data.test["lengths"])
 
     def judge(outputs: Outputs, batch: Batch) -> tuple[jax.Array, Statistics]:
-        return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, None)
+        return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, unit)
 
     loss, found = jax.jit(judge)(Outputs(jnp.asarray(prediction)), batch)
     sums, rows = jax.tree.map(np.asarray, tuple(found))

@@ -1,5 +1,6 @@
 """A part of the data as padded, masked chunks for evaluation: every example counts once."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,12 @@ def count(part: Part) -> int:
     return len(part["inputs"])
 
 
-def chunks(part: Part, shape: tuple[int, int]) -> list[dict[str, Any]]:
+def chunks(part: Part, shape: tuple[int, int]) -> Iterator[dict[str, Any]]:
     """The part in order as dicts of arrays (batches, rows, ...) with `mask` and `index`; padding is its first row."""
     total, size = count(part), shape[0] * shape[1]
-    found = []
     for start in range(0, total, size):
         index = np.arange(start, start + size)
         mask, taken = (index < total).astype(np.float32), np.where(index < total, index, 0)
         chunk = {name: values[taken].reshape(*shape, *values.shape[1:]) for name, values in part.items()}
         chunk["mask"], chunk["index"] = mask.reshape(shape), taken.astype(np.int32).reshape(shape)
-        found.append(chunk)
-    return found
+        yield chunk

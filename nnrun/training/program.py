@@ -17,9 +17,17 @@ from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Number, Outputs
 from nnrun.models.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
+from nnrun.training.augmentation import augment
 
 Traced = dict[str, Any]
 Part = dict[str, jax.Array]
+
+
+class Chunk(NamedTuple):
+    """Batches of an epoch in their order: rows (batches, batch, ...), and the number of the step of the first one."""
+
+    rows: Part
+    first: Any
 
 
 class Fitted(NamedTuple):
@@ -61,11 +69,13 @@ class Program(NamedTuple):
     """The functions of a run; `train_steps` is the number of steps of an epoch.
 
     init(traced, fitted) -> State
-    steps(traced, state, part, count) -> State after `count` (dynamic) batches, all of one shuffled epoch
+    steps(traced, state, source, count) -> State after `count` (dynamic) batches, all of one epoch; `source` is the
+        training part, shuffled here, or a Chunk that has them all
     evaluate(traced, state, chunk) -> Statistics of a padded chunk of examples, with its mask
     outputs(traced, state, chunk) -> Outputs of every example of the chunk
     end_epoch(traced, state, value, improved) -> State with the best weights kept and the schedule told
     model(traced, state) -> the network with the state's weights
+    forward(traced, state, batch) -> Outputs of one batch of raw examples, and the batch in scaled units
     """
 
     init: Callable[..., State]
@@ -74,6 +84,7 @@ class Program(NamedTuple):
     outputs: Callable[..., Outputs]
     end_epoch: Callable[..., State]
     model: Callable[..., Any]
+    forward: Callable[..., tuple[Outputs, Batch]]
     train_steps: int
 
 
@@ -101,21 +112,33 @@ def build(
         optimizer, memory = direction(traced).init(weights.params), schedule(traced).initial()
         return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), _no_sums())
 
-    def steps(traced: Traced, state: State, part: Part, count: jax.Array) -> State:
-        epoch = state.step // train_steps
+    def shuffled(traced: Traced, epoch: jax.Array, part: Part) -> Callable[[jax.Array], Batch]:
         order = jax.random.permutation(jax.random.fold_in(_key(traced, "shuffle"), epoch), examples)
-        order, noise = jnp.resize(order, (train_steps * batch_size,)), _key(traced, "noise")
+        order = jnp.resize(order, (train_steps * batch_size,))
+
+        def rows(step: jax.Array) -> Batch:
+            index = shard(jax.lax.dynamic_slice(order, ((step % train_steps) * batch_size,), (batch_size,)))
+            return {name: shard(values[index]) for name, values in part.items()}
+
+        return rows
+
+    def given(chunk: Chunk) -> Callable[[jax.Array], Batch]:
+        return lambda step: {name: shard(values[step - chunk.first]) for name, values in chunk.rows.items()}
+
+    def steps(traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
+        epoch, noise = state.step // train_steps, _key(traced, "noise")
+        rows = given(source) if isinstance(source, Chunk) else shuffled(traced, epoch, source)
         transformation, plan = direction(traced), schedule(traced)
-        numbers = static.with_numbers("training", traced)
+        numbers, augmentation = (static.with_numbers(group, traced) for group in ("training", "augmentation"))
         rate = static.with_numbers("optimizer", traced).learning_rate
 
         def body(_: jax.Array, carry: tuple[Weights, Any, jax.Array, EpochSums]) -> Any:
             weights, optimizer, step, sums = carry
-            first = (step % train_steps) * batch_size
-            index = jax.lax.dynamic_slice(order, (first,), (batch_size,))
-            batch = _gather(part, shard(index), state.fitted, spec, shard)
+            first, streams = (step % train_steps) * batch_size, Streams(noise, step)
+            batch = rows(step)
+            batch["inputs"] = augment(augmentation, batch["inputs"], streams)
+            batch = _scale(batch, state.fitted, spec)
             batch["mask"] = (first + jnp.arange(batch_size) < examples).astype(jnp.float32)
-            streams = Streams(noise, step)
             (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, streams)
             gradient = _learning(gradient, training.trainable)
             if numbers.gradient_clip is not None:
@@ -159,7 +182,11 @@ def build(
     def model(traced: Traced, state: State) -> Any:
         return network.merge(traced, state.weights, state.numbers)
 
-    return Program(init, steps, evaluate, outputs, end_epoch, model, train_steps)
+    def forward(traced: Traced, state: State, batch: Batch) -> tuple[Outputs, Batch]:
+        scaled = _scale(batch, state.fitted, spec)
+        return network.forward(traced, state.weights, state.numbers, scaled)[0], scaled
+
+    return Program(init, steps, evaluate, outputs, end_epoch, model, forward, train_steps)
 
 
 class _Network:
@@ -249,15 +276,16 @@ def _key(traced: Traced, use: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(traced["seed"]), ("weights", "shuffle", "noise").index(use))
 
 
-def _gather(part: Part, index: jax.Array, fitted: Fitted, spec: DataSpec, shard: Callable[[jax.Array], Any]) -> Batch:
-    return _scale({name: shard(values[index]) for name, values in part.items()}, fitted, spec)
-
-
 def _scale(batch: Batch, fitted: Fitted, spec: DataSpec) -> Batch:
     """A batch with inputs, and targets that are values, in scaled units."""
-    batch = {**batch, "inputs": fitted.inputs.apply(batch["inputs"].astype(jnp.float32))}
+
+    def scaled(raw: jax.Array, scaling: ArrayScaling) -> jax.Array:
+        raw = raw.astype(jnp.float32)
+        return scaling.apply(jnp.log(raw) if spec.log else raw)
+
+    batch = {**batch, "inputs": scaled(batch["inputs"], fitted.inputs)}
     if fitted.targets is not None and spec.classes is None and "targets" in batch:
-        batch["targets"] = fitted.targets.apply(batch["targets"].astype(jnp.float32))
+        batch["targets"] = scaled(batch["targets"], fitted.targets)
     return batch
 
 

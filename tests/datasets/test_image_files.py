@@ -11,7 +11,7 @@ import pytest
 from nnrun.datasets.cifar10 import Cifar10
 from nnrun.datasets.download import RemoteFile, dataset_folder, fetch
 from nnrun.datasets.fashion_mnist import FashionMnist
-from nnrun.datasets.idx import read_idx
+from nnrun.datasets.idx_file import read_idx
 from nnrun.datasets.mnist import Mnist
 from nnrun.datasets.official import OfficialConfig
 from nnrun.errors import ConfigError, RunError

@@ -9,6 +9,17 @@ from nnrun import members
 RECIPES = sorted(members.choices("experiment"))
 SWEEPS = [name for name in RECIPES if members.load_choice("experiment", name).get("search")]
 
+FILES = {
+    "airline_passengers": "timeseries",
+    "california_housing": "california_housing",
+    "cifar10_images": "image_folder",
+    "etth1": "timeseries",
+    "fashion_mnist_cnn": "fashion_mnist",
+    "nab_ambient_temperature": "timeseries",
+    "pima_diabetes": "pima_diabetes",
+}
+"""Recipes on files: whose made-up ones they run on."""
+
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_header_states_command_wall_time_and_numbers(name):
@@ -30,7 +41,8 @@ def test_the_sweep_runs_shrunk(name, nnrun, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(set(RECIPES) - set(SWEEPS)))
 def test_the_recipe_runs_shrunk(name, roots, nnrun, tmp_path):
-    overrides = [f"dataset.root={roots['fashion_mnist']}"] if "fashion_mnist" in name else []
+    keys = roots[FILES[name]] if name in FILES else {}
+    overrides = [f"dataset.{key}={value}" for key, value in keys.items()]
     assert nnrun(f"experiment={name}", "debug=tiny", *overrides).code == 0
     (summary,) = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/*/summary.json")]
     assert summary["status"] == "completed"

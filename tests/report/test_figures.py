@@ -10,6 +10,7 @@ from nnrun.report import (
     FinishedRun,
     confusion_matrix,
     draw,
+    flagged_series,
     forecast,
     gradient_norms,
     learning_curves,
@@ -119,6 +120,30 @@ def test_forecast_of_several_steps_adds_the_window_of_median_error():
     np.testing.assert_allclose(predicted, run.predicted()[chosen, :, 0])
     assert example.lines[0].get_xdata()[-1] == 0
     assert list(example.lines[1].get_xdata()) == [1, 2, 3]
+
+
+def test_forecast_of_a_single_window_draws_it_alone():
+    run = series_run(horizon=3, windows=1)
+    (axes,) = forecast.draw(run).axes
+    np.testing.assert_array_equal(lines(axes)["truth"], run.data.test["targets"][0, :, 0])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["seen", "truth", "forecast"]
+
+
+def test_flagged_series_marks_what_is_above_the_threshold():
+    rng = np.random.default_rng(0)
+    test = {"inputs": rng.normal(size=(9, 4, 2)), "anomaly": np.int32([0, 1, 1, 0, 0, 0, 0, 1, 0])}
+    prediction = test["inputs"].copy()
+    prediction[[2, 5]] += 3
+    spec = DataSpec("series", (4, 2), None, "forecasting", anomalies=True)
+    run = finished(spec, test, prediction, input_names=("load", "heat"), series=Series(None, np.ones(2), (0, 1)))
+    assert flagged_series.draw(run) is None, "no threshold, no flags"
+    times = np.datetime_as_string(np.datetime64("2024-03-01T00", "h") + np.arange(9), "s")
+    run = dataclasses.replace(run, data=dataclasses.replace(run.data, error_threshold=1.0, labels={"time": times}))
+    series, error = flagged_series.draw(run).axes
+    np.testing.assert_array_equal(lines(series)["flagged (2)"], test["inputs"][[2, 5], -1, 0])
+    np.testing.assert_allclose(error.lines[0].get_ydata(), [0, 0, 9, 0, 0, 9, 0, 0, 0], atol=1e-12)
+    assert len(series.patches) == 2, "a shade for every labelled stretch"
+    assert "2024-03-01" in series.lines[0].get_xdata().astype(str)[0]
 
 
 def test_forecast_after_every_step_shows_the_last_step():

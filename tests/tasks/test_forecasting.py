@@ -12,6 +12,7 @@ from nnrun.tasks.forecasting import Forecasting
 from nnrun.tasks.scores import score
 
 WINDOW, HORIZON, PERIOD = 6, 5, 4
+PARTS = ("train", "val", "test")
 
 
 def part(series: np.ndarray, per_step: bool) -> dict[str, np.ndarray]:
@@ -80,6 +81,7 @@ def test_metrics_equal_plain_loops(per_step):
         found = score(task, data.target_scaling.apply(true) + noise, data)
     raw = true + noise * data.target_scaling.scale
     expected = by_hand(raw, true, data.series.naive_error)
+    expected |= {"scaled_mse": (noise**2).mean(), "scaled_mae": np.abs(noise).mean()}
     assert tuple(name for name in found if name != "loss") == task.metric_names() == tuple(expected)
     assert found["loss"] == pytest.approx((noise**2).mean(), rel=1e-9)
     for name, value in expected.items():
@@ -178,3 +180,27 @@ def test_losses_are_means_over_steps_ahead_and_variables(loss, value):
     task, data = make(loss=loss)
     found = score(task, data.target_scaling.apply(data.test["targets"]) + 0.5, data)
     assert found["loss"] == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_metrics_behind_logarithms_are_in_original_units(per_step):
+    """The errors of forecasts that are scaled logarithms equal those of what they stand for, by plain loops."""
+    task, data = make(per_step)
+    positive = {name: [np.exp(data_part / 10) for data_part in getattr(data, name).values()] for name in PARTS}
+    parts = {name: dict(zip(("inputs", "targets"), arrays, strict=True)) for name, arrays in positive.items()}
+    logs = np.log(parts["train"]["inputs"]).reshape(-1, 3)
+    scaling = Scaling(logs.mean(0)[[2, 0]], logs.std(0)[[2, 0]], True)
+    spec = dataclasses.replace(data.spec, log=True)
+    data = dataclasses.replace(data, spec=spec, target_scaling=scaling, **parts)
+    noise = np.random.default_rng(1).normal(0, 0.3, data.test["targets"].shape)
+    task = Forecasting(task.config, spec)
+    with jax.enable_x64(True):
+        found = score(task, scaling.apply(data.test["targets"]) + noise, data)
+    raw = np.exp(np.log(data.test["targets"]) + noise * scaling.scale)
+    expected = by_hand(raw, data.test["targets"], data.series.naive_error)
+    expected |= {"scaled_mse": (noise**2).mean(), "scaled_mae": np.abs(noise).mean(), "loss": (noise**2).mean()}
+    assert found == pytest.approx(expected, rel=1e-6)
+    mean = task.baselines(Outputs(np.zeros(0)), data)["mean"]["rmse"]
+    steps = (0, 1) if per_step else 0
+    error = parts["train"]["targets"].mean(steps) - data.test["targets"]
+    assert mean == pytest.approx(np.sqrt((error**2).mean()), rel=1e-4)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs
 from nnrun.tasks.pca import fit_pca
-from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
+from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, errors, scaled_inputs
 
 SHAPE = (3, 4)
 
@@ -183,3 +185,33 @@ def test_unequal_lengths_are_refused():
         "task=reconstruction needs numeric examples of equal length, but the data set has sequences of unequal "
         "length. Set task=auto."
     )
+
+
+def test_the_threshold_is_the_quantile_of_the_validation_errors():
+    data = make_data()
+    data = dataclasses.replace(data, val=data.test)
+    outputs, quarter = fake_outputs(data), Reconstruction(ReconstructionConfig(threshold_quantile=0.75), data.spec)
+    assert data.error_threshold is None
+    assert "flagged" not in quarter.decode(outputs, data)
+    threshold = quarter.calibrate(outputs, data).error_threshold
+    error = errors(outputs, data)
+    assert threshold == pytest.approx(np.quantile(error, 0.75))
+    flagged = quarter.decode(outputs, dataclasses.replace(data, error_threshold=threshold))["flagged"]
+    np.testing.assert_array_equal(flagged, error > threshold)
+
+
+def test_metrics_of_the_flags_by_hand():
+    data = dataclasses.replace(make_data(), error_threshold=1.0)
+    sums = {"squared": np.float32(2), "absolute": np.float32(3), "examples": np.float32(4)}
+    rows = {"error": np.array([2.0, 0, 0, 3, 0, 2]), "anomaly": np.array([0, 0, 1, 1, 0, 0])}
+    images = Reconstruction(ReconstructionConfig(), dataclasses.replace(data.spec, kind="image"))
+    found = images.finish(sums, rows, data)
+    assert found["flagged"] == 3 / 6
+    assert found["false_alarms"] == 2 / 4
+    assert found["recall"] == 1 / 2
+    assert "anomalies_found" not in found, "images have no order"
+    series = Reconstruction(ReconstructionConfig(), dataclasses.replace(data.spec, kind="series"))
+    assert series.finish(sums, rows, data)["anomalies_found"] == 1.0
+    rows = {"error": np.array([2.0, 0, 0, 0]), "anomaly": np.array([1, 0, 1, 1])}
+    assert series.finish(sums, rows, data)["anomalies_found"] == 0.5
+    assert series.finish(sums, {"error": rows["error"]}, data).keys() == {"mse", "mae", "flagged"}

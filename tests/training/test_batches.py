@@ -18,7 +18,7 @@ def test_every_example_is_in_the_chunks_of_its_part_exactly_once(val, test):
     shape = batches.chunk_shape(data)
     assert shape[1] % 2 == 0
     for of in (data.train, data.val, data.test):
-        found = batches.chunks(of, shape)
+        found = list(batches.chunks(of, shape))
         assert all(chunk["inputs"].shape == (*shape, 1) and chunk["mask"].shape == shape for chunk in found)
         seen = np.concatenate([chunk["targets"][chunk["mask"] == 1] for chunk in found])
         np.testing.assert_array_equal(seen, of["targets"])

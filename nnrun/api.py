@@ -1,0 +1,135 @@
+"""nnrun from Python: `nnrun.load` a finished run and predict with it, `nnrun.train` a new one."""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnrun import recorded
+from nnrun.datasets.base import Data
+from nnrun.errors import ConfigError
+from nnrun.loading import LoadedRun
+from nnrun.loading import load as load_run
+from nnrun.models.base import Outputs
+from nnrun.prediction import Predictor, block_size, check_shape
+from nnrun.sweep_syntax import value_text
+from nnrun.table_writer import Columns
+
+PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+SPECIAL_WORDS = ("null", "true", "false", "nan", "inf")
+
+
+def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
+    """A finished run as an object that predicts; its data set is not touched.
+
+    trust: run members of your own, from `./conf` and the code beside it; otherwise nothing from the folder is executed.
+    Raises ConfigError for what is no run, is damaged, or would execute code.
+    """
+    path = recorded.folder(str(folder))
+    plain, _ = recorded.config(path, trust)
+    from nnrun import composition
+    from nnrun.execution import devices
+
+    if trust:
+        composition.prepare_imports()
+    devices.prepare()
+    return TrainedModel(load_run(path, plain))
+
+
+def train(overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
+    """Trains as `nnrun OVERRIDES` does, and returns the run's summary.json with its `folder`.
+
+    overrides: what is typed on the command line, or keys and values: {"model": "mlp", "training.epochs": 5}.
+    Raises ConfigError or RunError where the command would end with exit code 2 or 1.
+    """
+    from nnrun import launch
+
+    words = [f"{k}={_typed(v)}" for k, v in overrides.items()] if isinstance(overrides, Mapping) else list(overrides)
+    if flags := [word for word in words if word.startswith("-") or "=" not in word.lstrip("+~")]:
+        raise ConfigError(f"nnrun.train takes overrides like training.epochs=5, but got {flags[0]}. Sweeps: nnrun -m.")
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    finished: list[Path] = []
+    launch.launch([], words, finished)
+    return recorded.summary(finished[0]) | {"folder": str(finished[0])}
+
+
+class TrainedModel:
+    """A trained network that takes raw inputs and answers in original units, with the methods of scikit-learn.
+
+    Inputs are arrays (n, ...), data frames of polars or pandas with the training data's columns, or the path of a
+    file or folder that `nnrun predict` reads.
+    """
+
+    def __init__(self, run: LoadedRun) -> None:
+        self._run, self._predictor = run, Predictor(run)
+
+    @property
+    def classes_(self) -> np.ndarray | None:
+        """(classes,) what `predict` chooses from, in the order of `predict_proba`; None without classes."""
+        names, count = self._run.preprocessing.class_names, self._run.preprocessing.spec.classes
+        return None if count is None else np.array(names or [str(number) for number in range(count)])
+
+    @property
+    def feature_names_in_(self) -> tuple[str, ...]:
+        """Names of the network's inputs, empty where they have none."""
+        return self._run.preprocessing.input_names
+
+    def predict(self, values: Any) -> np.ndarray:
+        """Classes by name (n,); values (n,), or (n, targets); forecasts (n, horizon, variables); or reconstructions.
+
+        Numbers are in original units; a reconstruction (n, *inputs) has the shape of what it rebuilds.
+        """
+        found, spec = self.predict_columns(values), self._run.preprocessing.spec
+        for name in ("predicted", "predictions", "reconstruction"):
+            if name in found:
+                return found[name]
+        columns = np.stack([column for name, column in found.items() if name.endswith("_predicted")], axis=1)
+        if spec.targets is not None and len(spec.targets) > 1:
+            return columns.reshape(-1, *spec.targets)
+        return columns[:, 0] if columns.shape[1] == 1 else columns
+
+    def predict_proba(self, values: Any) -> np.ndarray:
+        """(n, classes) probabilities, for time steps (n, time, classes). Raises ConfigError without classes."""
+        found = self.predict_columns(values)
+        if "probabilities" in found:
+            return found["probabilities"]
+        columns = [column for name, column in found.items() if name.startswith("probability_")]
+        if self.classes_ is None or not columns:
+            raise ConfigError(f"{self._run.folder} does not tell classes apart, so it has no probabilities.")
+        return np.stack(columns, axis=1)
+
+    def predict_columns(self, values: Any) -> Columns:
+        """Everything that `nnrun predict` writes, but for the labels and targets: {name: (n, ...)}."""
+        outputs, data = self._outputs(values)
+        return self._run.task.decode(outputs, data)
+
+    def encode(self, values: Any) -> np.ndarray:
+        """(n, latent) codes. Raises ConfigError for a network without."""
+        latent = self._outputs(values)[0].latent
+        if latent is None:
+            raise ConfigError(f"{self._run.folder} holds a network without latent codes.")
+        return np.asarray(latent)
+
+    def _outputs(self, values: Any) -> tuple[Outputs, Data]:
+        reader = self._run.preprocessing.reader
+        is_path = isinstance(values, str | Path)
+        blocks = list(reader.blocks(Path(values), block_size(self._run))) if is_path else [reader.block(values)]
+        parts = []
+        for block in blocks:
+            check_shape(self._run, block)
+            parts.append({name: array for name, array in block.part.items() if name not in ("targets", "anomaly")})
+        part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self._predictor.outputs(part), self._run.preprocessing.data(part)
+
+
+def _typed(value: Any) -> str:
+    """A value in Hydra's grammar, of which JSON is a part."""
+    if isinstance(value, str) and PLAIN_WORD.fullmatch(value) and value.lower() not in SPECIAL_WORDS:
+        return value
+    if isinstance(value, Mapping):
+        return value_text(value)
+    return json.dumps(value.item() if isinstance(value, np.generic) else value, ensure_ascii=False)

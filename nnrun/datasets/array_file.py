@@ -1,0 +1,128 @@
+"""Arrays in files, some rows at a time: `.npy`, `.npz`, and a `.csv` of numbers. Nothing is unpickled."""
+
+import contextlib
+import csv
+import math
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nnrun.errors import ConfigError, RunError
+
+Arrays = dict[str, np.ndarray]
+Layout = dict[str, tuple[tuple[int, ...], np.dtype]]
+"""Name -> shape and type of what a file says that it holds."""
+MOST_HEADER = 2**20
+DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+
+
+@contextlib.contextmanager
+def told(source: Path) -> Iterator[None]:
+    """Turns what damaged files make libraries raise into a RunError that names the file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {source}.") from None
+    except DAMAGE as error:
+        raise RunError(f"{source} is damaged: {' '.join(str(error).split())}.") from None
+
+
+def npy_blocks(source: Path, size: int, check: Callable[[Layout], None]) -> Iterator[Arrays]:
+    """The rows of the one array, mapped, not loaded, as `inputs`; `check` sees the layout first."""
+    with told(source):
+        values = np.load(source, mmap_mode="r", allow_pickle=False)
+        if not isinstance(values, np.ndarray):
+            raise ValueError("it holds several arrays; name it .npz")
+    check({"inputs": (values.shape, values.dtype)})
+    for start in range(0, len(values), size):
+        yield {"inputs": np.asarray(values[start : start + size])}
+
+
+def npz_blocks(source: Path, size: int, names: tuple[str, ...], check: Callable[[Layout], None]) -> Iterator[Arrays]:
+    """The rows of those arrays of `names` that the archive holds, unpacked as they are needed."""
+    with contextlib.ExitStack() as stack:
+        with told(source):
+            archive = stack.enter_context(zipfile.ZipFile(source))
+            held = [name for name in names if f"{name}.npy" in archive.namelist()]
+            members = {name: _Member(stack.enter_context(archive.open(f"{name}.npy"))) for name in held}
+        check({name: (member.shape, member.dtype) for name, member in members.items()})
+        total = len(next(iter(members.values())))
+        for start in range(0, total, size):
+            with told(source):
+                block = {name: member.rows(min(size, total - start)) for name, member in members.items()}
+            yield block
+
+
+def npz_layout(source: Path) -> Layout:
+    """What the archive says that it holds, by name."""
+    with told(source), zipfile.ZipFile(source) as archive:
+        found: Layout = {}
+        for member in archive.namelist():
+            if member.endswith(".npy"):
+                with archive.open(member) as stream:
+                    held = _Member(stream)
+                found[member.removesuffix(".npy")] = held.shape, held.dtype
+        return found
+
+
+class _Member:
+    """An array of an archive, read row by row."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        self.shape, by_columns, self.dtype = read(stream)
+        if by_columns and len(self.shape) > 1:
+            raise ValueError("an array is stored column by column; save numpy.ascontiguousarray of it")
+        self._stream = stream
+
+    def __len__(self) -> int:
+        return self.shape[0] if self.shape else 0
+
+    def rows(self, count: int) -> np.ndarray:
+        shape = (count, *self.shape[1:])
+        wanted = math.prod(shape) * self.dtype.itemsize
+        content = self._stream.read(wanted)
+        if len(content) < wanted:
+            raise ValueError(f"it ends early, it should hold {len(self)} rows")
+        return np.frombuffer(content, self.dtype).reshape(shape)
+
+
+def csv_header(source: Path) -> list[str]:
+    """The names in the first line. Raises ConfigError when two are the same."""
+    with told(source), source.open("rb") as file:
+        header = [name.strip().strip('"') for name in file.readline(MOST_HEADER).decode("utf-8-sig").split(",")]
+    if repeated := [name for name in header if header.count(name) > 1]:
+        raise ConfigError(f"{source} has two columns named {repeated[0]}. Rename one.")
+    return header
+
+
+def csv_blocks(source: Path, size: int, choose: Callable[[list[str]], list[str]]) -> Iterator[tuple[int, Any]]:
+    """Frames of text columns, each with the number of its first line; `choose` names the columns, given the header."""
+    import polars
+
+    header, line = csv_header(source), 2
+    wanted = choose(header)
+    with source.open("rb") as file:
+        file.readline()
+        while lines := list(islice(file, size)):
+            try:
+                frame = polars.read_csv(b"".join(lines), has_header=False, new_columns=header, infer_schema=False)
+            except polars.exceptions.PolarsError as error:
+                raise RunError(f"{source}, {_damage(lines, line, len(header), error)}.") from None
+            yield line, frame.select(wanted)
+            line += len(lines)
+
+
+def _damage(lines: list[bytes], first: int, width: int, error: Exception) -> str:
+    """The first line with another number of fields than the header, or what polars says."""
+    for number, line in enumerate(lines, first):
+        fields = next(csv.reader([line.decode(errors="replace")]), [])
+        if len(fields) not in (0, width):
+            return f"line {number} has {len(fields)} fields, but the header has {width}"
+    return f"lines {first} to {first + len(lines) - 1}: {str(error).strip().splitlines()[0].rstrip('.')}"

@@ -1,0 +1,129 @@
+"""Columns of a table as numbers and times, with errors that name file, row and column."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnrun.errors import RunError
+
+if TYPE_CHECKING:
+    import polars
+
+MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
+"""What stands for a missing value, in any case of letters."""
+FORMATS = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%m/%d/%Y %H:%M:%S%.f",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y",
+    "%d/%m/%Y %H:%M:%S%.f",
+    "%d/%m/%Y %H:%M",
+    "%d/%m/%Y",
+)
+"""Of those that read a whole column the first counts; a day before the month only where a month cannot be."""
+
+
+def numbers(column: "polars.Series", source: str | Path) -> np.ndarray:
+    """(n,) float64, nan where a value is missing. Raises RunError for a text or an infinity, with its row from 1."""
+    import polars
+
+    text = column.dtype == polars.String
+    values = column.str.strip_chars() if text else column
+    if text:
+        values = values.set(values.str.to_lowercase().is_in(MISSING), None)
+    elif not (column.dtype.is_numeric() or column.dtype == polars.Boolean):
+        raise RunError(f"{source}, column {column.name} holds {column.dtype}, which are no numbers. Leave it out.")
+    found = values.cast(polars.Float64, strict=False)
+    wrong = (found.is_null() & values.is_not_null()) | found.is_infinite().fill_null(False)
+    if wrong.any():
+        row = int(wrong.arg_true()[0])
+        what = "infinite" if found[row] is not None else f"{column[row]!r}, which is no number"
+        raise RunError(
+            f"{source}, row {row + 1}, column {column.name} is {what}. Correct the value, leave it empty where it is "
+            "missing, or leave the column out."
+        )
+    return found.fill_null(float("nan")).to_numpy()
+
+
+def is_time(column: "polars.Series") -> bool:
+    """Whether the first value is a time that `times` reads and not a number."""
+    import polars
+
+    return column.dtype.is_temporal() or (column.dtype == polars.String and _format(column[:1]) is not None)
+
+
+def times(column: "polars.Series", source: str | Path) -> np.ndarray:
+    """(n,) datetime64[us], or float64 where the column holds numbers.
+
+    Texts are ISO 8601 (`2024-03-01`, `2024-03-01 13:30`, `2024-03`), or the same with slashes, dots or the year last.
+    Raises RunError for what is no time, with its row from 1.
+    """
+    import polars
+
+    if column.dtype.is_numeric():
+        return _whole(column.cast(polars.Float64), column, source).to_numpy()
+    if column.dtype.is_temporal():
+        return _whole(_plain(column), column, source).to_numpy()
+    values = _months(column.str.strip_chars())
+    if values.cast(polars.Float64, strict=False).null_count() == 0:
+        return values.cast(polars.Float64).to_numpy()
+    pattern = _format(values[:100]) or _format(values[:1])
+    if pattern is None:
+        raise RunError(
+            f"{source}, row 1, column {column.name} is {_shown(column[0])}, which is no time. Write for example "
+            "2024-03-01 13:30, or name another dataset.time."
+        )
+    return _whole(_parsed(values, pattern), column, source).to_numpy()
+
+
+def _months(values: "polars.Series") -> "polars.Series":
+    """`2024-03` becomes `2024-03-01`, and an offset from UTC is left out."""
+    return values.str.replace(r"^(\d{4}-\d{2})$", "${1}-01").str.replace(r"(\d{2}:\d{2}.*)(Z|[+-]\d{2}:?\d{2})$", "$1")
+
+
+def _format(values: "polars.Series") -> str | None:
+    values = _months(values.str.strip_chars()).drop_nulls()
+    fitting = (pattern for pattern in FORMATS if len(values) and _parsed(values, pattern).null_count() == 0)
+    return next(fitting, None)
+
+
+def _parsed(values: "polars.Series", pattern: str) -> "polars.Series":
+    import polars
+
+    if "%H" not in pattern:
+        return values.str.to_date(pattern, strict=False).cast(polars.Datetime("us"))
+    return values.str.to_datetime(pattern, strict=False, time_unit="us")
+
+
+def _plain(column: "polars.Series") -> "polars.Series":
+    """Dates and times of any unit and zone as microseconds without a zone."""
+    import polars
+
+    if isinstance(column.dtype, polars.Datetime):
+        column = column.dt.replace_time_zone(None)
+    return column.cast(polars.Datetime("us"))
+
+
+def _whole(found: "polars.Series", column: "polars.Series", source: str | Path) -> "polars.Series":
+    if found.null_count():
+        row = int(found.is_null().arg_true()[0])
+        raise RunError(
+            f"{source}, row {row + 1}, column {column.name} is {_shown(column[row])}, which is no time like the "
+            "others. Correct the value or take the row out."
+        )
+    return found
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else repr(value)

@@ -1,0 +1,142 @@
+"""Arrays from an `.npz` file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from nnrun.datasets import npz_plan
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part
+from nnrun.datasets.given_parts import divide
+from nnrun.datasets.npz_plan import Members, Plan
+from nnrun.datasets.scaling import fit
+from nnrun.datasets.split import check_fractions
+from nnrun.errors import ConfigError, RunError
+from nnrun.schema import setting
+
+
+@dataclass(frozen=True)
+class NpzConfig(DatasetConfig):
+    """Keys of dataset=npz."""
+
+    path: str | None = setting(
+        None, "an .npz with inputs, targets and optionally lengths, val_inputs, test_inputs, ..."
+    )
+    kind: Literal["auto", "table", "series", "image"] = setting(
+        "auto", "auto: by the axes of inputs; bytes (n, height, width) are grey images"
+    )
+    targets: Literal["auto", "classes", "numbers"] = setting("auto", "auto: whole numbers and texts are classes")
+
+
+class Npz(Dataset):
+    """Arrays `inputs` (n, ...) and `targets` (n, ...), of one file, in memory; a table, series or images by their axes.
+
+    Whole numbers and texts as targets are classes, of an example or of every step of a series; other numbers are
+    values to predict; without targets there is only reconstruction. `lengths` (n,) are the valid steps of series.
+    `val_...` and `test_...` are parts of their own, otherwise cut from the rest. Nothing is unpickled.
+    """
+
+    config: NpzConfig
+
+    def __init__(self, config: NpzConfig) -> None:
+        check_fractions(config)
+        self.config = config
+
+    def task(self) -> str:
+        """classification, regression or reconstruction, as the targets are."""
+        return "classification" if self.config.path is None else self.spec().task
+
+    def spec(self) -> DataSpec:
+        """Reads the headers of all arrays, and the training targets. Raises ConfigError."""
+        return self._plan().spec
+
+    def load(self) -> Data:
+        """Reads all arrays. Raises RunError where values are missing or infinite, or labels are unknown."""
+        plan = self._plan()
+        given = [_read_part(self._path(), plan, members) for members in plan.members if members]
+        together = {name: np.concatenate([part[name] for part in given]) for name in given[0]}
+        sizes = iter([len(part["inputs"]) for part in given])
+        counts = [next(sizes) if members else 0 for members in plan.members]
+        labels = together["targets"] if plan.classes is not None and not plan.spec.per_step else None
+        parts = divide((counts[0], counts[1], counts[2]), labels, self.config)
+        train, val, test = ({name: values[i] for name, values in together.items()} for i in parts)
+        numbers = "targets" in train and plan.classes is None
+        return Data(
+            plan.spec,
+            train,
+            val,
+            test,
+            fit(_valid(train), self.config.scaling),
+            fit(train["targets"], self.config.scaling) if numbers else None,
+            tuple(f"input_{i + 1}" for i in range(plan.spec.inputs[-1])),
+            _target_names(plan),
+            () if plan.classes is None else tuple(map(str, plan.classes)),
+            labels={"row": parts.test - (sum(counts[:2]) if counts[2] else 0)},
+        )
+
+    def _plan(self) -> Plan:
+        path = self._path()
+        try:
+            found = path.stat()
+            return npz_plan.plan(path, self.config.kind, self.config.targets, (found.st_mtime_ns, found.st_size))
+        except RunError as error:
+            raise ConfigError(str(error)) from None
+
+    def _path(self) -> Path:
+        if self.config.path is None:
+            raise ConfigError("dataset=npz needs dataset.path, an .npz file. Set for example dataset.path=arrays.npz.")
+        path = Path(self.config.path).expanduser()
+        if not path.is_file():
+            raise ConfigError(f"dataset.path must be an .npz file, but there is none at {path}. Correct the path.")
+        return path
+
+
+def _read_part(path: Path, plan: Plan, members: Members) -> Part:
+    """The arrays of a part as `Data` has them."""
+    part, spec = {}, plan.spec
+    for name, member in members.items():
+        values = npz_plan.read(path, member)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise RunError(f"{path}: {member} has a missing or infinite value in row {row} (from 0). Fill it in.")
+        if name == "inputs":
+            keep = spec.kind == "image" and values.dtype == np.uint8
+            part[name] = values.reshape(-1, *spec.inputs).astype(np.uint8 if keep else np.float32, copy=False)
+        elif name == "targets":
+            part[name] = _targets(path, plan, member, values)
+        else:
+            part[name] = _lengths(path, member, values, spec.inputs[0])
+    return part
+
+
+def _targets(path: Path, plan: Plan, member: str, values: np.ndarray) -> np.ndarray:
+    spec = plan.spec
+    values = values.reshape(-1, *(spec.inputs[:1] if spec.per_step else ()), *(spec.targets or ()))
+    if plan.classes is None:
+        return values.astype(np.float32)
+    labels = np.searchsorted(plan.classes, values).clip(0, len(plan.classes) - 1)
+    if (strange := plan.classes[labels] != values).any():
+        raise RunError(f"{path}: {member} has the class {values[strange][0]}, which no training example has.")
+    return labels.astype(np.int32)
+
+
+def _lengths(path: Path, member: str, values: np.ndarray, steps: int) -> np.ndarray:
+    if values.ndim != 1 or values.min() < 1 or values.max() > steps or (values % 1).any():
+        raise RunError(
+            f"{path}: {member} must be the number of valid steps of each example, 1 to {steps}, but goes from "
+            f"{values.min()} to {values.max()}."
+        )
+    return values.astype(np.int32)
+
+
+def _valid(part: Part) -> np.ndarray:
+    """The inputs, of series the valid steps (steps, channels) alone."""
+    inputs, lengths = part["inputs"], part.get("lengths")
+    return inputs if lengths is None else inputs[np.arange(inputs.shape[1]) < lengths[:, None]]
+
+
+def _target_names(plan: Plan) -> tuple[str, ...]:
+    if plan.classes is not None:
+        return ("class",)
+    return tuple(f"target_{i + 1}" for i in range((plan.spec.targets or (0,))[-1]))

@@ -1,0 +1,125 @@
+"""Windows over a series of a table, for training and for newer series alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from nnrun.datasets.base import Part
+from nnrun.datasets.reader import Block, Reader
+from nnrun.datasets.series_table import Missing, SeriesTable, inside, read_series, time_labels
+from nnrun.datasets.table_file import Header, Separator, check_columns, read_frame
+from nnrun.datasets.windows import count_windows, cut_windows
+from nnrun.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars
+
+
+@dataclass(frozen=True)
+class TimeseriesReader(Reader):
+    """Every window of a series, in order of time, told apart by the `time` (or row from 0) of its last step.
+
+    columns: the inputs; targets: which of them are forecast. The newest windows, whose future is not in the file, come
+    last and have no `targets`, so the last example is the forecast of what comes next.
+    """
+
+    name: ClassVar[str] = "timeseries"
+    columns: tuple[str, ...]
+    targets: tuple[int, ...]
+    time: str | None
+    window: int
+    horizon: int
+    stride: int
+    per_step: bool
+    missing: Missing
+    positive: bool
+    anomalies: tuple[str, ...] = ()
+    separator: Separator = "auto"
+    encoding: str = "utf-8"
+    header: Header = "auto"
+
+    def table(self, frame: "polars.DataFrame", source: str | Path) -> SeriesTable:
+        """The series in a table. Raises ConfigError for a missing column, RunError for damaged content."""
+        names = (*self.columns, *(() if self.time is None else (self.time,)))
+        check_columns(frame, names, source, "the series it was trained on")
+        return read_series(frame, self.columns, self.time, self.missing, self.positive, source)
+
+    def example_shape(self) -> tuple[int, ...]:
+        """(window, columns)."""
+        return (self.window, len(self.columns))
+
+    def windows(self, table: SeriesTable, start: int, stop: int) -> Block:
+        """The windows inside rows [start, stop), with all that they forecast: views of the values."""
+        values = table.values[start:stop]
+        inputs, targets = cut_windows(values, self.window, self.horizon, self.stride, self.per_step)
+        part: Part = {"inputs": inputs}
+        if self.horizon:
+            part["targets"] = targets[..., list(self.targets)]
+        last = start + self.window - 1 + self.stride * np.arange(len(inputs))
+        return self._block(part, table, last)
+
+    def newest(self, table: SeriesTable) -> Block:
+        """The windows that `windows` over the whole series leaves out: their future is not known, or not whole.
+
+        They go on in steps of `stride`; the last one ends with the series.
+        """
+        steps = len(table.values)
+        first = count_windows(steps, self.window, self.horizon, self.stride) * self.stride
+        starts = np.unique([*range(first, steps - self.window + 1, self.stride), steps - self.window])
+        index = starts[starts > first - self.stride, None] + np.arange(self.window)
+        return self._block({"inputs": table.values[index].astype(np.float32)}, table, index[:, -1])
+
+    def blocks(self, source: Path, size: int) -> Iterator[Block]:
+        """The windows of a newer series, first those with targets. Raises ConfigError when it is shorter than one."""
+        frame = read_frame(source, self.separator, self.encoding, self.header)
+        table = self._long_enough(self.table(frame, source), source)
+        yield from _cut(self.windows(table, 0, len(table.values)), size)
+        yield from _cut(self.newest(table), size)
+
+    def block(self, values: Any) -> Block:
+        """Every window of a data frame, or of an array (time, variables), without targets."""
+        table = self._long_enough(self._in_memory(values), "The series")
+        every = [self.windows(table, 0, len(table.values)), self.newest(table)]
+        labels = {name: np.concatenate([block.labels[name] for block in every]) for name in every[0].labels}
+        return Block({"inputs": np.concatenate([block.part["inputs"] for block in every])}, labels)
+
+    def _in_memory(self, values: Any) -> SeriesTable:
+        import polars
+
+        if hasattr(values, "columns"):
+            columns = {str(name): np.asarray(values[name]) for name in values.columns}
+            plain = {name: list(v) if v.dtype == object else v for name, v in columns.items()}
+            return self.table(polars.DataFrame(plain), "The data frame")
+        array = np.asarray(values, np.float64)
+        array = array[:, None] if array.ndim == 1 else array
+        if array.ndim != 2 or array.shape[1] != len(self.columns):
+            raise ConfigError(
+                f"The array must hold a series of shape (time, {len(self.columns)}), the columns "
+                f"{', '.join(self.columns)}, but got {array.shape}. Give one row for each step of time."
+            )
+        frame = polars.DataFrame(array, list(self.columns))
+        return read_series(frame, self.columns, None, self.missing, self.positive, "The array")
+
+    def _long_enough(self, table: SeriesTable, source: str | Path) -> SeriesTable:
+        if len(table.values) < self.window:
+            raise ConfigError(
+                f"{source} must have at least {self.window} rows, one window, but has {len(table.values)}. Give more "
+                "of the series' past."
+            )
+        return table
+
+    def _block(self, part: Part, table: SeriesTable, last: np.ndarray) -> Block:
+        if table.times is None:
+            return Block(part, {"row": last})
+        if self.anomalies:
+            part["anomaly"] = inside(table.times[last], self.anomalies)
+        return Block(part, {"time": time_labels(table.times)[last]})
+
+
+def _cut(block: Block, size: int) -> Iterator[Block]:
+    for start in range(0, len(block.part["inputs"]), size):
+        pieces = ({name: array[start : start + size] for name, array in arrays.items()} for arrays in block)
+        yield Block(*pieces)

@@ -1,0 +1,203 @@
+"""What the columns of a table hold: numbers, categories, dates; told from all their values unless it is stated."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from nnrun.datasets.table_roles import hint
+from nnrun.datasets.table_values import FORMATS, Place, fitting_patterns, infinity, numbers, texts
+from nnrun.errors import ConfigError, RunError
+from nnrun.schema import nearest
+
+if TYPE_CHECKING:
+    import polars
+
+Stated = Literal["numeric", "categorical", "one_hot", "embedding", "date"]
+MOST_CLASSES = 1000
+FEW_NUMBERS = 10
+"""A target of at most so many different whole numbers, each five times on average, is taken for classes."""
+MANY_DIFFERENT = 20
+"""Texts of more kinds than this, most of them different, are no categories."""
+
+
+class Kind(NamedTuple):
+    """What a column holds; `pattern` is how its dates are written. `empty`: nothing, in any row."""
+
+    kind: Literal["numeric", "categorical", "one_hot", "embedding", "date", "empty"]
+    pattern: str = ""
+
+
+class Profile:
+    """Gathers what the values of one column can be, block by block; `typed` is how its name is written in a command."""
+
+    def __init__(self, name: str, typed: str, missing: Sequence[str], decimal: str) -> None:
+        self.name, self._typed, self._missing, self._decimal = name, typed, missing, decimal
+        self.rows = self.filled = self.numbers = 0
+        self.whole, self.temporal, self.numeric = True, False, False
+        self.values: set[str] | None = set()
+        self.other: tuple[int, str] | None = None
+        self.lacking: int | None = None
+        self._infinity: RunError | None = None
+        self._starts: set[float] = set()
+        self._patterns: tuple[str, ...] = FORMATS
+
+    def update(self, column: "polars.Series", place: Place) -> None:
+        """Looks at the next rows. Raises ConfigError for lists and bytes."""
+        words = texts(column, self._missing)
+        found = numbers(words, (), self._decimal)
+        given = words.drop_nulls()
+        self.rows, self.filled = self.rows + len(column), self.filled + len(given)
+        self.numbers += len(found) - found.null_count()
+        self.temporal, self.numeric = column.dtype.is_temporal(), column.dtype.is_numeric()
+        self.whole = self.whole and bool((found.drop_nulls() == found.drop_nulls().round(0)).all())
+        if self.values is not None:
+            self.values |= set(given.unique().to_list())
+            self.values = None if len(self.values) > MOST_CLASSES else self.values
+        if self.lacking is None and words.null_count():
+            self.lacking = int(place.rows[int(words.is_null().arg_true()[0])]) + 1
+        if len(self._starts) < 2:
+            self._starts |= set(np.unique(found.fill_null(float("inf")).to_numpy() - place.rows)[:2].tolist())
+        self._infinity = self._infinity or infinity(found, place)
+        wrong = found.is_null() & words.is_not_null()
+        if self.other is None and wrong.any():
+            position = int(wrong.arg_true()[0])
+            self.other = int(place.rows[position]) + 1, words[position]
+        if self._patterns and not self.temporal and len(given):
+            self._patterns = () if self.numeric else fitting_patterns(words, self._patterns)
+
+    @property
+    def different(self) -> int:
+        """Different values, MOST_CLASSES + 1 for more than MOST_CLASSES."""
+        return MOST_CLASSES + 1 if self.values is None else len(self.values)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every value that is there is a number."""
+        return self.other is None and self.filled > 0 and not self.temporal
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it numbers the rows from 0 or 1."""
+        return self.is_numeric and self.rows > 1 and self._starts in ({0.0}, {1.0})
+
+    def input_kind(self, source: str | Path, stated: str | None, most: int, categorical: str) -> Kind:
+        """As a column of inputs: as `stated`, or told from the values; texts of more than `most` kinds are refused."""
+        if stated is not None:
+            return self._stated(source, stated, categorical)
+        if self.filled == 0:
+            return Kind("empty")
+        if self.is_numeric:
+            return self._number()
+        if self.temporal or self._patterns:
+            return Kind("date", self._pattern(source))
+        if 2 * self.numbers >= self.filled:
+            raise ConfigError(self._mixed(source))
+        if self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
+            raise ConfigError(self._text(source))
+        return Kind("embedding" if categorical == "embedding" else "one_hot")
+
+    def _stated(self, source: str | Path, stated: str, categorical: str) -> Kind:
+        if "%" in stated:
+            return Kind("date", stated)
+        if stated == "numeric":
+            if self.other is not None:
+                raise ConfigError(self._mixed(source))
+            return self._number()
+        if stated == "date":
+            return Kind("date", self._pattern(source))
+        if stated == "categorical":
+            return Kind("embedding" if categorical == "embedding" else "one_hot")
+        kind: Kind = Kind(stated)  # type: ignore[arg-type]
+        return kind
+
+    def time_kind(self, source: str | Path, stated: str | None) -> Kind:
+        """As the column that rows are ordered by. Raises ConfigError unless it holds dates or numbers."""
+        if stated is not None and stated != "numeric":
+            return self._stated(source, stated, "")
+        if self.is_numeric:
+            return self._number()
+        if self.temporal or self._patterns:
+            return Kind("date", self._pattern(source))
+        row, word = self.other or (1, "")
+        raise ConfigError(
+            f"{source}: dataset.time names column {self.name}, which holds neither dates nor numbers: row {row} is "
+            f"{word!r}. State how its dates are written, for example {hint('types', self._typed, '%d.%m.%y')}."
+        )
+
+    def is_label(self, source: str | Path, stated: str | None) -> bool:
+        """Whether the column as a target means classes; else numbers. Raises ConfigError where it means neither."""
+        if stated == "numeric":
+            self._stated(source, stated, "")
+            return False
+        if stated is not None or not self.is_numeric:
+            self._check_classes(source)
+            return True
+        if self.whole and self.different <= FEW_NUMBERS and self.filled >= 5 * self.different:
+            return True
+        self._number()
+        return False
+
+    def _number(self) -> Kind:
+        """Raises RunError for an infinity."""
+        if self._infinity is not None:
+            raise self._infinity
+        return Kind("numeric")
+
+    def _check_classes(self, source: str | Path) -> None:
+        if 0 < self.numbers < self.filled and 2 * self.numbers >= self.filled:
+            raise ConfigError(self._mixed(source))
+        if self.different > MOST_CLASSES or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
+            raise ConfigError(
+                f"{source}: the target {self.name} has {_about(self.different)} different texts in {self.filled} rows, "
+                "too many for classes. Name another column: dataset.target=NAME."
+            )
+
+    def _pattern(self, source: str | Path) -> str:
+        if self.temporal:
+            return ""
+        if not self._patterns:
+            raise ConfigError(
+                f"{source}: the dates of column {self.name} are not written alike, or in a way that is not known. "
+                f"State how, for example {hint('types', self._typed, '%d.%m.%Y')}."
+            )
+        days = {pattern.index("%d") for pattern in self._patterns if "%d" in pattern}
+        if len(days) > 1:
+            raise ConfigError(
+                f"{source}: the dates of column {self.name} may begin with the day or with the month. State it, for "
+                f"example {hint('types', self._typed, self._patterns[0])}."
+            )
+        return self._patterns[0]
+
+    def _mixed(self, source: str | Path) -> str:
+        row, word = self.other or (0, "")
+        means = json.dumps(word, ensure_ascii=False)
+        return (
+            f"{source}: column {self.name} mixes numbers and texts: row {row} is {word!r}. Correct it; or say that it "
+            f"means a missing value, {hint('missing', self._typed, f'[{means}]')}; or take all values as texts, "
+            f"{hint('types', self._typed, 'categorical')}; or leave it out, dataset.drop=[{self._typed}]."
+        )
+
+    def _text(self, source: str | Path) -> str:
+        row, word = self.other or (1, "")
+        return (
+            f"{source}: column {self.name} holds text, {_about(self.different)} different values in {self.filled} rows "
+            f"(row {row}: {word[:40]!r}), which is no category. Leave it out, dataset.drop=[{self._typed}], or state "
+            f"that it is one, {hint('types', self._typed, 'embedding')}."
+        )
+
+
+def check_stated(types: Mapping[str, str]) -> None:
+    """Raises ConfigError for a type that does not exist and for a pattern that no date can be written in."""
+    for name, kind in types.items():
+        if kind not in get_args(Stated) and "%" not in str(kind):
+            raise ConfigError(
+                f"dataset.types has {name}: {kind}, but a type is one of {', '.join(get_args(Stated))}, or how dates "
+                f"are written, such as %d.%m.%Y. {nearest(str(kind), get_args(Stated))}"
+            )
+
+
+def _about(count: int) -> str:
+    return f"more than {MOST_CLASSES:,}" if count > MOST_CLASSES else f"{count:,}"

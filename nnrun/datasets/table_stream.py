@@ -1,0 +1,104 @@
+"""Tables larger than memory: rows come in blocks, and the file is read again for every pass."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnrun.datasets import table_file
+from nnrun.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    import polars
+
+HEAD_BYTES = 2**20
+"""Within which the first line must end."""
+
+
+def column_names(path: Path, format: Any) -> tuple[str, ...]:
+    """The table's columns. Raises ConfigError for text that is not UTF-8 and for unusable names."""
+    import polars
+
+    if path.suffix.lower() == ".parquet":
+        try:
+            return tuple(polars.read_parquet_schema(path))
+        except (polars.exceptions.PolarsError, OSError) as error:
+            raise RunError(f"{path} is no whole parquet file: {table_file.first_line(error)}.") from None
+    return _head(path, _stamp(path), format)[0]
+
+
+def frames(path: Path, format: Any, size: int) -> Iterator["polars.DataFrame"]:
+    """At most `size` rows at a time, without blank lines. Raises RunError for damaged lines and a file that changes."""
+    import polars
+
+    stamp, checked = _stamp(path), False
+    names = column_names(path, format)
+    batches = _scan(path, format, names).collect_batches(chunk_size=size, maintain_order=True)
+    try:
+        for frame in batches:
+            if path.suffix.lower() != ".parquet" and not checked and frame[:, -1].null_count():
+                checked = True
+                _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
+            if _stamp(path) != stamp:
+                raise table_file.changed(path)
+            yield from _cut(frame.filter(~polars.all_horizontal(polars.all().is_null())), size)
+    except polars.exceptions.PolarsError as error:
+        if path.suffix.lower() != ".parquet":
+            _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
+        raise RunError(f"{path}: {table_file.first_line(error)}.") from None
+
+
+def _scan(path: Path, format: Any, names: tuple[str, ...]) -> "polars.LazyFrame":
+    import polars
+
+    if path.suffix.lower() == ".parquet":
+        return polars.scan_parquet(path, glob=False)
+    _, separator, titled = _head(path, _stamp(path), format)
+    return polars.scan_csv(
+        path,
+        separator=separator,
+        has_header=titled,
+        infer_schema=False,
+        glob=False,
+        with_column_names=lambda _: list(names),
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=16)
+def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, ...], str, bool]:
+    """Names, separator, and whether the first line holds the names."""
+    with path.open("rb") as file:
+        start = file.read(HEAD_BYTES)
+    utf8 = codecs.lookup(format.encoding).name in ("utf-8", "ascii", "utf-8-sig")
+    if not utf8 or start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(
+            f"{path} is too large to be read at once, and then it must be UTF-8, but dataset.encoding is "
+            f"{format.encoding}. Convert it: iconv -f {format.encoding} -t utf-8 {path} > {path.stem}_utf8{path.suffix}"
+        )
+    text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+    given, first = format.separator, text.partition("\n")[0]
+    separator = table_file.separator_of(path, first) if given == "auto" else table_file.SEPARATORS[given]
+    fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    names = table_file.names_of(path, fields, format.header)
+    return names or tuple(table_file.positions(len(fields))), separator, names is not None
+
+
+@lru_cache(maxsize=16)
+def _check_lines(path: Path, stamp: tuple[int, int], separator: str, width: int) -> None:
+    """Raises RunError for the first line of another width, once for an unchanged file."""
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        if (damage := table_file.damage(path, lines, separator, width)) is not None:
+            raise damage
+
+
+def _cut(frame: "polars.DataFrame", size: int) -> Iterator["polars.DataFrame"]:
+    for start in range(0, frame.height, size):
+        yield frame[start : start + size]

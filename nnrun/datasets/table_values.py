@@ -1,0 +1,149 @@
+"""Columns of a mixed table as texts, numbers and moments; what is missing becomes null."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from nnrun.datasets import columns
+from nnrun.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    import polars
+
+MISSING = tuple(
+    {case(mark) for mark in (*columns.MISSING, "#n/a") for case in (str, str.upper, str.capitalize)} | {"NaN"}
+)
+"""What stands for a missing value in every column."""
+FORMATS = (
+    *columns.FORMATS,
+    *(f"{one}{zone}" for one in columns.FORMATS[:2] for zone in ("Z", "%z")),
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y-%m",
+)
+"""How dates may be written, in the letters of strptime."""
+LARGEST = float(np.finfo(np.float32).max)
+YEARS = (1500, 2500)
+"""Other years are taken for a number that looks like a date."""
+
+
+class Place(NamedTuple):
+    """Where some rows come from: `rows` (n,) counts from 0 below the header."""
+
+    source: str | Path
+    rows: np.ndarray
+
+    def fault(self, column: str, position: int, got: object, rule: str) -> RunError:
+        """An error about one field."""
+        row = int(self.rows[position]) + 1
+        return RunError(f"{self.source}, row {row}, column {column} is {got!r}, {rule}")
+
+
+def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Series":
+    """Trimmed texts, null where missing; whole numbers without a point. Raises ConfigError for lists and bytes."""
+    import polars
+
+    if column.dtype == polars.String:
+        found = column.str.strip_chars()
+    elif column.dtype.is_float():
+        found = _shortest(column.fill_nan(None))
+    elif column.dtype.is_nested() or column.dtype in (polars.Binary, polars.Object):
+        raise ConfigError(f"Column {column.name} holds {column.dtype}, which no field of a table is. Leave it out.")
+    else:
+        found = column.cast(polars.String)
+    nothing = found.is_in([*MISSING, *missing])
+    marks = [mark for mark in map(as_number, missing) if mark is not None]
+    if marks:
+        # A mark that is a number counts however it is written: 0, 0.0.
+        nothing = nothing | found.cast(polars.Float64, strict=False).is_in(marks).fill_null(False)
+    return found.set(nothing.fill_null(False), None)
+
+
+def _shortest(column: "polars.Series") -> "polars.Series":
+    import polars
+
+    whole = ((column == column.round(0)) & (column.abs() < 2**53)).fill_null(False)
+    return column.cast(polars.Int64, strict=False).cast(polars.String).zip_with(whole, column.cast(polars.String))
+
+
+def numbers(column: "polars.Series", missing: Sequence[str] = (), decimal: str = ".") -> "polars.Series":
+    """Float64, null where a value is missing and where a text is no number."""
+    return _parsed(column, texts(column, missing), decimal)
+
+
+def checked_numbers(
+    column: "polars.Series", place: Place, missing: Sequence[str] = (), decimal: str = "."
+) -> "polars.Series":
+    """Float64, null where a value is missing. Raises RunError for other texts and for what float32 cannot hold."""
+    words = texts(column, missing)
+    found = _parsed(column, words, decimal)
+    if found.null_count() > words.null_count():
+        position = int((found.is_null() & words.is_not_null()).arg_true()[0])
+        raise place.fault(column.name, position, words[position], "but the column holds numbers. Correct it.")
+    if (fault := infinity(found, place)) is not None:
+        raise fault
+    return found
+
+
+def infinity(found: "polars.Series", place: Place) -> RunError | None:
+    """An error about the first number that float32 cannot hold, if there is one."""
+    large = found.abs() > LARGEST
+    if not large.any():
+        return None
+    position = int(large.arg_true()[0])
+    rule = "but numbers must be finite. Correct it, or leave it empty where it is missing."
+    return place.fault(found.name, position, found[position], rule)
+
+
+def _parsed(column: "polars.Series", words: "polars.Series", decimal: str) -> "polars.Series":
+    import polars
+
+    if column.dtype.is_numeric():
+        found = column.cast(polars.Float64).fill_nan(None)
+        return found.set(words.is_null(), None)
+    words = words.str.replace(",", ".", literal=True) if decimal == "," else words
+    return words.cast(polars.Float64, strict=False).fill_nan(None)
+
+
+def moments(column: "polars.Series", pattern: str, missing: Sequence[str] = ()) -> "polars.Series":
+    """Seconds since 1970 in Float64, null where a value is missing and where a text is no date of the pattern."""
+    import polars
+
+    if column.dtype.is_temporal():
+        found = column.cast(polars.Datetime("us"))
+    else:
+        found = texts(column, missing).str.to_datetime(pattern, strict=False, time_unit="us")
+        found = found.set(~found.dt.year().is_between(*YEARS).fill_null(True), None)
+    return found.dt.timestamp("us").cast(polars.Float64) / 1e6
+
+
+def checked_moments(
+    column: "polars.Series", pattern: str, place: Place, missing: Sequence[str] = ()
+) -> "polars.Series":
+    """Seconds since 1970, null where a value is missing. Raises RunError for a text that is no date."""
+    found = moments(column, pattern, missing)
+    if not column.dtype.is_temporal() and found.null_count():
+        words = texts(column, missing)
+        wrong = found.is_null() & words.is_not_null()
+        if wrong.any():
+            position = int(wrong.arg_true()[0])
+            rule = f"but its dates are written as {pattern}. Correct it."
+            raise place.fault(column.name, position, words[position], rule)
+    return found
+
+
+def fitting_patterns(words: "polars.Series", among: Sequence[str]) -> tuple[str, ...]:
+    """Those of the patterns in which every text of a column is a date."""
+    few = words.drop_nulls().head(20)
+    likely = [pattern for pattern in among if moments(few, pattern).null_count() == 0]
+    return tuple(pattern for pattern in likely if moments(words, pattern).null_count() == words.null_count())
+
+
+def as_number(word: str) -> float | None:
+    """The number that a text is, if any."""
+    try:
+        return float(word)
+    except ValueError:
+        return None

@@ -1,0 +1,243 @@
+"""A series from your own file."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
+from nnrun.datasets.columns import is_time, numbers
+from nnrun.datasets.forecasting import WindowConfig, naive_error
+from nnrun.datasets.scaling import fit
+from nnrun.datasets.series_reader import TimeseriesReader
+from nnrun.datasets.series_table import Missing, SeriesTable, irregular
+from nnrun.datasets.split import check_fractions, part_sizes, share
+from nnrun.datasets.table_file import Header, Separator, check_columns, read_frame
+from nnrun.errors import ConfigError, RunError
+from nnrun.schema import setting, show, size
+
+if TYPE_CHECKING:
+    import polars
+
+SPLIT = ("train_rows", "val_rows", "test_rows")
+
+
+@dataclass(frozen=True)
+class TimeseriesConfig(WindowConfig):
+    """Keys of dataset=timeseries."""
+
+    path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time")
+    time: str | None = setting("auto", "column of times; auto: the first one that holds dates; null: none")
+    target: str | tuple[str, ...] | None = setting(None, "columns to forecast; null: every column of numbers")
+    features: tuple[str, ...] | None = setting(
+        None, "columns seen beside the target's past; null: all others; []: none"
+    )
+    drop: tuple[str, ...] = setting((), "columns left out")
+    horizon: int = size(1, "steps to forecast; 0: none, to rebuild the windows with an autoencoder", least=0)
+    period: int | None = size(None, "steps of a season, for baselines and relative_to=season; null: none")
+    transform: Literal["none", "log"] = setting("none", "of every column, before scaling; forecasts are turned back")
+    relative_to: Literal["none", "last", "season"] = setting(
+        "none", "the network forecasts the change from: the newest value, or the value whole seasons before"
+    )
+    missing: Missing = setting("refuse", "previous: a missing value is the one before it")
+    train_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
+    val_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
+    test_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
+    look_back: bool = setting(True, "windows of validation and test see values of the part before, never its targets")
+    anomalies: tuple[str, ...] = setting((), "labelled stretches START/END, for the evaluation alone")
+    separator: Separator = setting("auto", "between the fields of a row")
+    encoding: str = setting("utf-8", "of the text")
+    header: Header = setting("auto", "whether the first line names the columns; auto: unless it holds numbers alone")
+
+
+class Timeseries(Dataset):
+    """Windows over the rows of a table, and the values that follow each, split by time: training, validation, test.
+
+    A part is a range of rows, by fractions or as given. What a window forecasts lies in its part's rows; with look_back
+    the first windows of validation and test see the rows before their part, as published protocols do, so every row of
+    these parts is forecast; training windows never see later rows. With horizon 0 a window belongs to the part of its
+    last row. Scaling and the naive error come from the training rows alone. `dataset.limit` keeps each part's first
+    windows. Inputs (window, variables), targets (horizon, targets), with per_step (window, horizon, targets).
+    """
+
+    def __init__(self, config: TimeseriesConfig) -> None:
+        check_fractions(config)
+        self.config = config
+        self._check_rows()
+        self._check_anchor()
+
+    def spec(self) -> DataSpec:
+        """Shapes from the config and the columns of the file."""
+        c, reader = self.config, self.reader
+        targets = (c.horizon, len(reader.targets)) if c.horizon else None
+        return DataSpec(
+            "series",
+            (c.window, len(reader.columns)),
+            targets,
+            "forecasting",
+            per_step=c.per_step,
+            anomalies=bool(c.anomalies),
+            log=c.transform == "log",
+            anchor=self._anchor(),
+        )
+
+    def load(self) -> Data:
+        """Reads the series, cuts it into parts and windows, and fits the scaling on the training rows."""
+        c, reader, spec = self.config, self.reader, self.spec()
+        table = reader.table(self._frame, self._path)
+        rows = self._rows(len(table.values))
+        blocks = [reader.windows(table, start, stop) for start, stop in self._seen(rows)]
+        counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
+        train_part, val, test = (_first(block.part, n) for block, n in zip(blocks, counts, strict=True))
+        train = table.values[slice(*rows[0])]
+        scaling = self._fit(train)
+        chosen = list(reader.targets)
+        return Data(
+            spec,
+            train_part,
+            val,
+            test,
+            input_scaling=scaling,
+            target_scaling=Scaling(scaling.offset[chosen], scaling.scale[chosen], scaling.log) if c.horizon else None,
+            input_names=reader.columns,
+            target_names=tuple(reader.columns[i] for i in chosen),
+            series=Series(c.period, naive_error(train[:, chosen], c.period), reader.targets),
+            reader=reader,
+            labels=_first(blocks[2].labels, counts[2]),
+            notes=self._notes(table, train),
+        )
+
+    @cached_property
+    def reader(self) -> TimeseriesReader:
+        """Reads newer series like this one. Raises ConfigError when the columns of the file do not fit the config."""
+        c, frame = self.config, self._frame
+        targets = (c.target,) if isinstance(c.target, str) else c.target or ()
+        check_columns(frame, targets, self._path, "dataset.target")
+        check_columns(frame, c.features or (), self._path, "dataset.features")
+        check_columns(frame, c.drop, self._path, "dataset.drop")
+        time = self._time(frame)
+        left = [name for name in frame.columns if name not in (*c.drop, time)]
+        inputs = left if c.features is None else [name for name in left if name in (*targets, *c.features)]
+        self._check_columns(frame, inputs, targets)
+        return TimeseriesReader(
+            tuple(inputs),
+            tuple(inputs.index(name) for name in targets or inputs),
+            time,
+            c.window,
+            c.horizon,
+            c.stride,
+            c.per_step,
+            c.missing,
+            c.transform == "log",
+            c.anomalies,
+            c.separator,
+            c.encoding,
+            c.header,
+        )
+
+    @property
+    def _path(self) -> str:
+        if self.config.path is None:
+            raise ConfigError("dataset=timeseries needs a file. Set dataset.path, for example dataset.path=series.csv.")
+        return self.config.path
+
+    @property
+    def _frame(self) -> "polars.DataFrame":
+        return read_frame(self._path, self.config.separator, self.config.encoding, self.config.header)
+
+    def _time(self, frame: "polars.DataFrame") -> str | None:
+        chosen = self.config.time
+        if chosen == "auto":
+            chosen = next((name for name in frame.columns if is_time(frame[name])), None)
+        elif chosen is not None:
+            check_columns(frame, (chosen,), self._path, "dataset.time")
+        if chosen is None and self.config.anomalies:
+            raise ConfigError(
+                f"dataset.anomalies needs times, but {self._path} has no column of dates. Set dataset.time."
+            )
+        return chosen
+
+    def _check_columns(self, frame: "polars.DataFrame", inputs: list[str], targets: tuple[str, ...]) -> None:
+        if not inputs or (lost := [name for name in targets if name not in inputs]):
+            what = f"dataset.target={lost[0]} is left out" if inputs else "no column is left to forecast"
+            raise ConfigError(
+                f"{self._path}: {what}. Check dataset.target, dataset.features, dataset.drop and dataset.time."
+            )
+        for name in inputs:
+            try:
+                numbers(frame[name][:1], self._path)
+            except RunError as error:
+                raise ConfigError(f"{error} For example dataset.drop=[{name}].") from None
+
+    def _check_rows(self) -> None:
+        ranges = {name: getattr(self.config, name) for name in SPLIT}
+        given = {name: rows for name, rows in ranges.items() if rows is not None}
+        for name, rows in given.items():
+            if len(rows) != 2 or rows[0] >= rows[1]:
+                raise ConfigError(
+                    f"dataset.{name} must be two rows, the first one and the end, but got {list(rows)}. Set for "
+                    f"example dataset.{name}=[0,1000]."
+                )
+        if given and len(given) != 3:
+            raise ConfigError(f"dataset.{', dataset.'.join(SPLIT)} must all be given, or none. Set all three.")
+        for (name, before), (later, after) in pairwise(given.items()):
+            if after[0] < before[1]:
+                raise ConfigError(f"dataset.{later} must start at row {before[1]} or later, where dataset.{name} ends.")
+
+    def _check_anchor(self) -> None:
+        c = self.config
+        if c.relative_to == "season" and (c.period is None or c.period > c.window or c.per_step):
+            raise ConfigError(
+                "dataset.relative_to=season needs a dataset.period of at most dataset.window and "
+                f"dataset.per_step=false, but got dataset.period={show(c.period)}, dataset.window={c.window} and "
+                f"dataset.per_step={c.per_step}. Set for example dataset.relative_to=last."
+            )
+
+    def _anchor(self) -> Anchor | None:
+        c = self.config
+        if c.relative_to == "none" or not c.horizon:
+            return None
+        season = c.period if c.relative_to == "season" and c.period else 1
+        steps = (0,) if c.per_step else tuple(-season + h % season for h in range(c.horizon))
+        return Anchor(steps, self.reader.targets)
+
+    def _rows(self, count: int) -> list[tuple[int, int]]:
+        c = self.config
+        if c.train_rows is None:
+            train, val, _ = part_sizes(count, c.val_fraction, c.test_fraction)
+            return [(0, train), (train, train + val), (train + val, count)]
+        rows = [getattr(c, name) for name in SPLIT]
+        if rows[2][1] > count:
+            raise ConfigError(f"dataset.test_rows ends at row {rows[2][1]}, but {self._path} has {count} rows.")
+        return rows
+
+    def _seen(self, rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The rows that the windows of each part may touch. Raises ConfigError when one has no window."""
+        c = self.config
+        back = c.window - (c.horizon == 0) if c.look_back else 0
+        seen = [(max(0, start - (back if part else 0)), stop) for part, (start, stop) in enumerate(rows)]
+        season = c.period or 1
+        if any(stop - start < c.window + c.horizon for start, stop in seen) or rows[0][1] - rows[0][0] <= season:
+            raise ConfigError(
+                f"{self._path} gives parts of {', '.join(str(b - a) for a, b in rows)} rows (train, val, test), but "
+                f"each must hold a window of {c.window} and its {c.horizon} steps to forecast, and the training part "
+                f"more than a period of {season}. Set a smaller dataset.window or dataset.horizon, or another split."
+            )
+        return seen
+
+    def _fit(self, train: np.ndarray) -> Scaling:
+        log = self.config.transform == "log"
+        found = fit((np.log(train) if log else train).astype(np.float32), self.config.scaling)
+        return Scaling(found.offset, found.scale, log)
+
+    def _notes(self, table: SeriesTable, train: np.ndarray) -> tuple[str, ...]:
+        found = [] if table.times is None else [irregular(table.times, self._path)]
+        for name, constant in zip(self.reader.columns, np.ptp(train, axis=0) == 0, strict=True):
+            found.append(f"{self._path}: column {name} is constant in the training rows." if constant else None)
+        return tuple(note for note in found if note)
+
+
+def _first(arrays: Part, count: int) -> Part:
+    return {name: array[:count] for name, array in arrays.items()}

@@ -1,0 +1,98 @@
+"""Where training steps get their rows: from arrays on the devices, or from chunks read ahead out of mapped files."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+
+from nnrun.datasets.base import Part, is_mapped
+from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.training import batches
+from nnrun.training.program import Chunk
+
+CHUNK_BYTES = 32 * 2**20
+"""Of a chunk; four of them are in memory at a time."""
+BLOCK_BYTES = 64 * 2**10
+"""Neighbouring rows read at once: large enough that a disk reads them as fast as a whole file."""
+
+
+class Feed(Protocol):
+    """Rows for the steps of an epoch."""
+
+    def take(self, step: int) -> tuple[Any, int]:
+        """What the step of this number (from 0, over all epochs) trains on, and how many steps it lasts for."""
+
+
+def feed(part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement) -> Feed:
+    """The feed of a training part; `seed` shuffles rows that are mapped, others are shuffled on the device."""
+    if is_mapped(part):
+        return Streamed(part, batch_size, seed, placement)
+    return Resident(part, batch_size, placement)
+
+
+class Resident:
+    """A part that lies on the devices whole; a step gathers its rows."""
+
+    def __init__(self, part: Part, batch_size: int, placement: Placement | TrialPlacement) -> None:
+        self._part, self._steps = placement.share(part), -(-batches.count(part) // batch_size)
+
+    def take(self, step: int) -> tuple[Part, int]:
+        """The whole part, to the end of the epoch."""
+        return self._part, self._steps - step % self._steps
+
+
+class Streamed:
+    """A part in mapped files, in chunks of whole batches, the next one read by a thread while this one trains.
+
+    Every epoch takes blocks of neighbouring rows in another order, and shuffles the rows of each chunk; the order
+    depends on `seed` and the epoch alone, so that a group of trials shares every chunk and a resumed run goes on alike.
+    """
+
+    def __init__(self, part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement) -> None:
+        self._part, self._batch_size, self._seed, self._placement = part, batch_size, seed, placement
+        row = sum(values[:1].nbytes for values in part.values())
+        self._rows, self._block = batches.count(part), max(1, BLOCK_BYTES // row)
+        self._steps = -(-self._rows // batch_size)
+        self._length = max(1, min(self._steps, CHUNK_BYTES // (row * batch_size)))
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+        self._read: dict[int, Future[Chunk]] = {}
+
+    def take(self, step: int) -> tuple[Chunk, int]:
+        """The chunk that holds the step; reading of the one after begins."""
+        first = self._start(step)
+        end = min(first + self._length, first - first % self._steps + self._steps)
+        self._read = {start: self._future(start) for start in (first, end)}
+        return self._read[first].result(), end - step
+
+    def _start(self, step: int) -> int:
+        within = step % self._steps
+        return step - within % self._length
+
+    def _future(self, first: int) -> "Future[Chunk]":
+        return self._read.get(first) or self._reader.submit(self._chunk, first)
+
+    def _chunk(self, first: int) -> Chunk:
+        epoch, within = divmod(first, self._steps)
+        start, size = within * self._batch_size, self._length * self._batch_size
+        pieces = self._pieces(epoch, start, min(start + size, self._rows))
+        taken = sum(piece.stop - piece.start for piece in pieces)
+        order = np.resize(np.random.default_rng((self._seed, epoch, within)).permutation(taken), size)
+        rows = {
+            name: np.concatenate([values[piece] for piece in pieces])[order].reshape(
+                self._length, self._batch_size, *values.shape[1:]
+            )
+            for name, values in self._part.items()
+        }
+        return Chunk(self._placement.share(rows), np.int32(first))
+
+    def _pieces(self, epoch: int, start: int, stop: int) -> list[slice]:
+        """Slices of the part that are rows `start` to `stop` of the epoch's order."""
+        blocks = np.random.default_rng((self._seed, epoch)).permutation(-(-self._rows // self._block)) * self._block
+        ends = np.cumsum(np.minimum(self._block, self._rows - blocks))
+        chosen = range(int(np.searchsorted(ends, start, "right")), int(np.searchsorted(ends, stop, "left")) + 1)
+        found = []
+        for i in chosen:
+            begun = int(ends[i - 1]) if i else 0
+            base = int(blocks[i]) - begun
+            found.append(slice(base + max(start, begun), base + min(stop, int(ends[i]))))
+        return found

@@ -1,0 +1,112 @@
+"""`nnrun export RUN`: a trained network for programs without nnrun."""
+
+import importlib.util
+import json
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from nnrun import options, recorded, terminal
+from nnrun.errors import ConfigError, RunError
+from nnrun.schema import nearest
+
+SUFFIXES = {"stablehlo": ".stablehlo", "onnx": ".onnx", "safetensors": ".safetensors"}
+LIBRARIES = {"onnx": ("jax2onnx", "onnxruntime")}
+"""Of the extra of that name."""
+USAGE = options.Usage(
+    "export",
+    ("RUN",),
+    None,
+    ("overwrite", "trust"),
+    {"format": "stablehlo", "output": "model.stablehlo"},
+    "nnrun export outputs/runs/DATE/TIME_mlp_iris --format stablehlo",
+)
+
+
+def export(words: list[str]) -> int:
+    """`nnrun export RUN [--format stablehlo|onnx|safetensors] [--output FILE] [--overwrite] [--trust]`.
+
+    Writes the network with its best weights to FILE, by default RUN/export/model.<format>, and beside it
+    <name>.preprocessing.json: what the arrays are called, their shapes, columns, categories and class names.
+    stablehlo (a jax.export artifact for CPU, CUDA and TPU) and onnx take raw inputs and answer in original units;
+    safetensors holds the weights alone, with <name>.names.json saying what each of them is.
+    """
+    given = options.parse(USAGE, words)
+    form = given.values.get("format", "stablehlo")
+    if form not in SUFFIXES:
+        raise ConfigError(f"--format must be one of {', '.join(SUFFIXES)}, but got {form}. {nearest(form, SUFFIXES)}")
+    _check_libraries(form)
+    folder = recorded.folder(given.arguments[0])
+    plain, _ = recorded.config(folder, "trust" in given.flags)
+    if not (folder / "model.safetensors").exists():
+        raise ConfigError(f"{folder} has no weights yet. Train it on: nnrun resume {shlex.quote(str(folder))}")
+    output = _output(folder, form, given)
+    if "trust" in given.flags:
+        from nnrun import composition
+
+        composition.prepare_imports()
+    try:
+        _write(folder, plain, form, output)
+    except OSError as error:
+        raise RunError(f"{error}. Nothing was exported.") from error
+    return 0
+
+
+def _check_libraries(form: str) -> None:
+    for name in LIBRARIES.get(form, ()):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"--format {form} needs {name}, which is not installed: pip install 'nnrun[{form}]'. "
+                "--format stablehlo and --format safetensors need nothing more."
+            )
+
+
+def _output(folder: Path, form: str, given: options.Words) -> Path:
+    if "output" not in given.values:
+        return folder / "export" / f"model{SUFFIXES[form]}"
+    path = Path(given.values["output"])
+    if path.suffix != SUFFIXES[form]:
+        raise ConfigError(f"--output {path} must end in {SUFFIXES[form]} for --format {form}.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--output {path}: there is no folder {path.parent}. Make it, or name another one.")
+    if path.resolve().parent == folder.resolve():
+        raise ConfigError(
+            f"--output {path} lies among the run's own files. Leave --output out, or name another folder."
+        )
+    if path.exists() and not ("overwrite" in given.flags and path.is_file()):
+        raise ConfigError(
+            f"{path} exists already. Name another file with --output FILE, or replace it with --overwrite."
+        )
+    return path
+
+
+def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None:
+    from nnrun import checkpoint, preprocessing
+    from nnrun.execution import devices
+    from nnrun.export import network, onnx, stablehlo, weights
+    from nnrun.loading import load
+
+    devices.prepare()
+    run = load(folder, plain)
+    about = json.loads((folder / preprocessing.NAME).read_bytes())
+    beside = {"preprocessing": about}
+    remark = ""
+    if form == "safetensors":
+        content, beside["names"] = weights.translate(run)
+    else:
+        whole = network.network(run)
+        about["signature"] = whole.signature()
+        if form == "onnx":
+            content = onnx.translate(whole, [network.examples(run, whole, count) for count in (1, 5)])
+        else:
+            content, any_size = stablehlo.translate(whole)
+            remark = "" if any_size else " The network depends on the size of its batch: give it one example at a time."
+    output.parent.mkdir(exist_ok=True)
+    for name, text in beside.items():
+        described = json.dumps(text, indent=1, ensure_ascii=False).encode() + b"\n"
+        checkpoint.write_atomically(output.with_name(f"{output.stem}.{name}.json"), described)
+    checkpoint.write_atomically(output, content)
+    size = f"{len(content) / 2**20:.3g} MiB" if len(content) > 2**19 else f"{math.ceil(len(content) / 1024)} KiB"
+    names = " and ".join(f"{output.stem}.{name}.json" for name in beside)
+    terminal.say(f"{output} ({size}), described by {names} beside it.{remark}")

@@ -1,0 +1,37 @@
+"""Training images as they are, and as augmentation shows them to the network."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from nnrun.models.randomness import Streams
+from nnrun.report.base import FinishedRun, figure
+from nnrun.report.reconstructions import mosaic
+from nnrun.training.augmentation import augment
+
+IMAGES = 6
+VERSIONS = 9
+
+
+def draw(run: FinishedRun) -> Figure | None:
+    """A row for each of the first images: the original, then as many draws as fit. None without augmentation."""
+    if run.augmentation is None or not run.augmentation.active:
+        return None
+    originals = np.asarray(run.data.train["inputs"][:IMAGES])
+    repeated, streams = np.repeat(originals, VERSIONS, 0), Streams(jax.random.key(0), jnp.int32(0))
+    changed = np.asarray(augment(run.augmentation, jnp.asarray(repeated), streams), np.float32)
+    versions = changed.reshape(len(originals), VERSIONS, *originals.shape[1:])
+    tiles = np.concatenate([originals[:, None].astype(np.float32), versions], 1)
+    height, width, _ = run.data.spec.inputs
+    picture = figure(0.6 * (VERSIONS + 1) + 0.6, 0.8 + 0.6 * len(originals) * height / width)
+    axes = picture.subplots()
+    axes.imshow(mosaic(tiles, float(originals.min()), float(originals.max())))
+    axes.xaxis.tick_top()
+    middles = (np.arange(VERSIONS + 1) + 0.5) * (width + 1) - 1
+    axes.set_xticks(middles, ["original", *(str(i + 1) for i in range(VERSIONS))], fontsize=8)
+    axes.set_yticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    picture.suptitle(f"{run.title}: training images as the network sees them", fontsize=10)
+    return picture

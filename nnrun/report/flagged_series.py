@@ -1,0 +1,57 @@
+"""A series with the stretches that its reconstruction error flags."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
+from nnrun.tasks.reconstruction import errors
+
+
+def draw(run: FinishedRun) -> Figure | None:
+    """The newest value of every test window, flagged where its error is above the threshold, and the error below.
+
+    Labelled stretches are shaded.
+    """
+    threshold = run.data.error_threshold
+    if run.data.spec.kind != "series" or run.data.series is None or threshold is None or not _count(run):
+        return None
+    error, at = errors(run.outputs, run.data), _positions(run)
+    flagged, values = error > threshold, run.data.test["inputs"][:, -1, 0]
+    picture = figure(10.5, 5.2)
+    series, below = picture.subplots(2, 1, sharex=True, height_ratios=[1.6, 1.0])
+    series.plot(at, values, color=TRUTH, linewidth=0.7)
+    series.plot(at[flagged], values[flagged], ".", color=COLOURS[1], label=f"flagged ({flagged.sum()})")
+    label(series, f"{run.title}: {_captions(run)}", "", run.data.input_names[0] if run.data.input_names else "value")
+    below.semilogy(at, error, color=COLOURS[0], linewidth=0.7)
+    below.axhline(threshold, color=COLOURS[1], linewidth=1, linestyle="--", label="threshold from validation")
+    label(below, "mean squared error of a window", "time" if "time" in run.data.labels else "row", "error")
+    for axes in (series, below):
+        _shade(axes, at, run.data.test.get("anomaly"))
+        axes.legend(frameon=False, fontsize=9, loc="upper right")
+    return picture
+
+
+def _count(run: FinishedRun) -> int:
+    return len(run.data.test["inputs"])
+
+
+def _positions(run: FinishedRun) -> np.ndarray:
+    """The time of each window's newest value, or its number."""
+    times = run.data.labels.get("time", run.data.labels.get("row"))
+    if times is None:
+        return np.arange(_count(run))
+    return times.astype("datetime64[us]") if times.dtype.kind == "U" else times
+
+
+def _shade(axes: Axes, at: np.ndarray, marks: np.ndarray | None) -> None:
+    if marks is None or not marks.any():
+        return
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marks, [0]]))).reshape(-1, 2)
+    for i, (start, end) in enumerate(edges):
+        axes.axvspan(at[start], at[end - 1], color=COLOURS[4], alpha=0.25, label=None if i else "labelled")
+
+
+def _captions(run: FinishedRun) -> str:
+    names = ("flagged", "false_alarms", "anomalies_found")
+    return ", ".join(filter(None, (run.metric_caption(name) for name in names)))

@@ -1,0 +1,80 @@
+"""How a run goes on from the newest checkpoint that can be used, and when that differs from never having stopped."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from nnrun import checkpoint
+from nnrun.config import RunConfig
+from nnrun.datasets.base import Data
+from nnrun.errors import RunError
+from nnrun.training import batches
+from nnrun.training.program import State
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A state of training and what a run knew then; `notes` as `notes_of` made them."""
+
+    state: State
+    history: list[dict[str, float]]
+    summary: dict[str, Any]
+    notes: dict[str, Any]
+
+
+def notes_of(config: RunConfig, data: Data, summary: dict[str, Any]) -> dict[str, Any]:
+    """What a continued run compares: its length, the number of examples, versions and devices."""
+    examples = [batches.count(part) for part in (data.train, data.val, data.test)]
+    made_with = {name: summary["versions"][name] for name in ("jax", "jaxlib", "flax", "optax")}
+    made_with["devices"] = summary["devices"]
+    return {"epochs": config.training.epochs, "examples": examples, "made_with": made_with}
+
+
+def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | None:
+    """The newest usable checkpoint of a folder; says why others are not."""
+    for path in checkpoint.checkpoints(folder):
+        try:
+            state, found = checkpoint.load_exactly(path, like)
+            if missing := {"history", "summary", "notes"} - set(found):
+                raise ValueError(f"{path} was written by another version of nnrun: it lacks {min(missing)}.")
+            return Restored(state, **found)
+        except ValueError as error:
+            say(f"Warning: {error} Falling back to the checkpoint before.")
+    return None
+
+
+def check_data(folder: Path, restored: Restored, like: State, notes: dict[str, Any]) -> None:
+    """Raises RunError when the data is not what the run was trained on so far."""
+    old, new = (jax.tree.leaves(state.fitted) for state in (restored.state, like))
+    same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old, new, strict=True))
+    if not same or restored.notes["examples"] != notes["examples"]:
+        raise RunError(
+            f"The data of {folder} changed since it was trained: it had {_counts(restored.notes)}, now "
+            f"{_counts(notes)}{'' if same else ', and other values in the training part'}. Put the old data back, or "
+            f"train anew: nnrun repeat {folder}"
+        )
+
+
+def _counts(notes: dict[str, Any]) -> str:
+    return " + ".join(map(str, notes["examples"])) + " examples"
+
+
+def remarks(restored: Restored, notes: dict[str, Any], config: RunConfig, step: int, train_steps: int) -> list[str]:
+    """Why the end may differ from that of a run that never stopped, a line for each reason."""
+    found = []
+    before, epochs = restored.notes["epochs"], notes["epochs"]
+    if before != epochs and config.schedule.locate().follows_progress:
+        share = step / (epochs * train_steps)
+        found.append(
+            f"The learning rate goes on at {share:.0%} of its schedule over {epochs} epochs instead of {before}: not "
+            f"the same as {epochs} epochs from the start."
+        )
+    made_with = restored.notes["made_with"]
+    if changed := [name for name, value in notes["made_with"].items() if made_with.get(name) != value]:
+        pairs = ", ".join(f"{name} {made_with.get(name)} then, {notes['made_with'][name]} now" for name in changed)
+        found.append(f"Numbers may differ in their last digits from those of one run: {pairs}.")
+    return found

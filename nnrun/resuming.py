@@ -1,0 +1,103 @@
+"""`nnrun resume RUN`: a run goes on from its newest usable checkpoint, for more epochs if asked."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from nnrun import options, recorded, schema, sweep_verbs
+from nnrun.errors import ConfigError
+
+USAGE = options.Usage(
+    "resume",
+    ("RUN",),
+    "training.epochs=N",
+    ("trust",),
+    {},
+    "nnrun resume outputs/runs/DATE/TIME_lstm_sine",
+)
+EPOCHS = "training.epochs"
+
+
+def resume(words: list[str]) -> int:
+    """`nnrun resume RUN|SWEEP [KEY=N] [--trust]`: bit-equal to never having stopped; see `_more_epochs` for runs."""
+    if words and sweep_verbs.is_sweep(Path(words[0])):
+        return sweep_verbs.resume(Path(words[0]), words[1:])
+    _refuse_other_keys(words)
+    given = options.parse(USAGE, words)
+    folder = recorded.folder(given.arguments[0])
+    plain, choices = recorded.config(folder, "trust" in given.flags)
+    summary = recorded.summary(folder)
+    _refuse_trial(folder)
+    _more_epochs(folder, given.arguments[1], plain, summary)
+    from nnrun import composition, launch
+    from nnrun.locking import hold
+
+    hold(folder, "run.log").close()
+    if "trust" in given.flags:
+        composition.prepare_imports()
+    command = _command(summary["command"], given.arguments[1])
+    launch.start(launch.Composed(plain, choices), folder, command, resume=True)
+    return 0
+
+
+def _refuse_other_keys(words: list[str]) -> None:
+    for word in words[1:]:
+        key, has_value, _ = word.partition("=")
+        if has_value and key != EPOCHS and not word.startswith("-"):
+            raise ConfigError(
+                f"nnrun resume can raise {EPOCHS} alone, because with another {key} the epochs so far would not be "
+                f"those of one run. Start a new one: nnrun repeat {shlex.quote(words[0])} {shlex.quote(word)}"
+            )
+
+
+def _refuse_trial(folder: Path) -> None:
+    sweep = folder.resolve().parent
+    if sweep_verbs.is_sweep(sweep):
+        raise ConfigError(
+            f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
+            f"{folder.parent}, or train this one alone: nnrun repeat {folder}"
+        )
+
+
+def _more_epochs(folder: Path, word: str, plain: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Puts the new number of epochs into `plain`.
+
+    Raises ConfigError where nothing is left to do, or more epochs would train nothing or have nothing to start from.
+    """
+    from nnrun.config import TrainingConfig
+
+    name, before = shlex.quote(str(folder)), schema.build("training", plain.get("training", {}), TrainingConfig).epochs
+    completed = summary["status"] == "completed"
+    if completed and summary["stopped_early"]:
+        raise ConfigError(
+            f"{folder} is completed: it stopped early after epoch {summary['epochs']} of {before}, when "
+            "training.early_stopping.patience ran out, and would with more epochs too. To be more patient: "
+            f"nnrun repeat {name} training.early_stopping.patience=N"
+        )
+    key, _, text = word.partition("=")
+    if not word:
+        if completed and summary["epochs"] >= before:
+            raise ConfigError(
+                f"{folder} is completed: nothing is left to resume. For more epochs: nnrun resume {name} {EPOCHS}=N"
+            )
+        return
+    if key != EPOCHS or not text.isdecimal() or int(text) <= before:
+        got = (text if key == EPOCHS else word) or "nothing"
+        raise ConfigError(
+            f"{EPOCHS} can only be raised: it must be an integer > {before}, but got {got}. "
+            f"Set for example {EPOCHS}={2 * before}."
+        )
+    if completed and not any((folder / "checkpoints").glob("*.safetensors")):
+        raise ConfigError(f"{folder} has no checkpoint to go on from. Train anew: nnrun repeat {name} {word}")
+    plain["training"]["epochs"] = int(text)
+
+
+def _command(before: str, word: str) -> str:
+    """The command that would have made the run at once."""
+    if not word:
+        return before
+    try:
+        words = shlex.split(before)
+    except ValueError:
+        words = before.split()
+    return shlex.join([*(old for old in words if old.partition("=")[0] != EPOCHS), word])

@@ -1,0 +1,129 @@
+"""Random changes of training images, inside the compiled step: every strength is a number that may be traced.
+
+Each change is a plain function of images and what was drawn for each of them, so that it can be checked alone.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from nnrun.config import AugmentationConfig
+from nnrun.models.randomness import Streams, uniform
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the grey of an image (ITU-R BT.601)."""
+
+
+def augment(config: AugmentationConfig, images: jax.Array, streams: Streams) -> jax.Array:
+    """Changes every image of a batch at random; raw values in, raw values out, black (0) where nothing was.
+
+    images: (batch, height, width, channels); bytes stay in 0..255. A change whose strength is the Python number 0
+    leaves no trace in the program and draws nothing.
+    """
+
+    def draw(strength: Any) -> jax.Array:
+        """(batch,) uniform in [-strength, strength)."""
+        return strength * (2 * uniform(streams.augmentation(), images.shape[:1]) - 1)
+
+    colour, most = (config.brightness, config.contrast, config.saturation), _largest(images)
+    for probability, axis in ((config.flip, 2), (config.flip_vertical, 1)):
+        if is_on(probability):
+            images = mirror(images, uniform(streams.augmentation(), images.shape[:1]) < probability, axis)
+    if is_on(config.rotation):
+        images = rotate(images, draw(config.rotation))
+    if is_on(config.crop):
+        moves = [whole_move(config.crop, extent, draw(1.0)) for extent in images.shape[1:3]]
+        images = crop(images, jnp.stack(moves, -1))
+    for strength, change in zip(colour, (brighten, stretch_contrast, saturate), strict=True):
+        if is_on(strength):
+            images = change(images.astype(jnp.float32), 1 + draw(strength))
+    return images if most is None or not any(map(is_on, colour)) else images.clip(0, most)
+
+
+def is_on(strength: Any) -> bool:
+    """False for the Python number 0; a traced number is on."""
+    return not (isinstance(strength, float | int) and strength == 0)
+
+
+def mirror(images: jax.Array, chosen: jax.Array, axis: int) -> jax.Array:
+    """The images with chosen (batch,) true, reversed along an axis."""
+    return jnp.where(chosen[:, None, None, None], jnp.flip(images, axis), images)
+
+
+def whole_move(share: Any, extent: int, position: jax.Array) -> jax.Array:
+    """Positions (batch,) in [-1, 1) as whole pixels, -m to m equally likely; m is the share of the extent, rounded."""
+    most = jnp.floor(share * extent + 0.5)
+    choices = 2 * most + 1
+    return (jnp.minimum(jnp.floor((position + 1) / 2 * choices), choices - 1) - most).astype(jnp.int32)
+
+
+def crop(images: jax.Array, moves: jax.Array) -> jax.Array:
+    """out[y, x] = images[y + moves[0], x + moves[1]], 0 outside: a window of the old size in the padded image.
+
+    moves: (batch, 2), at most half a side either way.
+    """
+    height, width, channels = images.shape[1:]
+    rows, columns = -(-height // 2), -(-width // 2)
+    padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+
+    def window(image: jax.Array, corner: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (height, width, channels))
+
+    return jax.vmap(window)(padded, moves + jnp.array([rows, columns]))
+
+
+def rotate(images: jax.Array, degrees: jax.Array) -> jax.Array:
+    """Turned about the centre by degrees (batch,), counterclockwise; bilinear between pixels, 0 outside; float32."""
+    # On a CPU a gather over the whole batch computes its indices once per channel and neighbour.
+    over_batch = jax.lax.map if jax.default_backend() == "cpu" else lambda f, xs: jax.vmap(f)(xs)
+    return over_batch(lambda pair: _rotated(*pair), (images, degrees))
+
+
+def _rotated(image: jax.Array, degrees: jax.Array) -> jax.Array:
+    height, width, channels = image.shape
+    angle = jnp.deg2rad(degrees)
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    y, x = jnp.arange(height)[:, None] - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2
+    row = (cosine * y + sine * x + (height - 1) / 2).clip(-1, height)
+    column = (cosine * x - sine * y + (width - 1) / 2).clip(-1, width)
+    top, left = jnp.floor(row), jnp.floor(column)
+    below, right = (row - top)[..., None], (column - left)[..., None]
+    padded = jnp.pad(image, ((1, 2), (1, 2), (0, 0))).reshape(-1, channels)
+    first = ((top + 1) * (width + 3) + left + 1).astype(jnp.int32)
+
+    def neighbour(step: int) -> jax.Array:
+        return padded.at[first + step].get(mode="promise_in_bounds").astype(jnp.float32)
+
+    upper = neighbour(0) * (1 - right) + neighbour(1) * right
+    lower = neighbour(width + 3) * (1 - right) + neighbour(width + 4) * right
+    return upper * (1 - below) + lower * below
+
+
+def brighten(images: jax.Array, factor: jax.Array) -> jax.Array:
+    """All values times factor (batch,)."""
+    return images * factor[:, None, None, None]
+
+
+def stretch_contrast(images: jax.Array, factor: jax.Array) -> jax.Array:
+    """The distance of all values to the image's mean grey times factor (batch,)."""
+    mean = _grey(images).mean((1, 2, 3), keepdims=True)
+    return mean + (images - mean) * factor[:, None, None, None]
+
+
+def saturate(images: jax.Array, factor: jax.Array) -> jax.Array:
+    """The distance of every colour to its grey times factor (batch,)."""
+    grey = _grey(images)
+    return grey + (images - grey) * factor[:, None, None, None]
+
+
+def _grey(images: jax.Array) -> jax.Array:
+    """(batch, height, width, 1)"""
+    if images.shape[-1] != len(LUMA):
+        return images.mean(-1, keepdims=True)
+    return (images * jnp.array(LUMA)).sum(-1, keepdims=True)
+
+
+def _largest(images: jax.Array) -> float | None:
+    """Of bytes; other values have no bound."""
+    return 255.0 if images.dtype == jnp.uint8 else None

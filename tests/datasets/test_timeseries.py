@@ -1,0 +1,286 @@
+import json
+
+import numpy as np
+import polars
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nnrun import preprocessing
+from nnrun.datasets.base import Anchor
+from nnrun.datasets.timeseries import Timeseries
+from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.preprocessing import Preprocessing
+from nnrun.schema import build, config_class
+
+TARGET = "nnrun.datasets.timeseries.Timeseries"
+DAYS = np.datetime64("2024-01-01") + np.arange(60)
+
+
+def write(folder, columns, name="s.csv"):
+    polars.DataFrame(columns).write_csv(folder / name)
+    return folder / name
+
+
+def make(path, **values):
+    return Timeseries(build("dataset", {"path": str(path), **values}, config_class(TARGET)))
+
+
+@pytest.fixture
+def series():
+    rng = np.random.default_rng(0)
+    return {"day": DAYS.astype(str), "a": rng.normal(5, 2, 60).round(6), "b": rng.normal(-3, 1, 60).round(6)}
+
+
+@pytest.mark.parametrize("look_back", [True, False])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_windows_and_labels_against_a_loop(series, tmp_path, look_back, stride):
+    rows = {"train_rows": [2, 30], "val_rows": [30, 42], "test_rows": [44, 60]}
+    path, window, horizon = write(tmp_path, series), 5, 2
+    data = make(path, target="b", window=window, horizon=horizon, stride=stride, look_back=look_back, **rows).load()
+    values = np.stack([series["a"], series["b"]], axis=1).astype(np.float32)
+    for part, (first, end) in zip((data.train, data.val, data.test), rows.values(), strict=True):
+        begin = first - window if look_back and first > 2 else first
+        starts = [s for s in range(begin, end, stride) if s + window + horizon <= end]
+        np.testing.assert_array_equal(part["inputs"], [values[s : s + window] for s in starts])
+        np.testing.assert_array_equal(part["targets"], [values[s + window : s + window + horizon, 1:] for s in starts])
+    assert data.labels["time"].tolist() == [str(DAYS[s + window - 1]) for s in starts]
+    assert (data.input_names, data.target_names) == (("a", "b"), ("b",))
+    np.testing.assert_allclose(data.input_scaling.offset, values[2:30].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(data.target_scaling.scale, values[2:30, 1].std(), rtol=1e-5)
+    np.testing.assert_allclose(data.series.naive_error, np.abs(np.diff(series["b"][2:30])).mean())
+
+
+def test_the_published_split_of_etth1_has_its_2857_test_windows(tmp_path):
+    path = write(tmp_path, {"OT": np.arange(14400) % 24})
+    rows = {"train_rows": [0, 8640], "val_rows": [8640, 11520], "test_rows": [11520, 14400]}
+    data = make(path, window=96, horizon=24, **rows).load()
+    assert [len(part["inputs"]) for part in (data.train, data.val, data.test)] == [8640 - 119, 2857, 2857]
+    assert not data.test["inputs"].flags.owndata, "windows are views"
+
+
+@pytest.mark.parametrize(
+    ("values", "inputs", "targets"),
+    [
+        ({}, ("a", "b", "c"), ("a", "b", "c")),
+        ({"target": "b"}, ("a", "b", "c"), ("b",)),
+        ({"target": ["c", "a"], "features": []}, ("a", "c"), ("c", "a")),
+        ({"target": "b", "features": ["c"]}, ("b", "c"), ("b",)),
+        ({"drop": ["b"]}, ("a", "c"), ("a", "c")),
+    ],
+)
+def test_columns_that_are_seen_and_forecast(series, tmp_path, values, inputs, targets):
+    path = write(tmp_path, series | {"c": np.arange(60)})
+    data = make(path, window=3, **values).load()
+    assert (data.input_names, data.target_names) == (inputs, targets)
+    assert (
+        data.train["targets"][0, 0].tolist() == data.train["inputs"][1][-1, list(data.series.target_columns)].tolist()
+    )
+
+
+def test_an_autoencoders_windows_have_no_targets_and_reach_the_last_row(series, tmp_path):
+    data = make(write(tmp_path, series), window=4, horizon=0, anomalies=["2024-02-20/2024-02-22"]).load()
+    assert set(data.test) == {"inputs", "anomaly"}
+    assert data.spec.targets is None
+    assert len(data.test["inputs"]) == 9, "one window for every row of the test part"
+    marked = data.labels["time"][data.test["anomaly"] == 1]
+    assert marked.tolist() == ["2024-02-21", "2024-02-22"], "the test part starts on the 21st"
+
+
+def test_scaling_of_logarithms_is_undone_exactly(tmp_path):
+    path = write(tmp_path, {"a": np.exp(np.random.default_rng(0).normal(2, 1, 50))})
+    data = make(path, window=4, transform="log").load()
+    raw = np.float64(data.train["targets"])
+    scaled = data.target_scaling.apply(raw)
+    assert data.spec.log
+    np.testing.assert_allclose(np.log(raw) * 1.0, scaled * data.target_scaling.scale + data.target_scaling.offset)
+    np.testing.assert_allclose(data.target_scaling.invert(scaled), raw)
+
+
+def test_where_forecasts_start_from(series, tmp_path):
+    path = write(tmp_path, series)
+    assert make(path, window=8, horizon=3, relative_to="last", target="b").spec().anchor == Anchor((-1, -1, -1), (1,))
+    season = make(path, window=8, horizon=6, period=4, relative_to="season", target="a").spec().anchor
+    assert season == Anchor((-4, -3, -2, -1, -4, -3), (0,))
+    assert make(path, window=8, relative_to="last", per_step=True).spec().anchor == Anchor((0,), (0, 1))
+
+
+def test_a_newer_series_gives_every_window_and_at_last_the_forecast_of_what_comes(series, tmp_path):
+    data = make(write(tmp_path, series), window=5, horizon=3, target="b").load()
+    Preprocessing.of(data).save(tmp_path)
+    reader = preprocessing.load(tmp_path).reader
+    assert reader == data.reader
+    newer = {name: values[:20] for name, values in series.items()}
+    blocks = list(reader.blocks(write(tmp_path, newer, "newer.csv"), 8))
+    assert [len(block.part["inputs"]) for block in blocks] == [8, 5, 3]
+    assert ["targets" in block.part for block in blocks] == [True, True, False]
+    inputs = np.concatenate([block.part["inputs"] for block in blocks])
+    assert np.concatenate([block.labels["time"] for block in blocks]).tolist() == DAYS[4:20].astype(str).tolist()
+    np.testing.assert_array_equal(inputs[-1], np.stack([newer["a"][15:], newer["b"][15:]], 1).astype(np.float32))
+    frame = reader.block(polars.DataFrame(newer))
+    array = reader.block(np.stack([newer["a"], newer["b"]], 1))
+    np.testing.assert_array_equal(frame.part["inputs"], inputs)
+    np.testing.assert_array_equal(array.part["inputs"], inputs)
+    assert array.labels["row"].tolist() == list(range(4, 20))
+
+
+def test_with_a_stride_the_newest_window_is_still_the_last(series, tmp_path):
+    data = make(write(tmp_path, series), window=5, horizon=2, stride=4).load()
+    ends = data.reader.block(np.zeros((20, 2))).labels["row"].tolist()
+    assert ends == [4, 8, 12, 16, 19]
+
+
+def test_irregular_steps_are_reported_and_months_are_regular(series, tmp_path):
+    days = np.delete(np.datetime64("2024-01-01") + np.arange(61), 17).astype(str)
+    (note,) = make(write(tmp_path, series | {"day": days}), window=4).load().notes
+    assert note.endswith(
+        "1 of 59 steps are not 1 day, 0:00:00 long, the first before row 18 (2024-01-19), the longest 2 days, 0:00:00; "
+        "windows run across them."
+    )
+    months = (np.datetime64("2019-01") + np.arange(60)).astype(str)
+    assert make(write(tmp_path, series | {"day": months}), window=4).load().notes == ()
+
+
+def test_a_constant_column_is_reported(series, tmp_path):
+    data = make(write(tmp_path, series | {"c": np.ones(60)}), window=4).load()
+    assert data.notes[0].endswith("column c is constant in the training rows.")
+    assert np.isfinite(data.input_scaling.apply(data.test["inputs"])).all()
+
+
+def test_a_missing_value_may_be_the_one_before(series, tmp_path):
+    gap = series["a"].copy()
+    gap[[7, 8]] = np.nan
+    path = write(tmp_path, {"day": series["day"], "a": polars.Series(gap).fill_nan(None)})
+    data = make(path, window=4, missing="previous").load()
+    assert data.train["inputs"][6, :, 0].tolist() == [np.float32(gap[6])] * 3 + [np.float32(gap[9])]
+    with pytest.raises(RunError, match=r"row 8, column a has no value\. Fill it, or set dataset\.missing=previous\."):
+        make(path, window=4).load()
+
+
+MISTAKES = [
+    ({"target": "x"}, ConfigError, "has no column x, which dataset.target names."),
+    ({"features": ["x"]}, ConfigError, "has no column x, which dataset.features names."),
+    ({"drop": ["x"]}, ConfigError, "has no column x, which dataset.drop names."),
+    ({"time": "x"}, ConfigError, "has no column x, which dataset.time names."),
+    ({"target": "a", "drop": ["a"]}, ConfigError, "dataset.target=a is left out."),
+    ({"drop": ["a", "b"]}, ConfigError, "no column is left to forecast."),
+    ({"time": None}, ConfigError, "row 1, column day is '2024-01-01', which is no number."),
+    ({"time": None, "drop": ["day"], "anomalies": ["1/2"]}, ConfigError, "dataset.anomalies needs times"),
+    ({"anomalies": ["2024-01-05"]}, ConfigError, "dataset.anomalies must be stretches START/END, but got 2024-01-05."),
+    ({"anomalies": ["soon/later"]}, ConfigError, "of which soon is no time like those of the series."),
+    ({"window": 60}, ConfigError, "gives parts of 42, 9, 9 rows (train, val, test), but each must hold a window of 60"),
+    ({"period": 42}, ConfigError, "more than a period of 42"),
+    ({"train_rows": [0, 9]}, ConfigError, "dataset.train_rows, dataset.val_rows, dataset.test_rows must all be given"),
+    ({"train_rows": [9]}, ConfigError, "dataset.train_rows must be two rows, the first one and the end, but got [9]."),
+    (
+        {"train_rows": [0, 30], "val_rows": [29, 40], "test_rows": [40, 60]},
+        ConfigError,
+        "dataset.val_rows must start at row 30 or later, where dataset.train_rows ends.",
+    ),
+    (
+        {"train_rows": [0, 30], "val_rows": [30, 40], "test_rows": [40, 61]},
+        ConfigError,
+        "dataset.test_rows ends at row 61, but",
+    ),
+    ({"relative_to": "season"}, ConfigError, "needs a dataset.period of at most dataset.window"),
+    ({"transform": "log"}, RunError, "column b is -"),
+]
+
+
+@pytest.mark.parametrize(("values", "error", "said"), MISTAKES)
+def test_mistakes_are_told_with_their_key(series, tmp_path, values, error, said):
+    path = write(tmp_path, series)
+    with pytest.raises(error) as caught:
+        make(path, **{"window": 4, **values}).load()
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "said"),
+    [
+        ("a", 5, "x", "row 6, column a is 'x', which is no number."),
+        ("a", 5, "inf", "row 6, column a is infinite."),
+        ("a", 5, "", "row 6, column a has no value."),
+        ("day", 5, "2024-01-05", "row 6, column day: 2024-01-05 is not after 2024-01-05 in the row before. Sort"),
+        ("day", 5, "", "row 6, column day is missing, which is no time like the others."),
+    ],
+)
+def test_damaged_rows_are_told_with_row_and_column(series, tmp_path, column, row, value, said):
+    texts = {name: np.array(values, "U24") for name, values in series.items()}
+    texts[column][row] = value
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join([",".join(texts), *(",".join(line) for line in zip(*texts.values(), strict=True))]))
+    with pytest.raises(RunError) as caught:
+        make(path, window=4).load()
+    assert f"{path}, {said}" in str(caught.value)
+
+
+def test_a_file_for_prediction_that_does_not_fit(series, tmp_path):
+    reader = make(write(tmp_path, series), window=5).load().reader
+    few = write(tmp_path, {name: values[:4] for name, values in series.items()}, "few.csv")
+    other = write(tmp_path, {"day": series["day"], "a": series["a"]}, "other.csv")
+    with pytest.raises(ConfigError, match=r"few\.csv must have at least 5 rows, one window, but has 4\."):
+        list(reader.blocks(few, 8))
+    with pytest.raises(ConfigError, match=r"other\.csv has no column b, which the series it was trained on names\."):
+        list(reader.blocks(other, 8))
+    with pytest.raises(ConfigError, match=r"shape \(time, 2\), the columns a, b, but got \(9, 3\)"):
+        reader.block(np.zeros((9, 3)))
+
+
+CELL = st.one_of(
+    st.floats(-1e6, 1e6).map(str), st.sampled_from(["", "x", "inf", "NA", "2024-01-01", "2024-01", "é", "-", "1e400"])
+)
+TABLE = st.integers(1, 3).flatmap(lambda n: st.lists(st.lists(CELL, min_size=n, max_size=n), min_size=1, max_size=20))
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+@given(TABLE, st.booleans(), st.sampled_from(["none", "log"]))
+def test_any_cells_are_a_series_or_an_error_of_ours(tmp_path, rows, filled, transform):
+    path = tmp_path / f"{len(list(tmp_path.iterdir()))}.csv"
+    path.write_text("\n".join([",".join("abc"[: len(rows[0])]), *(",".join(row) for row in rows)]), "utf-8")
+    data, said = None, ""
+    try:
+        data = make(path, window=2, missing="previous" if filled else "refuse", transform=transform).load()
+    except NnrunError as error:
+        said = str(error)
+    assert (data is None) == (str(path) in said)
+    assert data is None or np.isfinite(data.train["inputs"]).all()
+
+
+@pytest.mark.parametrize("words", [["model=mlp", "dataset.relative_to=last", "dataset.transform=log"], ["model=gru"]])
+def test_a_run_forecasts_in_the_targets_unit_with_times(nnrun, tmp_path, words):
+    times = np.datetime64("2020-01-01") + np.arange(80)
+    write(tmp_path, {"t": times.astype(str), "y": 100 + 10 * np.sin(np.arange(80))})
+    keys = ["dataset=timeseries", "dataset.path=s.csv", "dataset.window=6", "dataset.horizon=2", "dataset.period=6"]
+    done = nnrun("debug=tiny", *keys, *words, "hydra.run.dir=run", "training.epochs=3")
+    assert done.code == 0, done.err
+    first, row = (tmp_path / "run" / "predictions.csv").read_text().splitlines()[:2]
+    assert first == "time,y_t+1,y_t+1_predicted,y_t+2,y_t+2_predicted"
+    assert row.startswith("2020-03-08,")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["baseline"]["test/rmse"].keys() == {"mean", "persistence", "seasonal_naive"}
+    predicted = np.genfromtxt(tmp_path / "run" / "predictions.csv", delimiter=",", skip_header=1)
+    errors = predicted[:, [2, 4]] - predicted[:, [1, 3]]
+    assert summary["metrics"]["test/mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-3)
+    assert summary["metrics"]["test/rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-3)
+
+
+def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tmp_path):
+    values = np.sin(np.arange(200) / 2)
+    values[180] = 9
+    times = np.datetime64("2020-01-01") + np.arange(200)
+    write(tmp_path, {"t": times.astype(str), "y": values})
+    keys = ["dataset=timeseries", "dataset.path=s.csv", "dataset.window=6", "dataset.horizon=0", "model=autoencoder"]
+    label = f"dataset.anomalies=['{times[178]}/{times[187]}']"
+    assert nnrun(*keys, label, "hydra.run.dir=run", "training.epochs=5").code == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    saved = preprocessing.load(tmp_path / "run")
+    with np.load(tmp_path / "run" / "predictions.npz") as file:
+        found = dict(file)
+    np.testing.assert_array_equal(found["flagged"], found["error"] > saved.error_threshold)
+    assert set(times[180:186].astype(str)) <= set(found["time"][found["flagged"]].tolist())
+    assert summary["metrics"]["test/anomalies_found"] == 1
+    assert summary["metrics"]["test/false_alarms"] == found["flagged"][found["anomaly"] == 0].mean()
+    assert (tmp_path / "run" / "figures" / "flagged_series.png").exists()
