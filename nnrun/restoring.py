@@ -15,6 +15,11 @@ from nnrun.errors import RunError
 from nnrun.training import batches
 from nnrun.training.program import State
 
+KEPT = {"history", "summary", "notes"}
+"""What a checkpoint holds beside the state."""
+NOTED = {"epochs", "examples", "made_with"}
+"""What `notes_of` notes."""
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -39,12 +44,19 @@ def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | 
     for path in checkpoint.checkpoints(folder):
         try:
             state, found = checkpoint.load_exactly(path, like)
-            if missing := {"history", "summary", "notes"} - set(found):
-                raise ValueError(f"{path} was written by another version of nnrun: it lacks {min(missing)}.")
+            _check_kept(path, found)
             return Restored(state, **found)
         except ValueError as error:
             say(f"Warning: {error} Falling back to the checkpoint before.")
     return None
+
+
+def _check_kept(path: Path, found: dict[str, Any]) -> None:
+    for content, wanted in ((found, KEPT), (found.get("notes", {}), NOTED)):
+        if different := set(content) ^ wanted:
+            name = min(different)
+            what = "lacks" if name in wanted else "also holds"
+            raise ValueError(f"{path} was written by another version of nnrun: it {what} {name}.")
 
 
 def check_data(folder: Path, restored: Restored, like: State, notes: dict[str, Any]) -> None:

@@ -18,6 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from nnrun import checkpoint
 from nnrun.datasets.iris import Iris
+from nnrun.execution.serial import SerialRun
+from nnrun.interruption import Interrupted
 from nnrun.locking import hold
 from nnrun.outputs import dump_yaml
 from tests.test_run import rows, summary
@@ -163,6 +165,20 @@ def test_data_that_changed_is_refused_and_the_folder_stays_as_it_was(nnrun, tmp_
     )
     assert (done.code, done.err) == (1, f"nnrun: {text}\n")
     assert {name: (folder / name).read_bytes() for name in names} == before
+
+
+def test_ctrl_c_before_training_goes_on_leaves_the_folder_as_it_was(nnrun, tmp_path, trained, monkeypatch):
+    folder = trained(3, "constant", tmp_path)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.name != "run.log"}
+
+    def interrupted(self):
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(SerialRun, "compile", interrupted)
+    done = nnrun("resume", "run", "training.epochs=5")
+    assert (done.code, done.err) == (130, "")
+    assert done.out.endswith("Interrupted before training went on. run is as it was.\n")
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.name != "run.log"} == before
 
 
 def test_other_versions_and_devices_are_said(nnrun, tmp_path, trained):
