@@ -31,11 +31,8 @@ def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
     """
     path = recorded.folder(str(folder))
     plain, _ = recorded.config(path, trust)
-    from nnrun import composition
     from nnrun.execution import devices
 
-    if trust:
-        composition.prepare_imports()
     devices.prepare()
     return TrainedModel(load_run(path, plain))
 

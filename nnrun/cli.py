@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 
 from nnrun import terminal
 from nnrun.errors import ConfigError, NnrunError
@@ -51,6 +52,8 @@ def run(argv: list[str]) -> int:
         return _dispatch(argv)
     except NnrunError as error:
         terminal.complain(str(error))
+        if os.environ.get("NNRUN_TRACEBACK"):
+            traceback.print_exc()
         return error.exit_code
     except Interrupted as interrupted:
         return interrupted.exit_code

@@ -42,10 +42,6 @@ def export(words: list[str]) -> int:
     if not (folder / "model.safetensors").exists():
         raise ConfigError(f"{folder} has no weights yet. Train it on: nnrun resume {shlex.quote(str(folder))}")
     output = _output(folder, form, given)
-    if "trust" in given.flags:
-        from nnrun import composition
-
-        composition.prepare_imports()
     try:
         _write(folder, plain, form, output)
     except OSError as error:

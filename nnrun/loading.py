@@ -17,7 +17,7 @@ from nnrun.errors import ConfigError
 from nnrun.execution.devices import Placement
 from nnrun.preprocessing import Preprocessing
 from nnrun.tasks.base import ArrayScaling, Task
-from nnrun.training.program import Fitted, Program, State, Weights, build, weight_names
+from nnrun.training.program import Fitted, Program, State, Weights, weight_names
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _rebuild(
     """The program, the task, and the state as shapes alone. Raises ConfigError for what describes no network."""
     nothing = Fitted(ArrayScaling(np.float32(0), np.float32(1)), None)
     try:
-        program = build(static, fitted.spec, 1, placement.shard)
+        program = Program(static, fitted.spec, 1, placement.shard)
         task = built.task.locate()(built.task.config, fitted.spec)
         return program, task, jax.eval_shape(program.init, traced, nothing)
     except ConfigError:

@@ -64,8 +64,9 @@ def summary(folder: Path) -> dict[str, Any]:
 def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str, str]]:
     """The resolved config and the choices of a run.
 
-    Raises ConfigError for a damaged file and for what no run writes; unless `trust`, also for members outside nnrun,
-    whose code would be executed, and for links, through which a later file would be written elsewhere.
+    Raises ConfigError for a damaged file and for what no run writes; unless `trust`, which lets Python find members
+    beside `./conf`, also for members outside nnrun, whose code would be executed, and for links, through which a later
+    file would be written elsewhere.
     """
     path = folder / "config.yaml"
     try:
@@ -80,7 +81,11 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
         _check_value(path, group, content)
     if not all(isinstance(name, str) for name in choices.values()):
         raise ConfigError(f"{path} must name its choices by words. Its folder is not run.")
-    if not trust:
+    if trust:
+        from nnrun import composition
+
+        composition.prepare_imports()
+    else:
         _refuse_foreign(folder, plain)
     return plain, choices
 

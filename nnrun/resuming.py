@@ -29,12 +29,10 @@ def resume(words: list[str]) -> int:
     summary = recorded.summary(folder)
     _refuse_trial(folder)
     _more_epochs(folder, given.arguments[1], plain, summary)
-    from nnrun import composition, launch
+    from nnrun import launch
     from nnrun.locking import hold
 
     hold(folder, "run.log").close()
-    if "trust" in given.flags:
-        composition.prepare_imports()
     command = _command(summary["command"], given.arguments[1])
     launch.start(launch.Composed(plain, choices), folder, command, resume=True)
     return 0

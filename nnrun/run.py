@@ -192,7 +192,7 @@ class Run:
         if self.summary["objective"] is None:
             raise RunError(undefined(self.config.objective.metric))
         whole, data = data, data.excerpt(EXCERPT_ROWS)
-        data = task.calibrate(trainer.outputs(data.val), data)
+        data = task.calibrate(lambda: trainer.outputs(data.val), data)
         self.folder.write_preprocessing(data)
         for part in ("train", "val", "test"):
             found = metrics(trainer.evaluate(getattr(whole, part), best=True)[0], task, data, part)

@@ -25,7 +25,7 @@ PREDICT = Usage(
     f"nnrun predict {RUN} new.csv",
 )
 EVALUATE = Usage("evaluate", ("RUN",), "INPUT", ("trust",), {"output": "FOLDER"}, f"nnrun evaluate {RUN} labelled.csv")
-SHOW = Usage("show", ("RUN",), None, ("trust",), {}, "nnrun show outputs/runs/DATE/TIME_lstm_sine")
+SHOW = Usage("show", ("RUN",), None, (), {}, "nnrun show outputs/runs/DATE/TIME_lstm_sine")
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What damage can end in that none of the checks knows."""
 OF_IMPORTANCE = ("metric", "repeats", "seed")
@@ -175,10 +175,6 @@ def _run(given: Words) -> tuple[Path, dict[str, Any]]:
     """The folder and its checked config; says what speaks against using its weights."""
     folder = recorded.folder(given.arguments[0])
     plain, _ = recorded.config(folder, "trust" in given.flags)
-    if "trust" in given.flags:
-        from nnrun import composition
-
-        composition.prepare_imports()
     if not (folder / "model.safetensors").exists():
         raise ConfigError(f"{folder} has no weights (model.safetensors). {_instead(folder)}")
     status = recorded.summary(folder)["status"]
@@ -244,7 +240,7 @@ def _working() -> Iterator[None]:
         said = " ".join(str(error).split())[:300]
         raise RunError(
             f"The run's folder or the input is damaged where nnrun does not look ({type(error).__name__}: {said}). "
-            "If nothing in them was changed, this is a fault of nnrun."
+            "If nothing in them was changed, this is a fault of nnrun; NNRUN_TRACEBACK=1 shows where."
         ) from error
     finally:
         if listens:

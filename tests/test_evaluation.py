@@ -18,12 +18,9 @@ def content(path):
     return json.loads(path.read_text())
 
 
-def test_set(folder):
+def own_data(folder):
     built = config.build(recorded.config(folder)[0])
     return built.dataset.locate()(built.dataset.config).load()
-
-
-test_set.__test__ = False
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +35,7 @@ def regression(command, tmp_path_factory):
 @pytest.fixture
 def labelled(regression, tmp_path):
     """The run's test part as a csv with its target, and as npz."""
-    data = test_set(regression)
+    data = own_data(regression)
     table = {name: data.test["inputs"][:, i] for i, name in enumerate(data.input_names)}
     table[data.target_names[0]] = data.test["targets"].ravel()
     polars.DataFrame(table).write_csv(tmp_path / "labelled.csv")
@@ -72,7 +69,7 @@ def test_an_evaluation_never_replaces_another(nnrun, regression, labelled):
 def test_a_labelled_file_gives_the_same_metrics_without_baselines(regression, labelled, ending):
     found = labelled_file(regression, recorded.config(regression)[0], labelled / f"labelled.{ending}")
     summary = content(regression / "summary.json")
-    assert found.examples == len(test_set(regression).test["inputs"])
+    assert found.examples == len(own_data(regression).test["inputs"])
     assert found.baseline == {}
     for name, value in found.metrics.items():
         assert value == pytest.approx(summary["metrics"][name], rel=1e-5)
@@ -167,7 +164,7 @@ def test_columns_made_of_one_column_are_shuffled_together(regression, monkeypatc
     run = load(regression, recorded.config(regression)[0])
     origins = {"pair": {"inputs": (0, 1)}, "third": {"inputs": (2,)}}
     monkeypatch.setattr(type(run.preprocessing.reader), "origins", lambda self: origins)
-    data = test_set(regression)
+    data = own_data(regression)
     part = run.preprocessing.reader.block({"inputs": data.test["inputs"], "targets": data.test["targets"]})
     before = part.part["inputs"].copy()
     found = importance(run, [part], None, 2, 0)

@@ -66,7 +66,7 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
     [
         (["list", "modles"], "There is no list of modles. Did you mean models?"),
         (["show"], "nnrun show needs RUN, for example nnrun show outputs/runs/DATE/TIME_lstm_sine"),
-        (["show", "run", "x"], "nnrun show takes nothing more, but got x. Write: nnrun show RUN [--trust]"),
+        (["show", "run", "x"], "nnrun show takes nothing more, but got x. Write: nnrun show RUN"),
         (
             ["predict", "run"],
             "nnrun predict needs INPUT, for example nnrun predict outputs/runs/DATE/TIME_mlp_csv new.csv",

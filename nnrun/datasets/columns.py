@@ -5,54 +5,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnrun.datasets.table_values import PLAIN_FORMATS, Place, checked_numbers
 from nnrun.errors import RunError
 
 if TYPE_CHECKING:
     import polars
-
-MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
-"""What stands for a missing value, in any case of letters."""
-FORMATS = (
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d",
-    "%Y/%m/%d %H:%M:%S%.f",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d",
-    "%d.%m.%Y %H:%M:%S%.f",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%m/%d/%Y %H:%M:%S%.f",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y",
-    "%d/%m/%Y %H:%M:%S%.f",
-    "%d/%m/%Y %H:%M",
-    "%d/%m/%Y",
-)
-"""Of those that read a whole column the first counts; a day before the month only where a month cannot be."""
 
 
 def numbers(column: "polars.Series", source: str | Path) -> np.ndarray:
     """(n,) float64, nan where a value is missing. Raises RunError for a text or an infinity, with its row from 1."""
     import polars
 
-    text = column.dtype == polars.String
-    values = column.str.strip_chars() if text else column
-    if text:
-        values = values.set(values.str.to_lowercase().is_in(MISSING), None)
-    elif not (column.dtype.is_numeric() or column.dtype == polars.Boolean):
+    if column.dtype == polars.Boolean:
+        column = column.cast(polars.Int8)
+    elif not (column.dtype == polars.String or column.dtype.is_numeric()):
         raise RunError(f"{source}, column {column.name} holds {column.dtype}, which are no numbers. Leave it out.")
-    found = values.cast(polars.Float64, strict=False)
-    wrong = (found.is_null() & values.is_not_null()) | found.is_infinite().fill_null(False)
-    if wrong.any():
-        row = int(wrong.arg_true()[0])
-        what = "infinite" if found[row] is not None else f"{column[row]!r}, which is no number"
-        raise RunError(
-            f"{source}, row {row + 1}, column {column.name} is {what}. Correct the value, leave it empty where it is "
-            "missing, or leave the column out."
-        )
+    found = checked_numbers(column, Place(source, np.arange(len(column))))
     return found.fill_null(float("nan")).to_numpy()
 
 
@@ -94,7 +62,7 @@ def _months(values: "polars.Series") -> "polars.Series":
 
 def _format(values: "polars.Series") -> str | None:
     values = _months(values.str.strip_chars()).drop_nulls()
-    fitting = (pattern for pattern in FORMATS if len(values) and _parsed(values, pattern).null_count() == 0)
+    fitting = (pattern for pattern in PLAIN_FORMATS if len(values) and _parsed(values, pattern).null_count() == 0)
     return next(fitting, None)
 
 

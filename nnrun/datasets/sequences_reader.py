@@ -42,19 +42,19 @@ class SequencesReader(Reader):
         return part
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
-        """The sequences of a file, told apart by their `row` from 0."""
+        """The sequences of a file, told apart by their `row` from 1."""
         found = read_sequences(source)
         for start in range(0, len(found.values), size):
             labels = None if found.labels is None else found.labels[start : start + size]
             some = Sequences(found.values[start : start + size], labels)
-            yield Block(self.part(some, source, start), {"row": np.arange(start, start + len(some.values))})
+            yield Block(self.part(some, source, start), {"row": np.arange(start, start + len(some.values)) + 1})
 
     def block(self, values: Any) -> Block:
         """An array (n, time, channels), or a list of arrays (time, channels) or (time,) of unequal length."""
         arrays = [np.asarray(one, np.float32) for one in values]
         shaped = tuple(one[:, None] if one.ndim == 1 else one for one in arrays)
         part = self.part(Sequences(shaped, None), "What was given")
-        return Block(part, {"row": np.arange(len(shaped))})
+        return Block(part, {"row": np.arange(len(shaped)) + 1})
 
     def _check(self, found: Sequences, source: str | Path, first: int) -> None:
         for i, values in enumerate(found.values, first + 1):

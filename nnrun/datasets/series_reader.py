@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimeseriesReader(Reader):
-    """Every window of a series, in order of time, told apart by the `time` (or row from 0) of its last step.
+    """Every window of a series, in order of time, told apart by the `time` (or `row` from 1) of its last step.
 
     columns: the inputs; targets: which of them are forecast. The newest windows, whose future is not in the file, come
     last and have no `targets`, so the last example is the forecast of what comes next.
@@ -113,7 +113,7 @@ class TimeseriesReader(Reader):
 
     def _block(self, part: Part, table: SeriesTable, last: np.ndarray) -> Block:
         if table.times is None:
-            return Block(part, {"row": last})
+            return Block(part, {"row": last + 1})
         if self.anomalies:
             part["anomaly"] = inside(table.times[last], self.anomalies)
         return Block(part, {"time": time_labels(table.times)[last]})

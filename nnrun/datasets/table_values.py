@@ -6,24 +6,45 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets import columns
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     import polars
 
 MISSING = tuple(
-    {case(mark) for mark in (*columns.MISSING, "#n/a") for case in (str, str.upper, str.capitalize)} | {"NaN"}
+    case(mark)
+    for mark in ("", "na", "n/a", "#n/a", "nan", "NaN", "null", "none", "?")
+    for case in (str, str.upper, str.capitalize)
 )
 """What stands for a missing value in every column."""
+PLAIN_FORMATS = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%dT%H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%m/%d/%Y %H:%M:%S%.f",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y",
+    "%d/%m/%Y %H:%M:%S%.f",
+    "%d/%m/%Y %H:%M",
+    "%d/%m/%Y",
+)
+"""Of those that read a whole column the first counts; a day before the month only where a month cannot be."""
 FORMATS = (
-    *columns.FORMATS,
-    *(f"{one}{zone}" for one in columns.FORMATS[:2] for zone in ("Z", "%z")),
+    *PLAIN_FORMATS,
+    *(f"{one}{zone}" for one in PLAIN_FORMATS[:2] for zone in ("Z", "%z")),
     "%d-%m-%Y",
     "%m-%d-%Y",
     "%Y-%m",
 )
-"""How dates may be written, in the letters of strptime."""
+"""How dates may be written, in the letters of strptime; zones, and other separators, where they must be given."""
 LARGEST = float(np.finfo(np.float32).max)
 YEARS = (1500, 2500)
 """Other years are taken for a number that looks like a date."""
@@ -77,11 +98,18 @@ def checked_numbers(
     column: "polars.Series", place: Place, missing: Sequence[str] = (), decimal: str = "."
 ) -> "polars.Series":
     """Float64, null where a value is missing. Raises RunError for other texts and for what float32 cannot hold."""
+    if column.dtype.is_numeric() and not missing:
+        return _finite(_parsed(column, column, decimal), place)
     words = texts(column, missing)
     found = _parsed(column, words, decimal)
     if found.null_count() > words.null_count():
         position = int((found.is_null() & words.is_not_null()).arg_true()[0])
-        raise place.fault(column.name, position, words[position], "but the column holds numbers. Correct it.")
+        rule = "but the column must hold numbers. Correct it, or leave it empty where it is missing."
+        raise place.fault(column.name, position, words[position], rule)
+    return _finite(found, place)
+
+
+def _finite(found: "polars.Series", place: Place) -> "polars.Series":
     if (fault := infinity(found, place)) is not None:
         raise fault
     return found

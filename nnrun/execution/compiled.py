@@ -1,6 +1,6 @@
 """The compiled functions of a static config, shared by every trial that differs in numbers alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.feed import feed
 from nnrun.tasks.base import ArrayScaling
 from nnrun.training import batches
-from nnrun.training.program import Fitted, State, build
+from nnrun.training.program import Fitted, Program, State
 
 Arrays = dict[str, np.ndarray]
 UNOPTIMIZED = {"xla_backend_optimization_level": "0"}
@@ -62,7 +62,7 @@ class Compiled:
 
     def __init__(self, static: RunConfig, data: Data, placement: Placement | TrialPlacement) -> None:
         self.static, self.data, self.placement = static, data, placement
-        self.program = build(static, data.spec, batches.count(data.train), placement.shard)
+        self.program = Program(static, data.spec, batches.count(data.train), placement.shard)
         self.feed = feed(data.train, static.training.batch_size, static.dataset.config.seed, placement)
         self._shape = batches.chunk_shape(data)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
@@ -92,6 +92,15 @@ class Compiled:
         if id(part) not in self._chunks:
             self._chunks[id(part)] = part, [self.placement.share(chunk) for chunk in batches.chunks(part, self._shape)]
         return self._chunks[id(part)][1]
+
+    def sources(self, position: int, count: int) -> Iterator[tuple[Any, np.int32]]:
+        """What `count` steps from `position` on train on, each source with the number of steps it is for."""
+        end = position + count
+        while position < end:
+            source, lasting = self.feed.take(position)
+            some = min(lasting, end - position)
+            yield source, np.int32(some)
+            position += some
 
     def _initialize(self) -> Callable[..., Any]:
         return lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced)

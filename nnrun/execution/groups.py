@@ -13,7 +13,7 @@ from nnrun.config import RunConfig, as_arrays
 from nnrun.execution.devices import TrialPlacement, batch_devices
 from nnrun.execution.settings import ExecutionConfig
 from nnrun.tasks.base import ArrayScaling
-from nnrun.training.program import Fitted, build
+from nnrun.training.program import Fitted, Program
 
 MOST_TRIALS = 512
 """Of a chunk: large enough that dispatching it costs nothing, small enough that results come in while it goes on."""
@@ -83,7 +83,7 @@ def sizes(static: RunConfig, numbers: tuple[str, ...]) -> tuple[int, int]:
     """Parameters of a network, and bytes of the whole state that training it carries; `numbers` names the traced."""
     spec = static.dataset.locate()(static.dataset.config).spec()
     traced, nothing = as_arrays(dict.fromkeys(numbers, 0.0)), ArrayScaling(np.float32(0), np.float32(1))
-    state: Any = jax.eval_shape(build(static, spec, 1).init, traced, Fitted(nothing, None))
+    state: Any = jax.eval_shape(Program(static, spec, 1).init, traced, Fitted(nothing, None))
     return _total(state.weights.params, lambda leaf: 1), _total(state, lambda leaf: leaf.dtype.itemsize)
 
 

@@ -81,12 +81,8 @@ class SerialRun:
 
     def steps(self, count: int) -> list[EpochSums]:
         """Trains `count` batches, waits for them, and gives the sums of the epoch so far."""
-        position, end = self.position, self.position + count
-        while position < end:
-            source, lasting = self.compiled.feed.take(position)
-            some = min(lasting, end - position)
-            self.state = self.compiled.steps(self.traced, self.state, source, np.int32(some))
-            position += some
+        for source, some in self.compiled.sources(self.position, count):
+            self.state = self.compiled.steps(self.traced, self.state, source, some)
         return [EpochSums(*(float(value) for value in jax.device_get(self.state.sums)))]
 
     @property

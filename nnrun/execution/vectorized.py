@@ -103,12 +103,8 @@ class GroupRun:
     def steps(self, count: int) -> list[EpochSums]:
         """Trains `count` batches of every active member; the sums of the epoch so far."""
         active = self.placement.put(self._active)
-        position, end = self.position, self.position + count
-        while position < end:
-            source, lasting = self.compiled.feed.take(position)
-            some = min(lasting, end - position)
-            self.state = self.compiled.steps(self.traced, self.state, active, source, np.int32(some))
-            position += some
+        for source, some in self.compiled.sources(self.position, count):
+            self.state = self.compiled.steps(self.traced, self.state, active, source, some)
         loss, examples, rate = (np.asarray(s, float).tolist() for s in jax.device_get(self.state.sums))
         return self._of_members(lambda slot: EpochSums(loss[slot], examples[slot], rate[slot]))
 

@@ -1,6 +1,7 @@
 """What a task is: it says what head it needs, what is minimised, and what is reported."""
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -93,10 +94,10 @@ class Task(abc.ABC):
         """
         return {"prediction": outputs.prediction}
 
-    def calibrate(self, outputs: Outputs, data: Data) -> Data:
+    def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
         """The data completed by what the trained network does on the validation part; called once, after training.
 
-        `outputs` are those on the validation part (NumPy arrays).
+        `outputs()` computes those on the validation part (NumPy arrays).
         """
         return data
 

@@ -1,6 +1,7 @@
 """Rebuilding the inputs, and telling what is new by how badly that goes."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -103,9 +104,9 @@ class Reconstruction(Task):
         found |= _auroc(rows.get("anomaly"), rows.get("error"))
         return found if data.error_threshold is None else found | self._flags(rows, data.error_threshold)
 
-    def calibrate(self, outputs: Outputs, data: Data) -> Data:
+    def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
         """Fixes the threshold: the quantile of the validation errors."""
-        threshold = float(np.quantile(errors(outputs, data, "val"), self.config.threshold_quantile))
+        threshold = float(np.quantile(errors(outputs(), data, "val"), self.config.threshold_quantile))
         return dataclasses.replace(data, error_threshold=threshold)
 
     def _flags(self, rows: dict[str, np.ndarray], threshold: float) -> dict[str, float]:

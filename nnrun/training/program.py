@@ -65,128 +65,152 @@ class State(NamedTuple):
     sums: EpochSums
 
 
-class Program(NamedTuple):
-    """The functions of a run; `train_steps` is the number of steps of an epoch.
+class Program:
+    """Everything that is compiled, for a static config and `examples` training examples, as pure functions.
 
-    init(traced, fitted) -> State
-    steps(traced, state, source, count) -> State after `count` (dynamic) batches, all of one epoch; `source` is the
-        training part, shuffled here, or a Chunk that has them all
-    evaluate(traced, state, chunk) -> Statistics of a padded chunk of examples, with its mask
-    outputs(traced, state, chunk) -> Outputs of every example of the chunk
-    end_epoch(traced, state, value, improved) -> State with the best weights kept and the schedule told
-    model(traced, state) -> the network with the state's weights
-    forward(traced, state, batch) -> Outputs of one batch of raw examples, and the batch in scaled units
+    `shard` may pin the batch axis of an array to devices. `train_steps` is the number of steps of an epoch.
     """
 
-    init: Callable[..., State]
-    steps: Callable[..., State]
-    evaluate: Callable[..., Statistics]
-    outputs: Callable[..., Outputs]
-    end_epoch: Callable[..., State]
-    model: Callable[..., Any]
-    forward: Callable[..., tuple[Outputs, Batch]]
-    train_steps: int
+    def __init__(
+        self, static: RunConfig, spec: DataSpec, examples: int, shard: Callable[[jax.Array], jax.Array] = lambda x: x
+    ) -> None:
+        self._static, self._spec, self._examples, self._shard = static, spec, examples, shard
+        self._batch_size = static.training.batch_size
+        self.train_steps = -(-examples // self._batch_size)
+        self._network = _Network(static, spec)
 
-
-def build(
-    static: RunConfig, spec: DataSpec, examples: int, shard: Callable[[jax.Array], jax.Array] = lambda x: x
-) -> Program:
-    """Builds the program of a static config for `examples` training examples.
-
-    `shard` may pin the batch axis of an array to devices.
-    """
-    training = static.training
-    batch_size = training.batch_size
-    train_steps = -(-examples // batch_size)
-    total_steps = training.epochs * train_steps
-    network = _Network(static, spec)
-
-    def schedule(traced: Traced) -> Any:
-        return static.schedule.locate()(static.with_numbers("schedule", traced))
-
-    def direction(traced: Traced) -> optax.GradientTransformation:
-        return static.optimizer.locate()(static.with_numbers("optimizer", traced))
-
-    def init(traced: Traced, fitted: Fitted) -> State:
-        weights, numbers = network.create(traced, _key(traced, "weights"))
-        optimizer, memory = direction(traced).init(weights.params), schedule(traced).initial()
+    def init(self, traced: Traced, fitted: Fitted) -> State:
+        """The state before the first step."""
+        weights, numbers = self._network.create(traced, _key(traced, "weights"))
+        optimizer, memory = self._direction(traced).init(weights.params), self._schedule(traced).initial()
         return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), _no_sums())
 
-    def shuffled(traced: Traced, epoch: jax.Array, part: Part) -> Callable[[jax.Array], Batch]:
-        order = jax.random.permutation(jax.random.fold_in(_key(traced, "shuffle"), epoch), examples)
-        order = jnp.resize(order, (train_steps * batch_size,))
+    def steps(self, traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
+        """The state after `count` (dynamic) batches, all of one epoch.
+
+        `source` is the training part, shuffled here, or a Chunk that has them all.
+        """
+        rows = self._given(source) if isinstance(source, Chunk) else self._shuffled(traced, state.step, source)
+        step = _Step(self._static, traced, state, self._network, self.train_steps)
+
+        def body(_: jax.Array, carry: Carry) -> Carry:
+            first = (carry.step % self.train_steps) * self._batch_size
+            mask = (first + jnp.arange(self._batch_size) < self._examples).astype(jnp.float32)
+            return step(carry, {**rows(carry.step), "mask": mask})
+
+        carry = Carry(state.weights, state.optimizer, state.step, state.sums)
+        return state._replace(**jax.lax.fori_loop(0, count, body, carry)._asdict())
+
+    def evaluate(self, traced: Traced, state: State, chunk: Part) -> Statistics:
+        """Statistics of a padded chunk (batches, batch, ...) of examples, with its mask."""
+
+        def one(batch: Batch) -> Statistics:
+            outputs, _ = self._network.forward(traced, state.weights, state.numbers, batch)
+            return self._network.statistics(traced, outputs, batch, state.fitted.targets)
+
+        sums, rows = self._over_batches(one, state, chunk)
+        return Statistics(jax.tree.map(lambda s: s.sum(0), sums), jax.tree.map(_join, rows))
+
+    def outputs(self, traced: Traced, state: State, chunk: Part) -> Outputs:
+        """Outputs of every example of a chunk (batches, batch, ...)."""
+
+        def one(batch: Batch) -> Outputs:
+            return self._network.forward(traced, state.weights, state.numbers, batch)[0]._replace(penalties={})
+
+        return jax.tree.map(_join, self._over_batches(one, state, chunk))
+
+    def end_epoch(self, traced: Traced, state: State, value: jax.Array, improved: jax.Array) -> State:
+        """The state with the best weights kept and the schedule told."""
+        best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.weights, state.best)
+        memory = self._schedule(traced).observe(state.schedule, value)
+        return state._replace(best=best, schedule=memory, sums=_no_sums())
+
+    def model(self, traced: Traced, state: State) -> Any:
+        """The network with the state's weights."""
+        return self._network.merge(traced, state.weights, state.numbers)
+
+    def forward(self, traced: Traced, state: State, batch: Batch) -> tuple[Outputs, Batch]:
+        """Outputs of one batch of raw examples, and the batch in scaled units."""
+        scaled = _scale(batch, state.fitted, self._spec)
+        return self._network.forward(traced, state.weights, state.numbers, scaled)[0], scaled
+
+    def _schedule(self, traced: Traced) -> Any:
+        return _member(self._static, "schedule", traced)
+
+    def _direction(self, traced: Traced) -> optax.GradientTransformation:
+        return _member(self._static, "optimizer", traced)
+
+    def _shuffled(self, traced: Traced, step: jax.Array, part: Part) -> Callable[[jax.Array], Batch]:
+        key = jax.random.fold_in(_key(traced, "shuffle"), step // self.train_steps)
+        order = jnp.resize(jax.random.permutation(key, self._examples), (self.train_steps * self._batch_size,))
 
         def rows(step: jax.Array) -> Batch:
-            index = shard(jax.lax.dynamic_slice(order, ((step % train_steps) * batch_size,), (batch_size,)))
-            return {name: shard(values[index]) for name, values in part.items()}
+            first = (step % self.train_steps) * self._batch_size
+            index = self._shard(jax.lax.dynamic_slice(order, (first,), (self._batch_size,)))
+            return {name: self._shard(values[index]) for name, values in part.items()}
 
         return rows
 
-    def given(chunk: Chunk) -> Callable[[jax.Array], Batch]:
-        return lambda step: {name: shard(values[step - chunk.first]) for name, values in chunk.rows.items()}
+    def _given(self, chunk: Chunk) -> Callable[[jax.Array], Batch]:
+        return lambda step: {name: self._shard(values[step - chunk.first]) for name, values in chunk.rows.items()}
 
-    def steps(traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
-        epoch, noise = state.step // train_steps, _key(traced, "noise")
-        rows = given(source) if isinstance(source, Chunk) else shuffled(traced, epoch, source)
-        transformation, plan = direction(traced), schedule(traced)
-        numbers, augmentation = (static.with_numbers(group, traced) for group in ("training", "augmentation"))
-        rate = static.with_numbers("optimizer", traced).learning_rate
-
-        def body(_: jax.Array, carry: tuple[Weights, Any, jax.Array, EpochSums]) -> Any:
-            weights, optimizer, step, sums = carry
-            first, streams = (step % train_steps) * batch_size, Streams(noise, step)
-            batch = rows(step)
-            batch["inputs"] = augment(augmentation, batch["inputs"], streams)
-            batch = _scale(batch, state.fitted, spec)
-            batch["mask"] = (first + jnp.arange(batch_size) < examples).astype(jnp.float32)
-            (_, (loss, statistics)), gradient = network.gradient(traced, weights, state.numbers, batch, streams)
-            gradient = _learning(gradient, training.trainable)
-            if numbers.gradient_clip is not None:
-                gradient = _clip(gradient, numbers.gradient_clip)
-            update, optimizer = transformation.update(gradient, optimizer, weights.params)
-            learning_rate = rate * plan.factor(step / total_steps, state.schedule)
-            moved = jax.tree.map(lambda p, u: (p - learning_rate * u).astype(p.dtype), weights.params, update)
-            params = _learning(moved, training.trainable, weights.params)
-            sums = EpochSums(sums.loss + loss, sums.examples + batch["mask"].sum(), jnp.float32(learning_rate))
-            return Weights(params, statistics), optimizer, step + 1, sums
-
-        carry = (state.weights, state.optimizer, state.step, state.sums)
-        weights, optimizer, step, sums = jax.lax.fori_loop(0, count, body, carry)
-        return state._replace(weights=weights, optimizer=optimizer, step=step, sums=sums)
-
-    def over_batches(function: Callable[[Batch], Any], state: State, chunk: Part) -> Any:
+    def _over_batches(self, function: Callable[[Batch], Any], state: State, chunk: Part) -> Any:
         def scaled(batch: Batch) -> Batch:
-            return _scale({name: shard(values) for name, values in batch.items()}, state.fitted, spec)
+            return _scale({name: self._shard(values) for name, values in batch.items()}, state.fitted, self._spec)
 
         return jax.lax.map(lambda batch: function(scaled(batch)), chunk)
 
-    def evaluate(traced: Traced, state: State, chunk: Part) -> Statistics:
-        def one(batch: Batch) -> Statistics:
-            outputs, _ = network.forward(traced, state.weights, state.numbers, batch)
-            return network.statistics(traced, outputs, batch, state.fitted.targets)
 
-        sums, rows = over_batches(one, state, chunk)
-        return Statistics(jax.tree.map(lambda s: s.sum(0), sums), jax.tree.map(_join, rows))
+class Carry(NamedTuple):
+    """The parts of the state that a step changes."""
 
-    def outputs(traced: Traced, state: State, chunk: Part) -> Outputs:
-        def one(batch: Batch) -> Outputs:
-            return network.forward(traced, state.weights, state.numbers, batch)[0]._replace(penalties={})
+    weights: Weights
+    optimizer: Any
+    step: jax.Array
+    sums: EpochSums
 
-        return jax.tree.map(_join, over_batches(one, state, chunk))
 
-    def end_epoch(traced: Traced, state: State, value: jax.Array, improved: jax.Array) -> State:
-        best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.weights, state.best)
-        memory = schedule(traced).observe(state.schedule, value)
-        return state._replace(best=best, schedule=memory, sums=_no_sums())
+class _Step:
+    """One step of training: what stays the same over the steps of a call, applied to what a step changes."""
 
-    def model(traced: Traced, state: State) -> Any:
-        return network.merge(traced, state.weights, state.numbers)
+    def __init__(self, static: RunConfig, traced: Traced, state: State, network: "_Network", train_steps: int) -> None:
+        self._traced, self._state, self._network = traced, state, network
+        self._noise = _key(traced, "noise")
+        self._direction, self._plan = (_member(static, group, traced) for group in ("optimizer", "schedule"))
+        self._training, self._augmentation = (
+            static.with_numbers(name, traced) for name in ("training", "augmentation")
+        )
+        self._rate = static.with_numbers("optimizer", traced).learning_rate
+        self._total = static.training.epochs * train_steps
 
-    def forward(traced: Traced, state: State, batch: Batch) -> tuple[Outputs, Batch]:
-        scaled = _scale(batch, state.fitted, spec)
-        return network.forward(traced, state.weights, state.numbers, scaled)[0], scaled
+    def __call__(self, carry: Carry, batch: Batch) -> Carry:
+        """Trains on a batch of raw examples with their mask."""
+        streams = Streams(self._noise, carry.step)
+        augmented = {**batch, "inputs": augment(self._augmentation, batch["inputs"], streams)}
+        scaled = _scale(augmented, self._state.fitted, self._network.spec)
+        (_, (loss, statistics)), gradient = self._network.gradient(
+            self._traced, carry.weights, self._state.numbers, scaled, streams
+        )
+        learning_rate = self._rate * self._plan.factor(carry.step / self._total, self._state.schedule)
+        params, optimizer = self._update(carry, gradient, learning_rate)
+        sums = carry.sums
+        sums = EpochSums(sums.loss + loss, sums.examples + batch["mask"].sum(), jnp.float32(learning_rate))
+        return Carry(Weights(params, statistics), optimizer, carry.step + 1, sums)
 
-    return Program(init, steps, evaluate, outputs, end_epoch, model, forward, train_steps)
+    def _update(self, carry: Carry, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
+        """The learnt arrays after the step, and the optimizer's state."""
+        before, trainable = carry.weights.params, self._training.trainable
+        gradient = _learning(gradient, trainable)
+        if self._training.gradient_clip is not None:
+            gradient = _clip(gradient, self._training.gradient_clip)
+        update, optimizer = self._direction.update(gradient, carry.optimizer, before)
+        moved = jax.tree.map(lambda p, u: (p - learning_rate * u).astype(p.dtype), before, update)
+        return _learning(moved, trainable, before), optimizer
+
+
+def _member(static: RunConfig, group: str, traced: Traced) -> Any:
+    """The optimizer or schedule of a config, with its numbers."""
+    return getattr(static, group).locate()(static.with_numbers(group, traced))
 
 
 class _Network:

@@ -13,12 +13,17 @@ def test_numbers_and_what_stands_for_a_missing_one():
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("x", "'x', which is no number"), ("1,5", "'1,5', which is no number"), ("-inf", "infinite")]
+    ("value", "said"),
+    [
+        ("x", "'x', but the column must hold numbers"),
+        ("1,5", "'1,5', but the column must hold numbers"),
+        ("-inf", "-inf, but numbers must be finite"),
+    ],
 )
 def test_what_is_no_number_is_said_with_its_row_and_column(value, said):
     with pytest.raises(RunError) as caught:
         numbers(polars.Series("a", ["1", value]), "t.csv")
-    assert str(caught.value).startswith(f"t.csv, row 2, column a is {said}. Correct the value")
+    assert str(caught.value).startswith(f"t.csv, row 2, column a is {said}. Correct it, or leave it empty")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""dataset=csv: what columns are taken for, how rows are divided, and what is refused."""
+"""dataset=csv: what columns are taken for, and how rows are divided."""
 
 import datetime
 import os
@@ -8,20 +8,12 @@ import polars
 import pytest
 
 from nnrun.datasets import table_split
-from nnrun.datasets.csv import Csv
 from nnrun.datasets.table_columns import WEEKDAYS
 from nnrun.datasets.table_split import Fractions, by_group, by_time
 from nnrun.errors import ConfigError, RunError
-from nnrun.schema import build, config_class
+from tests.datasets.tables import load, make, refusal, write
 
 ROWS = 60
-
-
-def write(path, columns, separator=","):
-    """A table of columns; values are written as they are."""
-    lines = [separator.join(map(str, row)) for row in zip(*columns.values(), strict=True)]
-    path.write_text("\n".join([separator.join(columns), *lines, ""]))
-    return path
 
 
 def columns(rows=ROWS):
@@ -32,21 +24,6 @@ def columns(rows=ROWS):
         "sold": [f"2024-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(rows)],
         "class": [("yes", "no")[i % 4 == 0] for i in range(rows)],
     }
-
-
-def make(file, **values):
-    schema = config_class("nnrun.datasets.csv.Csv")
-    return Csv(build("dataset", {"path": str(file), "target": "class", **values}, schema))
-
-
-def load(file, **values):
-    return make(file, **values).load()
-
-
-def refusal(file, **values):
-    with pytest.raises(ConfigError) as caught:
-        make(file, **values).spec()
-    return str(caught.value).replace(f"{file}", "t.csv")
 
 
 @pytest.fixture
@@ -353,136 +330,6 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(table, monkeypatch):
     table.write_text(table.read_text() + "1,small,2024-01-01,no\n")
     with pytest.raises(RunError, match=r"t\.csv changed while it was read\. Run the command again"):
         list(frames)
-
-
-REFUSED = {
-    "one row": ({"x": [1], "class": ["a"]}, {}, "the target class is 'a' in every row, so there is nothing to learn"),
-    "few rows": ({"x": [1, 5], "class": ["a", "b"]}, {}, "t.csv has 2 rows to use, but needs at least 6"),
-    "one class": ({"x": range(2, 22), "class": ["a"] * 20}, {}, "the target class is 'a' in every row"),
-    "constant target": ({"x": range(2, 22), "class": [1.5] * 20}, {}, "the target class is the same in every row"),
-    "empty target": ({"x": range(2, 22), "class": [""] * 20}, {}, "the target class is empty in every row"),
-    "missing targets": (
-        {"x": range(2, 22), "class": ["a", "b"] * 9 + ["", "b"]},
-        {},
-        "the target class is missing in 1 of 20 rows, first in row 19. Fill it in, or leave these rows out: "
-        "dataset.without_target=drop.",
-    ),
-    "constant column": (
-        {"x": [3] * 20, "class": ["a", "b"] * 10},
-        {},
-        "t.csv has no column that tells anything: x is constant in the training part. Name a richer table.",
-    ),
-    "infinity": (
-        {"x": [*range(2, 21), "inf"], "class": ["a", "b"] * 10},
-        {},
-        "t.csv, row 20, column x is inf, but numbers must be finite. Correct it, or leave it empty where it is",
-    ),
-    "mixed types": (
-        {"x": [*range(2, 19), "5 kg", 1], "class": ["a", "b"] * 9 + ["a"]},
-        {},
-        "t.csv: column x mixes numbers and texts: row 18 is '5 kg'. Correct it; or say that it means a missing value, "
-        "'dataset.missing={x: [\"5 kg\"]}'; or take all values as texts, 'dataset.types={x: categorical}'; or leave it "
-        "out, dataset.drop=[x].",
-    ),
-    "text": (
-        {"full name": [f"name {i}" for i in range(30)], "class": ["a", "b"] * 15},
-        {},
-        "t.csv: column full name holds text, 30 different values in 30 rows (row 1: 'name 0'), which is no category. "
-        "Leave it out, dataset.drop=[full name], or state that it is one, 'dataset.types={full name: embedding}'.",
-    ),
-    "huge cardinality": (
-        {"x": [f"n{i}" for i in range(1500)], "class": ["a", "b"] * 750},
-        {"types": {"x": "one_hot"}},
-        "t.csv: column x has more than 1,000 categories. Leave it out, dataset.drop=[x], or learn an embedding, "
-        "'dataset.types={x: embedding}'.",
-    ),
-    "too many classes": (
-        {"x": range(2, 32), "class": [f"c{i}" for i in range(30)]},
-        {},
-        "the target class has 30 different texts in 30 rows, too many for classes",
-    ),
-    "days or months": (
-        {"d": ["01/02/2024", "03/04/2024"] * 10, "class": ["a", "b"] * 10},
-        {},
-        "the dates of column d may begin with the day or with the month. State it, for example "
-        "'dataset.types={d: %m/%d/%Y}'.",
-    ),
-    "unknown column": (
-        {"x": range(2, 22), "class": ["a", "b"] * 10},
-        {"drop": ["y"]},
-        "dataset.drop names the column y, which t.csv does not have. Choose from: class, x.",
-    ),
-    "position 0": (
-        {"x": range(2, 22), "class": ["a", "b"] * 10},
-        {"target": 0},
-        "dataset.target=0 is no column of t.csv, which has 2: they count from 1, or from -1 at the end.",
-    ),
-    "target among the features": (
-        {"x": range(2, 22), "class": ["a", "b"] * 10},
-        {"features": ["x", "class"]},
-        "dataset.features and dataset.target both name class. Leave it out of one of them.",
-    ),
-    "two ways to split": (
-        {"x": range(2, 22), "y": range(2, 22), "class": ["a", "b"] * 10},
-        {"group": "x", "time": "y"},
-        "dataset.group and dataset.time are different ways to split. Leave one of them null.",
-    ),
-    "unknown type": (
-        {"x": range(2, 22), "class": ["a", "b"] * 10},
-        {"types": {"x": "number"}},
-        "dataset.types has x: number, but a type is one of numeric, categorical, one_hot, embedding, date, or how "
-        "dates are written, such as %d.%m.%Y.",
-    ),
-    "few groups": (
-        {"x": range(2, 22), "g": [1, 2] * 10, "class": ["a", "b"] * 10},
-        {"group": "g"},
-        "dataset.group has 2 different groups, but 3 parts need one each",
-    ),
-    "few times": (
-        {"x": range(2, 22), "t": [1, 2] * 10, "class": ["a", "b"] * 10},
-        {"time": "t"},
-        "dataset.time has 2 different times in 20 rows, too few to cut the table between two of them",
-    ),
-    "one time": (
-        {"x": range(2, 22), "t": [1] * 20, "class": ["a", "b"] * 10},
-        {"time": "t"},
-        "dataset.time has 1 different times in 20 rows, too few to cut the table between two of them",
-    ),
-    "time of texts": (
-        {"x": range(2, 22), "t": ["early", "late"] * 10, "class": ["a", "b"] * 10},
-        {"time": "t"},
-        "dataset.time names column t, which holds neither dates nor numbers: row 1 is 'early'.",
-    ),
-    "group missing": (
-        {"x": range(2, 22), "g": [*range(19), ""], "class": ["a", "b"] * 10},
-        {"group": "g"},
-        "t.csv, row 20, column g is None, but every row must have one. Fill it in.",
-    ),
-    "wrong date": (
-        {"x": range(2, 22), "d": ["2024-01-01", "2024-01-32"] * 10, "class": ["a", "b"] * 10},
-        {"types": {"d": "%Y-%m-%d"}},
-        "column d is '2024-01-32', but its dates are written as %Y-%m-%d. Correct it.",
-    ),
-    "duplicate names": (
-        {"x": range(2, 22), " x": range(2, 22), "class": ["a", "b"] * 10},
-        {},
-        "t.csv has two columns named x: columns 1 and 2. Rename one.",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_names_rule_value_and_next_move(name, tmp_path):
-    content, values, text = REFUSED[name]
-    assert text in refusal(write(tmp_path / "t.csv", content), **values)
-
-
-def test_files_that_are_not_there_or_empty_or_named_twice(tmp_path):
-    assert refusal(tmp_path / "t.csv") == "t.csv cannot be opened: No such file or directory. Check dataset.path."
-    (tmp_path / "t.csv").touch()
-    assert refusal(tmp_path / "t.csv").startswith("t.csv is empty.")
-    for values in ({"path": None}, {"train": "u.csv"}):
-        assert "dataset=csv reads dataset.path, or dataset.train" in refusal(tmp_path / "t.csv", **values)
 
 
 def test_rows_without_a_target_may_be_dropped(tmp_path):

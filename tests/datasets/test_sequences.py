@@ -120,7 +120,7 @@ def test_a_newer_file_is_read_the_same_way(tmp_path):
     reader = preprocessing.load(tmp_path).reader
     assert reader == data.reader
     blocks = list(reader.blocks(tmp_path / "train.ts", 8))
-    assert np.concatenate([block.labels["row"] for block in blocks]).tolist() == list(range(30))
+    assert np.concatenate([block.labels["row"] for block in blocks]).tolist() == list(range(1, 31))
     joined = {name: np.concatenate([block.part[name] for block in blocks]) for name in blocks[0].part}
     assert joined["targets"].tolist() == (waves()[1] == "up").astype(int).tolist()
     in_memory = reader.block([one[:, 0] for one in waves()[0]]).part
@@ -210,7 +210,7 @@ def test_what_does_not_fit_the_training(tmp_path):
         reader.block(np.zeros((3, 6, 2)))
 
 
-def check(path):
+def assert_read_or_refused(path):
     found, said = None, ""
     try:
         found = read_sequences(path)
@@ -230,7 +230,7 @@ TEXT = st.one_of(st.lists(PIECES, max_size=25).map("".join), st.text(string.prin
 def test_any_text_is_sequences_or_an_error_of_ours(tmp_path, text, suffix, headed):
     path = tmp_path / f"{next(fresh)}{suffix}"
     path.write_text((HEADER if headed and suffix == ".ts" else "") + text, "utf-8")
-    check(path)
+    assert_read_or_refused(path)
 
 
 @FUZZ
@@ -241,4 +241,4 @@ def test_any_damage_is_an_error_of_ours(tmp_path, content, at, suffix):
         WRITERS[suffix](whole, *waves(6))
     intact, path = whole.read_bytes(), tmp_path / f"{next(fresh)}{suffix}"
     path.write_bytes(intact[:at] + content + intact[at + len(content) :])
-    check(path)
+    assert_read_or_refused(path)

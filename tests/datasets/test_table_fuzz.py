@@ -53,7 +53,7 @@ def folder():
         yield Path(path)
 
 
-def check(content, keys, folder):
+def assert_loaded_or_refused(content, keys, folder):
     """The data set is loaded with finite inputs, or refused in words; nothing else is raised."""
     path = folder / "t.csv"
     path.write_bytes(content)
@@ -84,13 +84,13 @@ def check(content, keys, folder):
 @TRIED
 @given(st.binary(max_size=200), KEYS)
 def test_any_bytes(folder, content, keys):
-    check(content, keys, folder)
+    assert_loaded_or_refused(content, keys, folder)
 
 
 @TRIED
 @given(TABLES, KEYS)
 def test_any_cells(folder, rows, keys):
-    check("\n".join(",".join(row) for row in rows).encode("utf-8", "replace"), keys, folder)
+    assert_loaded_or_refused("\n".join(",".join(row) for row in rows).encode("utf-8", "replace"), keys, folder)
 
 
 @TRIED
@@ -106,7 +106,7 @@ def test_any_table_of_equal_columns(folder, data, keys):
     ]
     columns = [data.draw(st.lists(data.draw(st.sampled_from(kinds)), min_size=rows, max_size=rows)) for _ in range(3)]
     text = "\n".join(["x,y,z", *(",".join(row) for row in zip(*columns, strict=True))])
-    check(text.encode(), keys, folder)
+    assert_loaded_or_refused(text.encode(), keys, folder)
 
 
 @TRIED
@@ -115,7 +115,7 @@ def test_a_new_file_with_a_damaged_byte(folder, place, byte):
     """A reader fitted on a whole table meets a damaged one: it reads the rows or refuses, never another error."""
     rows = [f"{i / 3:.2f},{'ab'[i % 2]},2024-01-{1 + i % 28:02},{i % 3}" for i in range(3, 63)]
     content = "\n".join(["size,kind,day,class", *rows, ""]).encode()
-    data = check(content, {}, folder)
+    data = assert_loaded_or_refused(content, {}, folder)
     path = folder / "new.csv"
     path.write_bytes(content[:place] + byte + content[place + len(byte) :] if byte else content[:place])
     try:

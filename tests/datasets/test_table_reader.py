@@ -147,7 +147,7 @@ def test_targets_come_only_where_every_row_has_one(table, tmp_path):
 @pytest.mark.parametrize(
     ("column", "value", "text"),
     [
-        ("size", "big", "row 3, column size is 'big', but the column holds numbers. Correct it."),
+        ("size", "big", "row 3, column size is 'big', but the column must hold numbers. Correct it, or leave"),
         ("size", "1e39", "row 3, column size is 1e+39, but numbers must be finite. Correct it, or leave it empty"),
         ("sold", "tomorrow", "row 3, column sold is 'tomorrow', but its dates are written as %Y-%m-%d %H:%M."),
     ],

@@ -121,13 +121,13 @@ def test_a_newer_series_gives_every_window_and_at_last_the_forecast_of_what_come
     array = reader.block(np.stack([newer["a"], newer["b"]], 1))
     np.testing.assert_array_equal(frame.part["inputs"], inputs)
     np.testing.assert_array_equal(array.part["inputs"], inputs)
-    assert array.labels["row"].tolist() == list(range(4, 20))
+    assert array.labels["row"].tolist() == list(range(5, 21))
 
 
 def test_with_a_stride_the_newest_window_is_still_the_last(series, tmp_path):
     data = make(write(tmp_path, series), window=5, horizon=2, stride=4).load()
     ends = data.reader.block(np.zeros((20, 2))).labels["row"].tolist()
-    assert ends == [4, 8, 12, 16, 19]
+    assert ends == [5, 9, 13, 17, 20]
 
 
 def test_irregular_steps_are_reported_and_months_are_regular(series, tmp_path):
@@ -164,7 +164,7 @@ MISTAKES = [
     ({"time": "x"}, ConfigError, "has no column x, which dataset.time names."),
     ({"target": "a", "drop": ["a"]}, ConfigError, "dataset.target=a is left out."),
     ({"drop": ["a", "b"]}, ConfigError, "no column is left to forecast."),
-    ({"time": None}, ConfigError, "row 1, column day is '2024-01-01', which is no number."),
+    ({"time": None}, ConfigError, "row 1, column day is '2024-01-01', but the column must hold numbers."),
     ({"time": None, "drop": ["day"], "anomalies": ["1/2"]}, ConfigError, "dataset.anomalies needs times"),
     ({"anomalies": ["2024-01-05"]}, ConfigError, "dataset.anomalies must be stretches START/END, but got 2024-01-05."),
     ({"anomalies": ["soon/later"]}, ConfigError, "of which soon is no time like those of the series."),
@@ -198,8 +198,8 @@ def test_mistakes_are_told_with_their_key(series, tmp_path, values, error, said)
 @pytest.mark.parametrize(
     ("column", "row", "value", "said"),
     [
-        ("a", 5, "x", "row 6, column a is 'x', which is no number."),
-        ("a", 5, "inf", "row 6, column a is infinite."),
+        ("a", 5, "x", "row 6, column a is 'x', but the column must hold numbers."),
+        ("a", 5, "inf", "row 6, column a is inf, but numbers must be finite."),
         ("a", 5, "", "row 6, column a has no value."),
         ("day", 5, "2024-01-05", "row 6, column day: 2024-01-05 is not after 2024-01-05 in the row before. Sort"),
         ("day", 5, "", "row 6, column day is missing, which is no time like the others."),

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from plotly.offline import get_plotlyjs
 
 from nnrun.ledger import Trial
@@ -321,6 +322,8 @@ def test_static_pictures_of_one_trial_and_odd_texts(tmp_path):
     made = record(trials_of(1), title="a $x_ title", metric="val/$loss")
     for name, picture in figures(made).items():
         picture.savefig(tmp_path / f"{name}.png", dpi=40)
+        words = [text.get_text() for text in picture.findobj(Text)]
+        assert any("a $x_ title" in word.replace("\\$", "$") for word in words), (name, words)
 
 
 @pytest.mark.parametrize(

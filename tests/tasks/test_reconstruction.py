@@ -193,7 +193,7 @@ def test_the_threshold_is_the_quantile_of_the_validation_errors():
     outputs, quarter = fake_outputs(data), Reconstruction(ReconstructionConfig(threshold_quantile=0.75), data.spec)
     assert data.error_threshold is None
     assert "flagged" not in quarter.decode(outputs, data)
-    threshold = quarter.calibrate(outputs, data).error_threshold
+    threshold = quarter.calibrate(lambda: outputs, data).error_threshold
     error = errors(outputs, data)
     assert threshold == pytest.approx(np.quantile(error, 0.75))
     flagged = quarter.decode(outputs, dataclasses.replace(data, error_threshold=threshold))["flagged"]

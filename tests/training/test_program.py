@@ -8,7 +8,7 @@ import pytest
 from nnrun.config import as_arrays
 from nnrun.datasets.base import DataSpec
 from nnrun.tasks.base import ArrayScaling
-from nnrun.training.program import Fitted, build, split, weight_names
+from nnrun.training.program import Fitted, Program, split, weight_names
 
 EXAMPLES, BATCH, STEPS = 22, 3, 8
 SPEC = DataSpec("table", (4,), (), "classification", classes=3)
@@ -37,7 +37,7 @@ def trained(make_config, part):
     def train(values=(), count=STEPS, state=None, **choices):
         static, traced = make_config(SMALL | dict(values), dataset="iris", **choices).split()
         if static not in programs:
-            program = build(static, SPEC, EXAMPLES)
+            program = Program(static, SPEC, EXAMPLES)
             programs[static] = compiled(program.init), compiled(program.steps)
         init, steps = programs[static]
         numbers = as_arrays(traced)
@@ -114,7 +114,7 @@ def test_stretches_of_any_length_give_the_same_bits(trained):
 def test_new_numbers_change_the_result_but_compile_nothing(make_config, part):
     traces = []
     static, _ = make_config(SMALL | {"model.dropout": 0.1}, dataset="iris").split()
-    program = build(static, SPEC, EXAMPLES)
+    program = Program(static, SPEC, EXAMPLES)
 
     def counted(*arguments):
         traces.append(1)
@@ -136,7 +136,7 @@ def test_new_numbers_change_the_result_but_compile_nothing(make_config, part):
 def test_a_group_of_trials_is_the_same_program_mapped(make_config, part):
     configs = [make_config(SMALL | {"seed": i, "optimizer.learning_rate": 10.0**-i}, dataset="iris") for i in (1, 2)]
     (static, first), (_, second) = (config.split() for config in configs)
-    program, numbers = build(static, SPEC, EXAMPLES), [as_arrays(traced) for traced in (first, second)]
+    program, numbers = Program(static, SPEC, EXAMPLES), [as_arrays(traced) for traced in (first, second)]
     stacked = jax.tree.map(lambda *values: np.stack(values), *numbers)
     states = compiled(lambda every: jax.lax.map(lambda one: program.init(one, FITTED), every))(stacked)
     group = compiled(jax.vmap(program.steps, in_axes=(0, 0, None, None)))(stacked, states, part, np.int32(STEPS))
@@ -199,7 +199,7 @@ def test_the_schedule_sees_the_progress_of_the_whole_run(trained):
 
 def test_the_best_weights_are_kept_and_the_sums_start_again(make_config, trained):
     static, traced = make_config(SMALL, dataset="iris").split()
-    program, numbers = build(static, SPEC, EXAMPLES), as_arrays(traced)
+    program, numbers = Program(static, SPEC, EXAMPLES), as_arrays(traced)
     initial, state = trained()
     better = program.end_epoch(numbers, state, np.float32(1.0), np.bool_(True))
     assert_equal(better.best, state.weights)
@@ -214,14 +214,14 @@ def test_running_statistics_are_learnt_in_training_alone(make_config, trained, p
     initial, state = trained(values)
     assert not np.array_equal(leaves(initial.weights.statistics)[0], leaves(state.weights.statistics)[0])
     static, traced = make_config(SMALL | values, dataset="iris").split()
-    model = build(static, SPEC, EXAMPLES).model(as_arrays(traced), state)
+    model = Program(static, SPEC, EXAMPLES).model(as_arrays(traced), state)
     model({"inputs": jnp.asarray(part["inputs"])})
     assert_equal(split(model)[3], state.weights.statistics)
 
 
 def test_evaluation_counts_what_the_mask_shows_and_nothing_else(make_config, trained, part):
     static, traced = make_config(SMALL, dataset="iris").split()
-    program, numbers = build(static, SPEC, EXAMPLES), as_arrays(traced)
+    program, numbers = Program(static, SPEC, EXAMPLES), as_arrays(traced)
     _, state = trained()
     chunk = {name: np.asarray(values)[:20].reshape(2, 10, *values.shape[1:]) for name, values in part.items()}
     mask = np.ones((2, 10), np.float32)
