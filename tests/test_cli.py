@@ -137,3 +137,9 @@ def test_hydras_own_flags_still_work(nnrun, tmp_path):
     assert done.code == 0
     assert "_target_: nnrun.datasets.iris.Iris" in done.out
     assert not list(tmp_path.iterdir())
+
+
+def test_the_traceback_of_an_error_is_shown_on_request(nnrun, monkeypatch):
+    assert "Traceback" not in nnrun("show", "nowhere").err
+    monkeypatch.setenv("NNRUN_TRACEBACK", "1")
+    assert "in folder\n" in nnrun("show", "nowhere").err
