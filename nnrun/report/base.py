@@ -1,6 +1,7 @@
 """What a picture can be drawn from."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -53,9 +54,9 @@ class FinishedRun:
         return "" if value is None else f"{name} {value:.3g}"
 
 
-def figure(width: float = 7.0, height: float = 4.2) -> Figure:
+def figure(width: float = 7.0, height: float = 4.2, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure in the house style (inches)."""
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+    return Figure(figsize=(width, height), layout=layout, dpi=120)
 
 
 def label(axes: Axes, title: str, x: str, y: str) -> None:

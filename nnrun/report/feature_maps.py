@@ -1,7 +1,10 @@
 """What every block of a convolutional network makes of one test example."""
 
-import jax.numpy as jnp
+from typing import Any
+
+import jax
 import numpy as np
+from flax import nnx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,13 +18,15 @@ def draw(run: FinishedRun) -> Figure | None:
 
     None for a network without feature maps or a test part without examples.
     """
-    feature_maps = getattr(run.model, "feature_maps", None)
-    if feature_maps is None or len(run.data.test["inputs"]) == 0:
+    if not hasattr(run.model, "feature_maps") or len(run.data.test["inputs"]) == 0:
         return None
     raw = np.asarray(run.data.test["inputs"][0], np.float32)
     example = np.asarray(run.data.input_scaling.apply(raw), np.float32)[None]
-    maps = [np.asarray(m, np.float32)[0] for m in feature_maps(jnp.asarray(example))]
-    picture = figure(1.0 + 0.95 * (CHANNELS + 1), 0.8 + 0.98 * len(maps))
+    maps = [np.asarray(values, np.float32)[0] for values in _computed(run.model, example)]
+    width, height = 1.0 + 0.95 * (CHANNELS + 1), 0.6 + 0.98 * len(maps)
+    # Laid out by hand: the constrained layout takes a second for so many small panels.
+    picture = figure(width, height, layout=None)
+    picture.subplots_adjust(0.02, 0.1 / height, 0.98, 1 - 0.6 / height, wspace=0.2, hspace=0.2)
     grid = picture.subplots(len(maps), CHANNELS + 1, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
@@ -30,9 +35,24 @@ def draw(run: FinishedRun) -> Figure | None:
         extents = "x".join(map(str, values.shape[:-1]))
         for axes, channel in zip(row[1:], strongest(values), strict=False):
             _show(axes, values[..., [channel]], f"#{channel}")
-        row[1].text(-0.1, 0.5, f"{number}: {extents}", transform=row[1].transAxes, rotation=90, ha="right", va="center")
+        row[1].text(
+            -0.05,
+            0.5,
+            f"{number}: {extents}",
+            transform=row[1].transAxes,
+            rotation=90,
+            ha="right",
+            va="center",
+            fontsize=8,
+        )
     picture.suptitle(f"{run.title}: the first test example after every block")
     return picture
+
+
+def _computed(model: Any, example: np.ndarray) -> list[jax.Array]:
+    """The maps as one program: to compile every operation by itself takes a deep network half a minute."""
+    graph, arrays = nnx.split(model)
+    return jax.jit(lambda arrays, x: nnx.merge(graph, arrays).feature_maps(x))(arrays, example)
 
 
 def strongest(values: np.ndarray) -> np.ndarray:

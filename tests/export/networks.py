@@ -14,7 +14,7 @@ from nnrun.loading import LoadedRun
 from nnrun.prediction import Predictor
 from nnrun.preprocessing import Preprocessing
 from nnrun.tasks.base import ArrayScaling
-from nnrun.training.program import Fitted, State, build
+from nnrun.training.program import Fitted, Program, State
 
 COLOURS = DataSpec("image", (8, 8, 3), (), "classification", classes=3)
 PICTURES = DataSpec("image", (32, 32, 3), (), "classification", classes=3)
@@ -59,7 +59,7 @@ def load(make_config, spec, model, values):
     static, numbers = config.split()
     scaling = fitted.input_scaling, fitted.target_scaling
     own = Fitted(*(one and ArrayScaling(np.float32(one.offset), np.float32(one.scale)) for one in scaling))
-    program, traced = build(static, spec, 1), as_arrays(numbers)
+    program, traced = Program(static, spec, 1), as_arrays(numbers)
     shapes = jax.eval_shape(program.init, traced, own)
     weights = jax.tree.map(lambda leaf: random.uniform(0.1, 0.9, leaf.shape).astype(leaf.dtype) - 0.4, shapes.weights)
     positive = jax.tree.map(lambda leaf: np.abs(leaf) + 0.5, weights.statistics)
