@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("NNRUN_CACHE", os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "nnrun"))
 os.environ["HYDRA_FULL_ERROR"] = "1"
+# Half of the tests' time is compiling programs that run for a moment.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 import contextlib
 import io

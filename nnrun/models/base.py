@@ -1,5 +1,6 @@
 """What a model is: called with a batch, answers with Outputs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -75,6 +76,12 @@ class Model(nnx.Module):
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """Maps a batch to Outputs and the carried state."""
         raise TypeError(f"{type(self).__name__} does not say what it computes")
+
+
+def in_one_program(model: Model, function: Callable[..., Any], *arrays: Any) -> Any:
+    """`function(model, *arrays)` compiled as a whole: one operation at a time takes a deep network half a minute."""
+    graph, state = nnx.split(model)
+    return jax.jit(lambda state, *arrays: function(nnx.merge(graph, state), *arrays))(state, *arrays)
 
 
 def to_changes(anchor: Anchor | None, inputs: jax.Array) -> jax.Array:

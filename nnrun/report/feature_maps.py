@@ -1,13 +1,10 @@
 """What every block of a convolutional network makes of one test example."""
 
-from typing import Any
-
-import jax
 import numpy as np
-from flax import nnx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnrun.models.base import in_one_program
 from nnrun.report.base import COLOURS, FinishedRun, figure
 
 CHANNELS = 8
@@ -22,7 +19,8 @@ def draw(run: FinishedRun) -> Figure | None:
         return None
     raw = np.asarray(run.data.test["inputs"][0], np.float32)
     example = np.asarray(run.data.input_scaling.apply(raw), np.float32)[None]
-    maps = [np.asarray(values, np.float32)[0] for values in _computed(run.model, example)]
+    found = in_one_program(run.model, lambda model, x: model.feature_maps(x), example)
+    maps = [np.asarray(values, np.float32)[0] for values in found]
     width, height = 1.0 + 0.95 * (CHANNELS + 1), 0.6 + 0.98 * len(maps)
     # Laid out by hand: the constrained layout takes a second for so many small panels.
     picture = figure(width, height, layout=None)
@@ -47,12 +45,6 @@ def draw(run: FinishedRun) -> Figure | None:
         )
     picture.suptitle(f"{run.title}: the first test example after every block")
     return picture
-
-
-def _computed(model: Any, example: np.ndarray) -> list[jax.Array]:
-    """The maps as one program: to compile every operation by itself takes a deep network half a minute."""
-    graph, arrays = nnx.split(model)
-    return jax.jit(lambda arrays, x: nnx.merge(graph, arrays).feature_maps(x))(arrays, example)
 
 
 def strongest(values: np.ndarray) -> np.ndarray:

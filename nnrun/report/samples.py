@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnrun.models.base import in_one_program
 from nnrun.report.base import COLOURS, FinishedRun, figure
 from nnrun.report.reconstructions import mosaic
 from nnrun.tasks.reconstruction import scaled_inputs
@@ -19,7 +20,8 @@ def draw(run: FinishedRun) -> Figure | None:
     """A grid of 36 samples from the prior, always from the same codes, on the scale of the test part's values."""
     if not hasattr(run.model, "sample"):
         return None
-    samples = np.asarray(run.model.sample(jax.random.key(0), DRAWN), np.float32)
+    drawn = in_one_program(run.model, lambda model, key: model.sample(key, DRAWN), jax.random.key(0))
+    samples = np.asarray(drawn, np.float32)
     data = scaled_inputs(run.data, "test") if len(run.data.test["inputs"]) else samples
     title = f"{run.title}: samples from the prior"
     return grid(samples, run.data.spec.kind, title, (float(data.min()), float(data.max())))

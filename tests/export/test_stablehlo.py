@@ -1,6 +1,7 @@
 """The jax.export artifact: the network's own answers for batches of any size, also where there is no nnrun."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import polars
 import pytest
 from jax import export
 
+from nnrun import members
 from nnrun.export import network, stablehlo
 from nnrun.export.network import Argument, Network
 from tests.export import networks
@@ -54,19 +56,8 @@ def test_what_is_wrong_with_a_network_is_not_hidden():
         stablehlo.translate(Network((Argument("inputs", np.dtype("float32"), (2,)),), function))
 
 
-SCRIPT = """\
-import json
-import numpy as np
-from jax import export
-
-model = export.deserialize(open("model.stablehlo", "rb").read())
-about = json.load(open("model.preprocessing.json"))
-rows = np.loadtxt("new.csv", delimiter=",", skiprows=1, dtype=np.float32)
-answer = model.call(rows)
-for number, probabilities in zip(answer["predicted"], answer["probabilities"]):
-    print(about["class_names"][number], max(probabilities))
-"""
-"""As in the README."""
+README = (members.conf_folder().parent / "README.md").read_text()
+(SCRIPT,) = re.findall(r"<!-- file: use_exported.py -->\n```python\n(.*?)```", README, re.DOTALL)
 NEEDED = ("jax", "jaxlib", "numpy", "numpy.libs", "scipy", "scipy.libs", "ml_dtypes", "opt_einsum", "flatbuffers")
 
 

@@ -5,14 +5,17 @@ import json
 import pytest
 
 from nnrun import members, schema
-from nnrun.models import inception
+from nnrun.models import inception, vgg
 
 DATASETS = {
     "table": ["dataset=iris"],
     "image": ["dataset=digits"],
     "series": ["dataset=sine", "dataset.window=16"],
 }
-LARGE_IMAGES = {"vgg": ["dataset=shapes", "dataset.image_size=32", "model.width=8", "model.dense_sizes=[32]"]}
+OF_MODELS = {
+    "vgg": ["dataset=shapes", "dataset.image_size=32", "model.width=8", "model.dense_sizes=[32]"],
+    "resnet": ["dataset=digits", "model.filters=[8,16]"],
+}
 FITS = [
     (name, kind)
     for name in members.choices("model")
@@ -22,7 +25,8 @@ FITS = [
 
 @pytest.fixture
 def _few_blocks(monkeypatch):
-    """Two of the five blocks: the whole network takes a minute to compile, which the smoke runs do."""
+    """Fewer blocks, convolutions: whole networks take up to a minute to compile, which the smoke runs do."""
+    monkeypatch.setitem(vgg.LAYOUTS, 11, (1, 1, 1, 1, 1))
     small = inception.LAYOUTS["small"]
     monkeypatch.setitem(inception.LAYOUTS, "small", small._replace(blocks=small.blocks[:2]))
 
@@ -30,7 +34,7 @@ def _few_blocks(monkeypatch):
 @pytest.mark.usefixtures("_few_blocks")
 @pytest.mark.parametrize(("model", "kind"), FITS)
 def test_it_runs(model, kind, nnrun, tmp_path):
-    data = LARGE_IMAGES.get(model, DATASETS[kind])
+    data = OF_MODELS.get(model, DATASETS[kind])
     assert nnrun("debug=tiny", f"model={model}", *data).code == 0
     (summary,) = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/*/summary.json")]
     assert summary["status"] == "completed"

@@ -1,23 +1,24 @@
 import numpy as np
 import pytest
+from flax import nnx
 
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.models.base import Outputs
 from nnrun.report import FinishedRun, feature_maps, filters
+from nnrun.report.feature_maps import strongest
 
 
-class Net:
-    """Only what the pictures ask of a network."""
+class Net(nnx.Module):
+    """Only what the pictures ask of a network; its last map is what it saw."""
 
     def __init__(self, kernel, maps):
-        self.kernel, self.maps, self.seen = kernel, maps, None
+        self.kernel, self.maps = nnx.data(kernel), nnx.data(maps)
 
     def first_kernel(self):
         return self.kernel
 
     def feature_maps(self, x):
-        self.seen = np.asarray(x)
-        return self.maps
+        return [*self.maps, x]
 
 
 def run(model, shape, examples=2):
@@ -57,8 +58,10 @@ def test_feature_maps_show_the_channels_that_differ_most(shape, extents):
     net = Net(None, [maps, maps[..., :3]])
     finished = run(net, shape)
     figure = feature_maps.draw(finished)
-    np.testing.assert_allclose(net.seen, (finished.data.test["inputs"][:1] - 1) / 2, rtol=1e-6)
-    assert len(drawn(figure)) == 1 + 8 + 3
+    panels = drawn(figure)
+    assert len(panels) == 1 + 8 + 3 + shape[-1]
+    first = strongest((finished.data.test["inputs"][0] - 1) / 2)[0]
+    assert panels[12].get_title() == f"#{first}"
     first = np.ptp(maps.reshape(-1, 12), axis=0).argmax()
     assert figure.axes[1].get_title() == f"#{first}"
 
