@@ -12,6 +12,7 @@ from nnrun.errors import RunError
 from nnrun.tasks.base import Task
 
 STRETCH_SECONDS = 0.5
+OVERHEAD = 0.1
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,13 @@ def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:
 class Pace:
     """How many steps to train before the host looks up: about STRETCH_SECONDS of work.
 
-    Cutting an epoch elsewhere changes no number: the loop's trip count is dynamic.
+    Cutting an epoch elsewhere changes no number: the loop's trip count is dynamic. What a stretch costs whatever its
+    length (an epoch's order of millions of examples is drawn in each) is kept below OVERHEAD of its time.
     """
 
     def __init__(self) -> None:
-        self._steps = 1
+        self._steps, self._fixed = 1, 0.0
+        self._seen: tuple[int, float] | None = None
 
     def next(self, left: int) -> int:
         """Steps of the next stretch."""
@@ -166,9 +169,20 @@ class Pace:
         """Runs `function(count)` and adapts to how long it took, growing at most 16-fold."""
         started = time.perf_counter()
         result = function(count)
-        affordable = STRETCH_SECONDS * count / max(time.perf_counter() - started, 1e-6)
-        self._steps = max(1, min(int(affordable), 16 * count))
+        took = max(time.perf_counter() - started, 1e-6)
+        least = 1 if self._learn(count, took) else 2
+        each = max(took - self._fixed, 1e-6) / count
+        affordable = max(STRETCH_SECONDS - self._fixed, self._fixed * (1 / OVERHEAD - 1)) / each
+        self._steps = max(least, min(int(affordable), 16 * count))
         return result
+
+    def _learn(self, count: int, took: float) -> bool:
+        """What a stretch costs beside its steps, from two of unlike lengths; whether there were two."""
+        before, self._seen = self._seen, (count, took)
+        if before and max(count, before[0]) >= 2 * min(count, before[0]):
+            each = max((took - before[1]) / (count - before[0]), 0.0)
+            self._fixed = min(max(took - each * count, 0.0), took, before[1])
+        return before is not None
 
 
 class Patience:

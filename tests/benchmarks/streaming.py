@@ -19,7 +19,7 @@ import polars
 
 from tests.benchmarks.training import machine
 
-COLUMNS, EPOCHS = 100, 4
+COLUMNS, EPOCHS = 500, 4
 HELD_BACK = 0.05
 """The share of the rows that validation, and test, get."""
 WORDS = ["model=mlp", "dataset=csv", "dataset.target=y", "training.batch_size=64", f"training.epochs={EPOCHS}"]

@@ -143,6 +143,20 @@ def test_the_pace_grows_with_what_is_affordable_and_shrinks_again(monkeypatch):
     assert pace.next(2) == 2
 
 
+def test_stretches_grow_until_what_each_costs_beside_its_steps_is_little(monkeypatch):
+    clock, pace, lengths = [0.0], Pace(), []
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+
+    def steps(count):
+        clock[0] += 1.5 + 1e-4 * count
+
+    for _ in range(12):
+        lengths.append(pace.next(10**9))
+        pace.timed(lengths[-1], steps)
+    assert lengths[:4] == [1, 2, 32, 512]
+    assert 1.5 / (1.5 + 1e-4 * lengths[-1]) == pytest.approx(module.OVERHEAD, rel=0.01)
+
+
 class FakeGroup:
     """Plays back every member's losses of the validation part; a step trains 10 examples with a loss of 2 each."""
 
