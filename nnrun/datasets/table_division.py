@@ -12,7 +12,7 @@ from nnrun.datasets.table_kinds import Profile
 from nnrun.datasets.table_roles import Roles
 from nnrun.datasets.table_source import TableFormat
 from nnrun.datasets.table_split import TEST, TRAIN, UNUSED, VAL, Fractions
-from nnrun.datasets.table_values import Place, moments, numbers, texts
+from nnrun.datasets.table_values import Place, known, moments, numbers, texts
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Division:
     def _complete(self, frame: "polars.DataFrame") -> np.ndarray:
         found = np.ones(frame.height, bool)
         for name in self.roles.targets:
-            found &= texts(frame[name], self.roles.missing[name]).is_not_null().to_numpy()
+            found &= known(frame[name], self.roles.missing[name]).is_not_null().to_numpy()
         return found
 
     def _hashes(self, name: str, part: int) -> np.ndarray:

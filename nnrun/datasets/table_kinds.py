@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from nnrun.datasets.table_roles import hint
-from nnrun.datasets.table_values import FORMATS, Place, fitting_patterns, infinity, numbers, texts
+from nnrun.datasets.table_values import FORMATS, Place, fitting_patterns, infinity, known, numbers, texts
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -46,7 +46,7 @@ class Profile:
 
     def update(self, column: "polars.Series", place: Place) -> None:
         """Looks at the next rows. Raises ConfigError for lists and bytes."""
-        words = texts(column, self._missing)
+        words = known(column, self._missing)
         found = numbers(words, (), self._decimal)
         given = words.drop_nulls()
         self.rows, self.filled = self.rows + len(column), self.filled + len(given)
@@ -54,8 +54,7 @@ class Profile:
         self.temporal, self.numeric = column.dtype.is_temporal(), column.dtype.is_numeric()
         self.whole = self.whole and bool((found.drop_nulls() == found.drop_nulls().round(0)).all())
         if self.values is not None:
-            self.values |= set(given.unique().to_list())
-            self.values = None if len(self.values) > MOST_CLASSES else self.values
+            self.values = _collected(self.values, given.unique())
         if self.lacking is None and words.null_count():
             self.lacking = int(place.rows[int(words.is_null().arg_true()[0])]) + 1
         if len(self._starts) < 2:
@@ -197,6 +196,12 @@ def check_stated(types: Mapping[str, str]) -> None:
                 f"dataset.types has {name}: {kind}, but a type is one of {', '.join(get_args(Stated))}, or how dates "
                 f"are written, such as %d.%m.%Y. {nearest(str(kind), get_args(Stated))}"
             )
+
+
+def _collected(values: set[str], more: "polars.Series") -> set[str] | None:
+    """With more of them, None once there are more than MOST_CLASSES."""
+    together = None if len(more) > MOST_CLASSES else values | set(texts(more).to_list())
+    return None if together is None or len(together) > MOST_CLASSES else together
 
 
 def _about(count: int) -> str:

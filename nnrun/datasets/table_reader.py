@@ -12,7 +12,7 @@ from nnrun.datasets.base import Part
 from nnrun.datasets.reader import Block, Reader
 from nnrun.datasets.table_columns import Category, Date, Input, Label, Numeric
 from nnrun.datasets.table_source import TableFormat
-from nnrun.datasets.table_values import Place, checked_numbers, texts
+from nnrun.datasets.table_values import Place, checked_numbers, known
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class TableReader(Reader):
     def _has_targets(self, frame: "polars.DataFrame") -> bool:
         targets = [self.label] if self.label else self.targets
         return bool(targets) and all(
-            target.name in frame.columns and texts(frame[target.name], target.missing).null_count() == 0
+            target.name in frame.columns and known(frame[target.name], target.missing).null_count() == 0
             for target in targets
         )
 

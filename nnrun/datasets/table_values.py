@@ -91,25 +91,26 @@ def _shortest(column: "polars.Series") -> "polars.Series":
 
 def numbers(column: "polars.Series", missing: Sequence[str] = (), decimal: str = ".") -> "polars.Series":
     """Float64, null where a value is missing and where a text is no number."""
-    return _parsed(column, texts(column, missing), decimal)
+    return _parsed(column, known(column, missing), decimal)
+
+
+def known(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Series":
+    """The column with null where a value is missing: numbers as they are where no mark has to be looked for, texts."""
+    if not column.dtype.is_numeric() or missing:
+        return texts(column, missing)
+    return column.fill_nan(None) if column.dtype.is_float() else column
 
 
 def checked_numbers(
     column: "polars.Series", place: Place, missing: Sequence[str] = (), decimal: str = "."
 ) -> "polars.Series":
     """Float64, null where a value is missing. Raises RunError for other texts and for what float32 cannot hold."""
-    if column.dtype.is_numeric() and not missing:
-        return _finite(_parsed(column, column, decimal), place)
-    words = texts(column, missing)
+    words = known(column, missing)
     found = _parsed(column, words, decimal)
     if found.null_count() > words.null_count():
         position = int((found.is_null() & words.is_not_null()).arg_true()[0])
         rule = "but the column must hold numbers. Correct it, or leave it empty where it is missing."
         raise place.fault(column.name, position, words[position], rule)
-    return _finite(found, place)
-
-
-def _finite(found: "polars.Series", place: Place) -> "polars.Series":
     if (fault := infinity(found, place)) is not None:
         raise fault
     return found
