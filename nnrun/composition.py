@@ -1,6 +1,7 @@
 """Composes the configs of a command before Hydra runs it, so that mistakes are found before anything is written."""
 
 import contextlib
+import importlib
 import itertools
 import shlex
 import sys
@@ -47,6 +48,17 @@ def prepare_imports() -> None:
         sys.path.append(plugins)
     if len(members.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    if "hydra.core.plugins" in sys.modules:
+        _register_plugins()
+
+
+def _register_plugins() -> None:
+    """Makes ours known to a Hydra that looked for plugins before their folder was on the path."""
+    from hydra.core.plugins import Plugins
+
+    names = {"launcher": "NnrunLauncher", "search_path": "UserConf", "sweeper": "NnrunSweeper"}
+    for module, name in names.items():
+        Plugins.instance().register(getattr(importlib.import_module(f"hydra_plugins.nnrun.{module}"), name))
 
 
 def compose_all(overrides: list[str], multirun: bool) -> list[Composed]:

@@ -123,14 +123,10 @@ def append_line(path: Path, text: str) -> None:
 
 def save_figure(folder: Path, name: str, figure: Any) -> None:
     """`name`.png in a folder of pictures."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
+    from nnrun.report.base import save
 
     folder.mkdir(exist_ok=True)
-    # `savefig` lays out and draws everything twice.
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(folder / f"{name}.png", compress_level=3)
+    save(figure, folder / f"{name}.png")
 
 
 def dump_yaml(content: Any) -> str:

@@ -1,11 +1,14 @@
 """What a picture can be drawn from."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from nnrun.config import AugmentationConfig
 from nnrun.datasets.base import Data
@@ -57,6 +60,13 @@ class FinishedRun:
 def figure(width: float = 7.0, height: float = 4.2, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure in the house style (inches)."""
     return Figure(figsize=(width, height), layout=layout, dpi=120)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a png, drawing everything once: `savefig` does it twice."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(path, compress_level=3)
 
 
 def label(axes: Axes, title: str, x: str, y: str) -> None:
