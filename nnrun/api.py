@@ -15,7 +15,7 @@ from nnrun.errors import ConfigError
 from nnrun.loading import LoadedRun
 from nnrun.loading import load as load_run
 from nnrun.models.base import Outputs
-from nnrun.prediction import Predictor, block_size, check_shape
+from nnrun.prediction import ANSWERS, Predictor, block_size, check_shape, latent_of
 from nnrun.sweep_syntax import value_text
 from nnrun.table_writer import Columns
 
@@ -106,10 +106,7 @@ class TrainedModel:
 
     def encode(self, values: Any) -> np.ndarray:
         """(n, latent) codes. Raises ConfigError for a network without."""
-        latent = self._outputs(values)[0].latent
-        if latent is None:
-            raise ConfigError(f"{self._run.folder} holds a network without latent codes.")
-        return np.asarray(latent)
+        return latent_of(self._run, self._outputs(values)[0])
 
     def _outputs(self, values: Any) -> tuple[Outputs, Data]:
         reader = self._run.preprocessing.reader
@@ -118,7 +115,7 @@ class TrainedModel:
         parts = []
         for block in blocks:
             check_shape(self._run, block)
-            parts.append({name: array for name, array in block.part.items() if name not in ("targets", "anomaly")})
+            parts.append({name: array for name, array in block.part.items() if name not in ANSWERS})
         part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return self._predictor.outputs(part), self._run.preprocessing.data(part)
 

@@ -10,9 +10,6 @@ from nnrun import checkpoint, report
 from nnrun.evaluation import Evaluated
 from nnrun.outputs import RunFolder, finite
 
-WITHOUT = ("learning_curves",)
-"""Figures that tell of training."""
-
 
 def write(found: Evaluated, source: Path | None, output: Path | None, summary: dict[str, Any]) -> Path:
     """Writes evaluation.json, predictions and figures to a new folder, which is returned; it appears whole.
@@ -68,9 +65,7 @@ def _figures(found: Evaluated, title: str) -> tuple[dict[str, Any], dict[str, An
         baseline=found.baseline,
         tables=tables,
     )
-    names = [name for name in dict.fromkeys((*run.task.figures, *run.model.figures)) if name not in WITHOUT]
-    drawn = {name: report.draw(name, finished) for name in names}
-    return {name: picture for name, picture in drawn.items() if picture is not None}, tables
+    return report.drawn(finished), tables
 
 
 def _renamed(folder: Path, wanted: Path) -> Path:

@@ -3,11 +3,10 @@
 import importlib.util
 import json
 import math
-import shlex
 from pathlib import Path
 from typing import Any
 
-from nnrun import options, recorded, terminal
+from nnrun import options, run_verbs, table_writer, terminal
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -37,10 +36,7 @@ def export(words: list[str]) -> int:
     if form not in SUFFIXES:
         raise ConfigError(f"--format must be one of {', '.join(SUFFIXES)}, but got {form}. {nearest(form, SUFFIXES)}")
     _check_libraries(form)
-    folder = recorded.folder(given.arguments[0])
-    plain, _ = recorded.config(folder, "trust" in given.flags)
-    if not (folder / "model.safetensors").exists():
-        raise ConfigError(f"{folder} has no weights yet. Train it on: nnrun resume {shlex.quote(str(folder))}")
+    folder, plain = run_verbs.trained(given)
     output = _output(folder, form, given)
     try:
         _write(folder, plain, form, output)
@@ -62,17 +58,10 @@ def _output(folder: Path, form: str, given: options.Words) -> Path:
     if "output" not in given.values:
         return folder / "export" / f"model{SUFFIXES[form]}"
     path = Path(given.values["output"])
-    if path.suffix != SUFFIXES[form]:
-        raise ConfigError(f"--output {path} must end in {SUFFIXES[form]} for --format {form}.")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--output {path}: there is no folder {path.parent}. Make it, or name another one.")
+    table_writer.check(path, "overwrite" in given.flags, (SUFFIXES[form],))
     if path.resolve().parent == folder.resolve():
         raise ConfigError(
             f"--output {path} lies among the run's own files. Leave --output out, or name another folder."
-        )
-    if path.exists() and not ("overwrite" in given.flags and path.is_file()):
-        raise ConfigError(
-            f"{path} exists already. Name another file with --output FILE, or replace it with --overwrite."
         )
     return path
 

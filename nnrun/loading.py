@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from nnrun import config, preprocessing
 from nnrun.config import RunConfig
-from nnrun.datasets.base import Data, Scaling
+from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.execution.devices import Placement
 from nnrun.preprocessing import Preprocessing
@@ -54,7 +54,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Loade
     placement, traced = Placement(_devices(built)), config.as_arrays(numbers)
     program, task, shapes = _rebuild(folder, static, built, fitted, placement, traced)
     saved = _weights(folder, {"weights": shapes.weights, "numbers": shapes.numbers})
-    own = Fitted(_arrays(fitted.input_scaling), _arrays(fitted.target_scaling) if fitted.target_scaling else None)
+    own = Fitted.of(fitted.input_scaling, fitted.target_scaling)
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
     return LoadedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
@@ -112,7 +112,3 @@ def _weights(folder: Path, like: Any) -> Any:
     except (SafetensorError, OSError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged ({str(error)[:200]}). {again}") from None
     return jax.tree.unflatten(structure, arrays)
-
-
-def _arrays(scaling: Scaling) -> ArrayScaling:
-    return ArrayScaling(np.float32(scaling.offset), np.float32(scaling.scale))

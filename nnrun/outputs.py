@@ -3,14 +3,13 @@
 import contextlib
 import csv
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from nnrun import checkpoint
+from nnrun import checkpoint, table_writer
 from nnrun.datasets.base import Data
 from nnrun.preprocessing import Preprocessing
 
@@ -71,7 +70,8 @@ class RunFolder:
     def write_columns(self, name: str, columns: dict[str, np.ndarray]) -> None:
         """`name`.csv where every column is one-dimensional, else `name`.npz."""
         if any(np.ndim(values) != 1 for values in columns.values()):
-            _write_arrays(self.path / f"{name}.npz", columns)
+            with table_writer.writing(self.path / f"{name}.npz", overwrite=True) as arrays:
+                arrays.write(columns)
             return
         with (self.path / f"{name}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -89,14 +89,6 @@ class RunFolder:
     def save_checkpoint(self, step: int, state: Any, notes: dict[str, Any]) -> None:
         """A resumable state under checkpoints/."""
         checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
-
-
-def _write_arrays(path: Path, columns: dict[str, np.ndarray]) -> None:
-    """An npz file. (numpy's savez takes names as keywords, so a column named `file` would be lost to it.)"""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in columns.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
 
 
 def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:

@@ -76,14 +76,17 @@ def latents(run: LoadedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     predictor = Predictor(run)
     for block in blocks:
         check_shape(run, block)
-        code = predictor.outputs(block.part).latent
-        if code is None:
-            raise ConfigError(
-                f"{run.folder} holds a network without latent codes. Train one: model=autoencoder or vae."
-            )
+        code = latent_of(run, predictor.outputs(block.part))
         targets, names = block.part.get("targets"), np.array(run.preprocessing.class_names)
         known = {} if targets is None or targets.ndim > 1 else {"target": names[targets] if len(names) else targets}
-        yield _labelled(block, {**known, "latent": np.asarray(code)})
+        yield _labelled(block, {**known, "latent": code})
+
+
+def latent_of(run: LoadedRun, outputs: Outputs) -> np.ndarray:
+    """(n, size) codes. Raises ConfigError for a network without."""
+    if outputs.latent is None:
+        raise ConfigError(f"{run.folder} holds a network without latent codes. Train one: model=autoencoder or vae.")
+    return np.asarray(outputs.latent)
 
 
 def default_name(run: LoadedRun, source: Path, what: str) -> Path:

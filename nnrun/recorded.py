@@ -14,6 +14,8 @@ LARGEST_CONFIG, LARGEST_SUMMARY = 2**18, 2**24
 """Bytes that are read; no run writes as many."""
 MOST_ENTRIES = 256
 """Of a list that makes a layer of each entry: nothing else bounds how long building the network takes."""
+ALWAYS = ("dataset", "task", "model", "optimizer", "schedule", "training")
+"""Groups that every run's config has."""
 RUNS_KEYS = ("seed", "objective")
 """Top-level keys beside the groups."""
 
@@ -77,6 +79,8 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
     for key in (*plain, *choices):
         if key not in {*members.groups(), *RUNS_KEYS}:
             raise ConfigError(f"{path} has a key that no run writes: {key}. Its folder is not run.")
+    if lacking := [key for key in (*ALWAYS, *RUNS_KEYS) if key not in plain]:
+        raise ConfigError(f"{path} lacks {lacking[0]}, which every run writes. Its folder is not run.")
     for group, content in plain.items():
         _check_value(path, group, content)
     if not all(isinstance(name, str) for name in choices.values()):

@@ -231,9 +231,8 @@ class Run:
             tables=tables,
             augmentation=self.config.augmentation,
         )
-        for name in dict.fromkeys((*task.figures, *model.figures, "augmented")):
-            if (figure := report.draw(name, finished)) is not None:
-                self.folder.save_figure(name, figure)
+        for name, figure in report.drawn(finished).items():
+            self.folder.save_figure(name, figure)
 
     def _end(self, status: str, error: BaseException) -> None:
         self.summary["status"] = status

@@ -40,7 +40,7 @@ def predict(words: list[str]) -> int:
     (--metric NAME, --repeats 5, --seed 0). --trust runs a member of your own, from ./conf and the code beside it.
     """
     given = options.parse(PREDICT, words)
-    folder, plain = _run(given)
+    folder, plain = trained(given)
     source = _source(given.arguments[1])
     if {"latent", "importance"} <= given.flags:
         raise ConfigError("--latent and --importance are two results. Ask for one at a time.")
@@ -93,7 +93,7 @@ def evaluate(words: list[str]) -> int:
     a member of your own, from ./conf and the code beside it.
     """
     given = options.parse(EVALUATE, words)
-    folder, plain = _run(given)
+    folder, plain = trained(given)
     source = _source(given.arguments[1]) if given.arguments[1] else None
     output = Path(given.values["output"]) if "output" in given.values else None
     if output is not None and output.exists():
@@ -159,7 +159,7 @@ def sample(words: list[str]) -> int:
         Usage("sample", ("RUN",), None, ("trust",), {}, "nnrun sample outputs/runs/DATE/TIME_vae_digits n=16"),
         [word for word in words if word not in typed],
     )
-    folder, plain = _run(given)
+    folder, plain = trained(given)
     named = dict(word.partition("=")[::2] for word in typed)
     if unknown := set(named) - {"n", "seed"}:
         raise ConfigError(f"There is no {unknown.pop()}= for nnrun sample. Choose from: n, seed.")
@@ -171,7 +171,7 @@ def sample(words: list[str]) -> int:
     return 0
 
 
-def _run(given: Words) -> tuple[Path, dict[str, Any]]:
+def trained(given: Words) -> tuple[Path, dict[str, Any]]:
     """The folder and its checked config; says what speaks against using its weights."""
     folder = recorded.folder(given.arguments[0])
     plain, _ = recorded.config(folder, "trust" in given.flags)

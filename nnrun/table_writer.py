@@ -54,9 +54,8 @@ def writing(path: Path, overwrite: bool = False) -> Iterator[Writer]:
 def check(path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".csv", ".parquet", ".npz")) -> None:
     """Raises ConfigError for a file that cannot be written, or not without replacing another."""
     if path.suffix not in suffixes:
-        raise ConfigError(
-            f"--output {path} must end in one of {', '.join(suffixes)}. Write for example {path.stem}.csv."
-        )
+        ends = f"one of {', '.join(suffixes)}" if len(suffixes) > 1 else suffixes[0]
+        raise ConfigError(f"--output {path} must end in {ends}. Write for example {path.stem}{suffixes[0]}.")
     if not path.parent.is_dir():
         raise ConfigError(f"--output {path}: there is no folder {path.parent}. Make it, or name another one.")
     if path.is_dir() or (path.exists() and not overwrite):

@@ -69,7 +69,7 @@ REFUSED = [
         ["run", "--format", "onx"],
         "--format must be one of stablehlo, onnx, safetensors, but got onx. Did you mean onnx?",
     ),
-    (["run", "--output", "a.onnx"], "--output a.onnx must end in .stablehlo for --format stablehlo."),
+    (["run", "--output", "a.onnx"], "--output a.onnx must end in .stablehlo. Write for example a.stablehlo."),
     (
         ["run", "--output", "no/a.stablehlo"],
         "--output no/a.stablehlo: there is no folder no. Make it, or name another one.",
@@ -101,7 +101,7 @@ def test_a_file_is_replaced_where_that_is_asked_for(nnrun, here, tmp_path):
 
 def test_a_run_without_weights_is_named(nnrun, here):
     (here / "model.safetensors").unlink()
-    text = "run has no weights yet. Train it on: nnrun resume run"
+    text = "run has no weights (model.safetensors). If it is still to be trained: nnrun resume run"
     assert nnrun("export", "run") == (2, "", f"nnrun: {text}\n")
 
 

@@ -136,7 +136,7 @@ def test_configs_that_no_run_writes(refused, here, words, keys, value, said):
 )
 def test_yaml_that_is_none_of_ours(refused, here, text):
     (here / "run/config.yaml").write_text(text)
-    refused("predict", "run", "new.npy")
+    assert "run/config.yaml" in refused("predict", "run", "new.npy")
 
 
 def test_a_config_that_is_no_file(refused, here):

@@ -1,5 +1,6 @@
 """Sudden death: a run that is killed and resumed ends with the files of one that was never disturbed."""
 
+import itertools
 import os
 import random
 import signal
@@ -116,6 +117,11 @@ def assert_same(resumed, undisturbed):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+def status(folder):
+    """What the summary of the folder's run says, nothing before it was begun."""
+    return summary(folder / "run")["status"] if (folder / "run" / "summary.json").exists() else None
+
+
 def files(run):
     return [path for path in run.rglob("*") if path.is_file() and path.parent.name != "checkpoints"]
 
@@ -134,18 +140,18 @@ def test_the_undisturbed_run_uses_all_that_can_be_lost(undisturbed):
 
 
 def test_after_kill_9_at_any_moment_resume_ends_with_the_same_files(command, tmp_path, undisturbed):
-    dice = random.Random(KILLS)
-    folder, kills, said = tmp_path / "0", 0, ""
+    dice, folders = random.Random(KILLS), (tmp_path / str(number) for number in itertools.count())
+    folder, kills, said = next(folders), 0, ""
     while kills < KILLS:
         folder.mkdir(exist_ok=True)
-        words = ("resume", "run") if (folder / "run" / "summary.json").exists() else RUN
+        words = ("resume", "run") if status(folder) else RUN
         point, most = list(POINTS.items())[kills % len(POINTS)]
         died, text = killed(folder, point, dice.randint(1, most), dice.uniform(0, 0.3), *words)
         kills, said = kills + died, said + text
-        if not died:
+        if status(folder) == "completed":
             assert_same(folder / "run", undisturbed)
-            folder = tmp_path / str(kills)
-    if (folder / "run" / "summary.json").exists():
+            folder = next(folders)
+    if status(folder):
         done = command("resume", "run", folder=folder)
         assert done.code == 0, done
         assert_same(folder / "run", undisturbed)

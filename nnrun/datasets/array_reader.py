@@ -11,7 +11,7 @@ import numpy as np
 from nnrun.datasets import array_file
 from nnrun.datasets.array_file import Arrays, Layout
 from nnrun.datasets.base import DataSpec, Part
-from nnrun.datasets.reader import Block, Reader
+from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -115,8 +115,8 @@ class ArrayReader(Reader):
         named = self.columns or tuple(name for name in header if name not in self.target_names)
         if missing := [name for name in named if name not in header]:
             extra = [name for name in header if name not in {*named, *self.target_names}]
-            unknown = f", and has {_listed(extra)}, unknown to it" if extra else ""
-            raise ConfigError(f"{what} lacks {_listed(missing)}, which the network was trained on{unknown}.")
+            unknown = f", and has {listed(extra)}, unknown to it" if extra else ""
+            raise ConfigError(f"{what} lacks {listed(missing)}, which the network was trained on{unknown}.")
         if len(named) != math.prod(self.shape):
             raise ConfigError(f"{what} must have {math.prod(self.shape)} columns of inputs, but has {len(named)}.")
         labels = [name for name in self.target_names if name in header]
@@ -165,11 +165,6 @@ class ArrayReader(Reader):
 def _without_last_one(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Grey images without their channel, and single targets without their column, are taken as well."""
     return shape[:-1] if shape and shape[-1] == 1 else shape
-
-
-def _listed(names: list[str]) -> str:
-    few = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"column{'s' if len(names) > 1 else ''} {few}"
 
 
 def _rows(shape: tuple[int, ...]) -> str:

@@ -127,6 +127,11 @@ def is_mapped(part: Part) -> bool:
     return any(getattr(values, "_mmap", None) is not None for values in part.values())
 
 
+def take(part: Part, index: np.ndarray) -> Part:
+    """Some examples of a part."""
+    return {name: values[index] for name, values in part.items()}
+
+
 def _first(part: Part, rows: int) -> Part:
     return {name: np.array(values[:rows]) for name, values in part.items()} if is_mapped(part) else part
 

@@ -1,6 +1,6 @@
 """Grey images and labels in IDX files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nnrun.datasets.array_reader import SUFFIXES, ArrayReader
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, ScalingKind
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, ScalingKind, take
 from nnrun.datasets.given_parts import divide
 from nnrun.datasets.idx_file import read_idx, read_shape
 from nnrun.datasets.reader import Block, Reader
@@ -69,8 +69,7 @@ class IdxReader(Reader):
         if "images-idx3" not in images.name or not found:
             return None
         labels = read_idx(found[0], 1, REPLACE)
-        if strange := sorted(set(labels.tolist()) - set(self.labels)):
-            raise RunError(f"{found[0]} has the label {strange[0]}, which is in no training image.")
+        _check_labels(found[0], labels, self.labels)
         return np.array(self.arrays.class_names)[np.searchsorted(self.labels, labels)]
 
 
@@ -105,12 +104,12 @@ class Idx(Dataset):
                     f"{self.config.test_images} must hold images of {images.shape[1:]} like {self.config.images}, but "
                     f"they are of {test.shape[1:]}."
                 )
-            if strange := sorted(set(test_numbers.tolist()) - set(values.tolist())):
-                raise RunError(f"{self.config.test_labels} has the label {strange[0]}, which is in no training image.")
+            _check_labels(self.config.test_labels, test_numbers, values.tolist())
             images, numbers = np.concatenate([images, test]), np.concatenate([numbers, test_numbers])
             counts = (counts[0], 0, len(test))
         labels = np.searchsorted(values, numbers).astype(np.int32)
-        train, val, test_part = (_part(images, labels, index) for index in divide(counts, labels, self.config))
+        whole = {"inputs": images, "targets": labels}
+        train, val, test_part = (take(whole, index) for index in divide(counts, labels, self.config))
         arrays = ArrayReader(spec.inputs, targets=(), classes=len(names), class_names=names)
         reader = IdxReader(arrays, tuple(values.tolist()))
         scaling = fit(train["inputs"], self.config.scaling)
@@ -147,5 +146,7 @@ class Idx(Dataset):
         return path
 
 
-def _part(images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> Part:
-    return {"inputs": images[indices], "targets": labels[indices]}
+def _check_labels(path: Any, labels: np.ndarray, known: Iterable[int]) -> None:
+    """Raises RunError for a label that is no class."""
+    if strange := sorted(set(labels.tolist()) - set(known)):
+        raise RunError(f"{path} has the label {strange[0]}, which is in no training image.")

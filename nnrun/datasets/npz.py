@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from nnrun.datasets import npz_plan
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, take
 from nnrun.datasets.given_parts import divide
 from nnrun.datasets.npz_plan import Members, Plan
-from nnrun.datasets.scaling import fit
+from nnrun.datasets.scaling import fit, fit_inputs
 from nnrun.datasets.split import check_fractions
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
@@ -60,14 +60,14 @@ class Npz(Dataset):
         counts = [next(sizes) if members else 0 for members in plan.members]
         labels = together["targets"] if plan.classes is not None and not plan.spec.per_step else None
         parts = divide((counts[0], counts[1], counts[2]), labels, self.config)
-        train, val, test = ({name: values[i] for name, values in together.items()} for i in parts)
+        train, val, test = (take(together, index) for index in parts)
         numbers = "targets" in train and plan.classes is None
         return Data(
             plan.spec,
             train,
             val,
             test,
-            fit(_valid(train), self.config.scaling),
+            fit_inputs(train, self.config.scaling),
             fit(train["targets"], self.config.scaling) if numbers else None,
             tuple(f"input_{i + 1}" for i in range(plan.spec.inputs[-1])),
             _target_names(plan),
@@ -128,12 +128,6 @@ def _lengths(path: Path, member: str, values: np.ndarray, steps: int) -> np.ndar
             f"{values.min()} to {values.max()}."
         )
     return values.astype(np.int32)
-
-
-def _valid(part: Part) -> np.ndarray:
-    """The inputs, of series the valid steps (steps, channels) alone."""
-    inputs, lengths = part["inputs"], part.get("lengths")
-    return inputs if lengths is None else inputs[np.arange(inputs.shape[1]) < lengths[:, None]]
 
 
 def _target_names(plan: Plan) -> tuple[str, ...]:

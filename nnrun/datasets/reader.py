@@ -1,7 +1,7 @@
 """How new examples are read the way the training data were: what `predict` and `evaluate` need of a data set."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -55,3 +55,9 @@ class Reader(abc.ABC):
     def example_shape(self) -> tuple[int, ...] | None:
         """Shape of an example's inputs as the fields have it; None where only the source tells."""
         return None
+
+
+def listed(names: Sequence[str]) -> str:
+    """`column a`, or `columns a, b and 9 more`."""
+    few = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"column{'s' if len(names) > 1 else ''} {few}"

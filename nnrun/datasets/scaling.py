@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnrun.datasets.base import Scaling, ScalingKind
+from nnrun.datasets.base import Part, Scaling, ScalingKind
 
 CHUNK = 2**20
 
@@ -23,6 +23,12 @@ def fit(values: np.ndarray, kind: ScalingKind) -> Scaling:
     low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
     offset, scale = (low, high - low) if kind == "minmax" else _moments(rows)
     return _scaling(offset, np.where(low == high, 1.0, scale))
+
+
+def fit_inputs(part: Part, kind: ScalingKind) -> Scaling:
+    """The scaling of a part's inputs, of padded sequences fitted on the valid steps alone."""
+    inputs, lengths = part["inputs"], part.get("lengths")
+    return fit(inputs if lengths is None else inputs[np.arange(inputs.shape[1]) < lengths[:, None]], kind)
 
 
 def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> Scaling:

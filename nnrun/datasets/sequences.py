@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, Scaling
-from nnrun.datasets.scaling import fit
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, take
+from nnrun.datasets.scaling import fit_inputs
 from nnrun.datasets.sequence_files import Sequences as Found
 from nnrun.datasets.sequence_files import read_sequences
 from nnrun.datasets.sequences_reader import SequencesReader
@@ -54,7 +54,7 @@ class Sequences(Dataset):
             train,
             val,
             test,
-            _fit(train, c.scaling),
+            fit_inputs(train, c.scaling),
             input_names=tuple(f"channel_{i + 1}" for i in range(reader.channels)),
             target_names=("class",),
             class_names=reader.class_names,
@@ -106,10 +106,10 @@ class Sequences(Dataset):
             return files["train"], files["val"], files["test"]
         if "val" not in files and "test" not in files:
             train, val, test = cut(order, c.val_fraction, c.test_fraction)
-            return tuple(_take(files["train"], index) for index in (train, val, test))  # type: ignore[return-value]
+            return tuple(take(files["train"], index) for index in (train, val, test))  # type: ignore[return-value]
         fraction = c.val_fraction if "test" in files else c.test_fraction
         size = min(max(round(len(order) * fraction), FEWEST), len(order) - FEWEST)
-        held, left = _take(files["train"], order[:size]), _take(files["train"], order[size:])
+        held, left = take(files["train"], order[:size]), take(files["train"], order[size:])
         return left, files.get("val", held), files.get("test", held)
 
     def _limited(self, parts: tuple[Part, Part, Part]) -> tuple[Part, ...]:
@@ -117,13 +117,9 @@ class Sequences(Dataset):
         counts = share(tuple(len(part["inputs"]) for part in parts), self.config.limit)
         rng = np.random.default_rng(self.config.seed)
         return tuple(
-            part if n == len(part["inputs"]) else _take(part, np.sort(stratified_order(part["targets"], rng)[:n]))
+            part if n == len(part["inputs"]) else take(part, np.sort(stratified_order(part["targets"], rng)[:n]))
             for part, n in zip(parts, counts, strict=True)
         )
-
-
-def _take(part: Part, index: np.ndarray) -> Part:
-    return {name: array[index] for name, array in part.items()}
 
 
 def _by_value(name: str) -> tuple[int, float, str]:
@@ -131,10 +127,3 @@ def _by_value(name: str) -> tuple[int, float, str]:
         return 0, float(name), name
     except ValueError:
         return 1, 0.0, name
-
-
-def _fit(train: Part, kind: Literal["standard", "minmax", "none"]) -> Scaling:
-    inputs, lengths = train["inputs"], train.get("lengths")
-    if lengths is None:
-        return fit(inputs, kind)
-    return fit(inputs[np.arange(inputs.shape[1]) < lengths[:, None]], kind)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnrun.datasets import table_source
 from nnrun.datasets.base import Part
-from nnrun.datasets.reader import Block, Reader
+from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.table_columns import Category, Date, Input, Label, Numeric
 from nnrun.datasets.table_source import TableFormat
 from nnrun.datasets.table_values import Place, checked_numbers, known
@@ -128,8 +128,8 @@ class TableReader(Reader):
         if missing:
             extra = [name for name in given if name not in self.columns]
             raise ConfigError(
-                f"{source} lacks {_listed(missing)}, which the network was trained on"
-                f"{f', and has {_listed(extra)}, unknown to it' if extra else ''}. Add what is missing; fields of it "
+                f"{source} lacks {listed(missing)}, which the network was trained on"
+                f"{f', and has {listed(extra)}, unknown to it' if extra else ''}. Add what is missing; fields of it "
                 "may be empty."
             )
         return names
@@ -152,8 +152,3 @@ def _matrix(arrays: list[np.ndarray], rows: int) -> np.ndarray:
     for i, array in enumerate(arrays):
         found[:, i] = array
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    few = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"column{'s' if len(names) > 1 else ''} {few}"

@@ -9,10 +9,9 @@ import jax
 import numpy as np
 
 from nnrun.config import RunConfig
-from nnrun.datasets.base import Data, Part, Scaling, is_mapped
+from nnrun.datasets.base import Data, Part, is_mapped
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.feed import feed
-from nnrun.tasks.base import ArrayScaling
 from nnrun.training import batches
 from nnrun.training.program import Fitted, Program, State
 
@@ -82,12 +81,14 @@ class Compiled:
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
-        targets = self.data.target_scaling
-        return Fitted(_arrays(self.data.input_scaling), _arrays(targets) if targets else None)
+        return Fitted.of(self.data.input_scaling, self.data.target_scaling)
 
     def chunks(self, part: Part) -> Iterable[Any]:
-        """The part's padded chunks on the devices; those of a mapped part one after the other."""
-        if is_mapped(part):
+        """The part's padded chunks on the devices.
+
+        Those of a mapped part, and of the training part, which is judged once, are made one after the other.
+        """
+        if part is self.data.train or is_mapped(part):
             return map(self.placement.share, batches.chunks(part, self._shape))
         if id(part) not in self._chunks:
             self._chunks[id(part)] = part, [self.placement.share(chunk) for chunk in batches.chunks(part, self._shape)]
@@ -113,7 +114,3 @@ class Compiled:
 
     def _end_epoch(self) -> Callable[..., Any]:
         return self.program.end_epoch
-
-
-def _arrays(scaling: Scaling) -> ArrayScaling:
-    return ArrayScaling(np.float32(scaling.offset), np.float32(scaling.scale))

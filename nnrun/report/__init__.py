@@ -6,9 +6,16 @@ from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
 
-__all__ = ["FinishedRun", "draw"]
+__all__ = ["FinishedRun", "draw", "drawn"]
 
 
 def draw(name: str, run: FinishedRun) -> Figure | None:
     """The figure of module `name`, or None where the run has nothing to show."""
     return import_module(f"nnrun.report.{name}").draw(run)
+
+
+def drawn(run: FinishedRun) -> dict[str, Figure]:
+    """Every figure that the task and the model have to show, by name."""
+    names = dict.fromkeys((*run.task.figures, *run.model.figures, "augmented"))
+    figures = {name: draw(name, run) for name in names}
+    return {name: figure for name, figure in figures.items() if figure is not None}

@@ -9,9 +9,9 @@ from nnrun.models.base import Batch, Outputs
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 
 
-def scaled(data: Data, part: str) -> tuple[np.ndarray, np.ndarray]:
+def scaled(data: Data, part: str, rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of a part as the network and the loss see them, in float64; labels stay integers."""
-    raw = getattr(data, part)
+    raw = {name: values[rows] for name, values in getattr(data, part).items()}
     inputs, targets = data.input_scaling.apply(raw["inputs"].astype(np.float64)), raw["targets"]
     if data.target_scaling is None or data.spec.classes is not None:
         return inputs, targets

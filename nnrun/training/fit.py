@@ -12,7 +12,9 @@ from nnrun.errors import RunError
 from nnrun.tasks.base import Task
 
 STRETCH_SECONDS = 0.5
+"""How long the steps of a stretch take, between two looks at signals and the clock."""
 OVERHEAD = 0.1
+"""Largest share of a stretch's time that may be spent beside its steps."""
 
 
 @dataclass(frozen=True)

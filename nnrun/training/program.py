@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
 from nnrun.config import RunConfig
-from nnrun.datasets.base import DataSpec
+from nnrun.datasets.base import DataSpec, Scaling
 from nnrun.models.base import Batch, Number, Outputs
 from nnrun.models.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
@@ -35,6 +36,15 @@ class Fitted(NamedTuple):
 
     inputs: ArrayScaling
     targets: ArrayScaling | None
+
+    @classmethod
+    def of(cls, inputs: Scaling, targets: Scaling | None) -> "Fitted":
+        """The scaling of a data set as arrays in float32."""
+        return cls(_arrays(inputs), None if targets is None else _arrays(targets))
+
+
+def _arrays(scaling: Scaling) -> ArrayScaling:
+    return ArrayScaling(np.float32(scaling.offset), np.float32(scaling.scale))
 
 
 class Weights(NamedTuple):

@@ -13,7 +13,6 @@ from nnrun.execution.devices import Placement
 from nnrun.loading import LoadedRun
 from nnrun.prediction import Predictor
 from nnrun.preprocessing import Preprocessing
-from nnrun.tasks.base import ArrayScaling
 from nnrun.training.program import Fitted, Program, State
 
 COLOURS = DataSpec("image", (8, 8, 3), (), "classification", classes=3)
@@ -57,8 +56,7 @@ def load(make_config, spec, model, values):
     random = np.random.default_rng(0)
     fitted = _preprocessing(spec, task, random)
     static, numbers = config.split()
-    scaling = fitted.input_scaling, fitted.target_scaling
-    own = Fitted(*(one and ArrayScaling(np.float32(one.offset), np.float32(one.scale)) for one in scaling))
+    own = Fitted.of(fitted.input_scaling, fitted.target_scaling)
     program, traced = Program(static, spec, 1), as_arrays(numbers)
     shapes = jax.eval_shape(program.init, traced, own)
     weights = jax.tree.map(lambda leaf: random.uniform(0.1, 0.9, leaf.shape).astype(leaf.dtype) - 0.4, shapes.weights)
