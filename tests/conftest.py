@@ -2,10 +2,11 @@
 
 import os
 
+from tests import compiling
+
 os.environ.setdefault("NNRUN_CACHE", os.path.join(os.path.dirname(__file__), "..", ".pytest_cache", "nnrun"))
 os.environ["HYDRA_FULL_ERROR"] = "1"
-# Half of the tests' time is compiling programs that run for a moment.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+os.environ.setdefault("XLA_FLAGS", compiling.FLAGS)
 
 import contextlib
 import io

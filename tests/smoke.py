@@ -15,6 +15,7 @@ from pathlib import Path
 from nnrun import cli, composition, config, members
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
+from tests import compiling
 from tests.made_up_files import write_image_sets
 
 LARGE = (
@@ -29,6 +30,7 @@ LARGE = (
 def main(part: int = 0, parts: int = 1) -> int:
     """Runs every `parts`-th of them from `part` on, and counts; 1 when one failed."""
     failed, passed = [], 0
+    os.environ.setdefault("XLA_FLAGS", compiling.FLAGS)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         composition.prepare_imports()

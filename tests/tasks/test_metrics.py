@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -112,12 +111,11 @@ def test_macro_auroc_means_over_the_classes_that_occur():
     assert math.isnan(metrics.macro_auroc(np.zeros(3, int), scores))
 
 
-def test_auroc_of_a_hundred_thousand_scores_takes_a_fraction_of_a_second():
-    rng = np.random.default_rng(3)
-    positive, scores = rng.random(100_000) < 0.5, rng.random(100_000)
-    started = time.process_time()
-    metrics.auroc(positive, scores)
-    assert time.process_time() - started < 0.5
+def test_auroc_of_a_hundred_thousand_scores():
+    """Their pairs would take 10 GB."""
+    reference, rng = pytest.importorskip("sklearn.metrics"), np.random.default_rng(3)
+    positive, scores = rng.random(100_000) < 0.5, rng.random(100_000).round(4)
+    assert metrics.auroc(positive, scores) == pytest.approx(reference.roc_auc_score(positive, scores))
 
 
 def test_log_loss_by_hand():
