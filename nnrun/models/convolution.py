@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from nnrun.models.layers import Activation, activate
@@ -72,7 +73,9 @@ def pad_space(x: jax.Array, amounts: Pads, value: float = 0.0) -> jax.Array:
 def shifted_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
     """The convolution as one matrix product: patches (batch, *positions, window * inputs) times the kernel's rows."""
     patches = jnp.concatenate(shifts(pad_space(x, amounts), kernel.shape[:-2], stride), -1)
-    return patches @ kernel.reshape(-1, kernel.shape[-1])
+    # Of matrices: contracting several axes, as the kernel's gradient would, is slow.
+    products = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
+    return products.reshape(*patches.shape[:-1], -1)
 
 
 def framework_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
@@ -160,15 +163,52 @@ def max_pool(
 ) -> jax.Array:
     """Largest value per window, (batch, *space, channels) -> (batch, *positions, channels); padding never wins.
 
-    `stride` None is the window itself. Equal largest values share the gradient.
+    `stride` None is the window itself. The first of equal largest values gets the gradient.
     """
     window = spread(window, x.ndim - 2)
     stride = window if stride is None else spread(stride, x.ndim - 2)
     x = pad_space(x, [(padding, padding)] * len(window), -jnp.inf)
-    if stride == window:
-        tiles, axes = _tiles(x, window)
-        return tiles.max(axes)
+    return _largest(x, window, stride, x.shape[1:-1])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _largest(x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], space: tuple[int, ...]) -> jax.Array:
+    """Its gradient keeps which place of the window won, a byte each, where JAX's own compares all values again."""
     return functools.reduce(jnp.maximum, shifts(x, window, stride))
+
+
+def _largest_forward(
+    x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], space: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array]:
+    seen = shifts(x, window, stride)
+    largest = functools.reduce(jnp.maximum, seen)
+    winner = jnp.zeros(largest.shape, np.min_scalar_type(len(seen)))
+    for place in reversed(range(len(seen))):
+        winner = jnp.where(seen[place] == largest, winner.dtype.type(place), winner)
+    return largest, winner
+
+
+def _largest_backward(
+    window: tuple[int, ...],
+    stride: tuple[int, ...],
+    space: tuple[int, ...],
+    winner: jax.Array,
+    gradient: jax.Array,
+) -> tuple[jax.Array]:
+    places = np.arange(math.prod(window), dtype=winner.dtype)
+    if stride != window:
+        shape = jax.ShapeDtypeStruct((len(gradient), *space, gradient.shape[-1]), gradient.dtype)
+        parts = [jnp.where(winner == place, gradient, 0) for place in places]
+        return tuple(jax.linear_transpose(lambda x: shifts(x, window, stride), shape)(parts))
+    axes = tuple(range(2, 2 * len(window) + 1, 2))
+    won = jnp.expand_dims(winner, axes) == places.reshape([size for extent in window for size in (extent, 1)])
+    tiles = jnp.where(won, jnp.expand_dims(gradient, axes), 0)
+    covered = [count * extent for count, extent in zip(winner.shape[1:-1], window, strict=True)]
+    x = tiles.reshape(len(gradient), *covered, gradient.shape[-1])
+    return (pad_space(x, [(0, n - some) for n, some in zip(space, covered, strict=True)]),)
+
+
+_largest.defvjp(_largest_forward, _largest_backward)
 
 
 def average_pool(

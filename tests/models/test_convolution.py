@@ -129,6 +129,12 @@ def test_pooling_is_the_plain_loop_with_its_gradient(space, window, stride, padd
     np.testing.assert_allclose((gradient * dx).sum(), (slope * cotangent).sum(), rtol=1e-6)
 
 
+@pytest.mark.parametrize(("stride", "expected"), [(2, [1, 0, 1, 0, 0]), (1, [1, 1, 1, 1, 0])])
+def test_the_first_of_equal_largest_values_gets_the_gradient(stride, expected):
+    gradient = jax.grad(lambda x: max_pool(x, 2, stride).sum())(jnp.ones((1, 5, 1)))
+    assert gradient.ravel().tolist() == expected
+
+
 def test_batched_trials_are_the_single_ones():
     rng = np.random.default_rng(2)
     x = jnp.asarray(rng.normal(size=(3, 2, 6, 5, 2)), jnp.float32)
