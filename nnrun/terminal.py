@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import sys
 import time
 import unicodedata
@@ -31,7 +32,7 @@ class Terminal:
         if self._progress:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
-            print(text, flush=True)
+            _print(text)
 
     def start(self, epochs: int, steps: int) -> None:
         """Opens the progress bar of `epochs` times `steps`."""
@@ -66,7 +67,7 @@ class Terminal:
         text = f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {values}{'  *' if improved else ''}"
         self._log(text)
         if not self._progress:
-            print(text, flush=True)
+            _print(text)
 
     def stop(self) -> None:
         """Closes the progress bar."""
@@ -188,7 +189,15 @@ def complain(text: str) -> None:
 
 def say(text: str) -> None:
     """Text on stdout as it is."""
-    print(printable(text), flush=True)
+    _print(printable(text))
+
+
+def _print(text: str) -> None:
+    """A line for whoever reads on; after `nnrun ... | head -3` has what it wants, work goes on in silence."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:

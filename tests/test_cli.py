@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 
@@ -39,6 +40,18 @@ def test_version(nnrun):
 def test_the_installed_command_says_the_same():
     done = subprocess.run([sys.executable, "-m", "nnrun", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"nnrun {importlib.metadata.version('nnrun')}\n"
+
+
+def test_a_reader_that_has_seen_enough_ends_neither_training_nor_a_table(tmp_path):
+    for words in (["debug=tiny", "dataset=iris", "hydra.run.dir=run"], ["show", "run"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "nnrun", *words]
+        done = subprocess.run(command, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "completed"
+    assert "Everything is in" in (tmp_path / "run" / "run.log").read_text()
 
 
 def test_the_help_of_a_choice_has_its_formula_defaults_bounds_and_meaning(nnrun):

@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
 from nnrun.tasks.reconstruction import errors
 
+GAP = 3
+"""Of the median step in time: a longer one is a gap."""
+
 
 def draw(run: FinishedRun) -> Figure | None:
     """The newest value of every test window, flagged where its error is above the threshold, and the error below.
@@ -20,10 +23,10 @@ def draw(run: FinishedRun) -> Figure | None:
     flagged, values = error > threshold, run.data.test["inputs"][:, -1, 0]
     picture = figure(10.5, 5.2)
     series, below = picture.subplots(2, 1, sharex=True, height_ratios=[1.6, 1.0])
-    series.plot(at, values, color=TRUTH, linewidth=0.7)
+    series.plot(*_broken(at, values), color=TRUTH, linewidth=0.7)
     series.plot(at[flagged], values[flagged], ".", color=COLOURS[1], label=f"flagged ({flagged.sum()})")
     label(series, f"{run.title}: {_captions(run)}", "", run.data.input_names[0] if run.data.input_names else "value")
-    below.semilogy(at, error, color=COLOURS[0], linewidth=0.7)
+    below.semilogy(*_broken(at, error), color=COLOURS[0], linewidth=0.7)
     below.axhline(threshold, color=COLOURS[1], linewidth=1, linestyle="--", label="threshold from validation")
     label(below, "mean squared error of a window", "time" if "time" in run.data.labels else "row", "error")
     for axes in (series, below):
@@ -42,6 +45,15 @@ def _positions(run: FinishedRun) -> np.ndarray:
     if times is None:
         return np.arange(_count(run))
     return times.astype("datetime64[us]") if times.dtype.kind == "U" else times
+
+
+def _broken(at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A line's points, with a NaN where rows are missing, so that it does not run across."""
+    if len(at) == 1:
+        return at, values
+    steps = np.diff(at)
+    late = np.flatnonzero(steps > GAP * np.sort(steps)[len(steps) // 2]) + 1
+    return np.insert(at, late, at[late]), np.insert(values.astype(float), late, np.nan)
 
 
 def _shade(axes: Axes, at: np.ndarray, marks: np.ndarray | None) -> None:

@@ -129,16 +129,28 @@ def test_forecast_of_a_single_window_draws_it_alone():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["seen", "truth", "forecast"]
 
 
-def test_flagged_series_marks_what_is_above_the_threshold():
+def test_lines_break_where_rows_are_missing():
+    run = flagged_run(hours=[0, 1, 2, 3, 90, 91, 92, 93, 94])
+    for axes in flagged_series.draw(run).axes:
+        np.testing.assert_array_equal(np.isnan(axes.lines[0].get_ydata()), [i == 4 for i in range(10)])
+
+
+def flagged_run(hours):
     rng = np.random.default_rng(0)
     test = {"inputs": rng.normal(size=(9, 4, 2)), "anomaly": np.int32([0, 1, 1, 0, 0, 0, 0, 1, 0])}
     prediction = test["inputs"].copy()
     prediction[[2, 5]] += 3
     spec = DataSpec("series", (4, 2), None, "forecasting", anomalies=True)
     run = finished(spec, test, prediction, input_names=("load", "heat"), series=Series(None, np.ones(2), (0, 1)))
-    assert flagged_series.draw(run) is None, "no threshold, no flags"
-    times = np.datetime_as_string(np.datetime64("2024-03-01T00", "h") + np.arange(9), "s")
-    run = dataclasses.replace(run, data=dataclasses.replace(run.data, error_threshold=1.0, labels={"time": times}))
+    times = np.datetime_as_string(np.datetime64("2024-03-01T00", "h") + np.array(hours), "s")
+    return dataclasses.replace(run, data=dataclasses.replace(run.data, error_threshold=1.0, labels={"time": times}))
+
+
+def test_flagged_series_marks_what_is_above_the_threshold():
+    run = flagged_run(range(9))
+    unknown = dataclasses.replace(run, data=dataclasses.replace(run.data, error_threshold=None))
+    assert flagged_series.draw(unknown) is None, "no threshold, no flags"
+    test = run.data.test
     series, error = flagged_series.draw(run).axes
     np.testing.assert_array_equal(lines(series)["flagged (2)"], test["inputs"][[2, 5], -1, 0])
     np.testing.assert_allclose(error.lines[0].get_ydata(), [0, 0, 9, 0, 0, 9, 0, 0, 0], atol=1e-12)
