@@ -72,9 +72,9 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
     """
     path = folder / "config.yaml"
     try:
-        plain = yaml.load(_read(path, LARGEST_CONFIG), _PlainLoader)
+        plain = read_yaml(path, LARGEST_CONFIG)
         choices = dict(plain.pop("choices"))
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
         raise ConfigError(f"{path} is missing or damaged, so the run cannot be rebuilt.") from None
     for key in (*plain, *choices):
         if key not in {*members.groups(), *RUNS_KEYS}:
@@ -104,6 +104,14 @@ def layers(folder: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ConfigError(f"{path} is damaged ({str(error)[:200]}). Train again: nnrun repeat {folder}") from None
+
+
+def read_yaml(path: Path, most: int) -> Any:
+    """The plain values of a file. Raises OSError, and ValueError where it is none of ours or longer than `most` bytes."""
+    try:
+        return yaml.load(_read(path, most), _PlainLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged") from error
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -6,9 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nnrun import checkpoint
+from nnrun import checkpoint, recorded
 from nnrun.ledger import Trial
 from nnrun.outputs import RunFolder, append_line, dump_yaml, save_figure
 from nnrun.sweep_syntax import value_text
@@ -49,8 +47,8 @@ class SweepFolder:
     def crowned(self) -> int | None:
         """The trial that best/ is of: best.yaml is written after it."""
         try:
-            found: int = yaml.safe_load((self.path / "best.yaml").read_text())["number"]
-        except (OSError, yaml.YAMLError, TypeError, KeyError):
+            found: int = recorded.read_yaml(self.path / "best.yaml", recorded.LARGEST_CONFIG)["number"]
+        except (OSError, ValueError, TypeError, KeyError):
             return None
         return found
 

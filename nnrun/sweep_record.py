@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from nnrun import config, schema, sweep_syntax, trials
+from nnrun import config, recorded, schema, sweep_syntax, trials
 from nnrun.composition import OF_SWEEPS, Composed
 from nnrun.config import RunConfig, check_objective
 from nnrun.errors import ConfigError
@@ -19,6 +17,8 @@ from nnrun.trials import Trials
 if TYPE_CHECKING:
     from nnrun.training.fit import Objective
 
+LARGEST = 2**24
+"""Bytes of sweep.yaml that are read; no sweep writes as many."""
 KINDS: dict[str, type[Dimension]] = {"values": Categorical, "range": Steps, "interval": Interval}
 
 
@@ -84,7 +84,7 @@ def read(folder: Path) -> tuple[Record, str]:
     """The record of a sweep's folder and its status. Raises ConfigError when it is damaged or names foreign code."""
     path = folder / "sweep.yaml"
     try:
-        content = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = recorded.read_yaml(path, LARGEST)
         space = {key: _read(found) for key, found in content["space"].items()}
         sweep = {key: content[key] for key in (*OF_SWEEPS, "strategy")}
         bases, lacking = {}, {}
@@ -96,7 +96,7 @@ def read(folder: Path) -> tuple[Record, str]:
         record = Record(
             found, content["typed"], content["command"], [GroupSettings(**group) for group in content["groups"]]
         )
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
         raise ConfigError(f"{path} is missing or damaged, so the sweep cannot go on. Start it again.") from None
     for base in bases.values():
         config.refuse_foreign_code(folder, base.plain | {"search": sweep["search"]})

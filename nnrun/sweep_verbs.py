@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nnrun import terminal
+from nnrun import recorded, terminal
 from nnrun.errors import ConfigError
 
 
@@ -77,8 +75,12 @@ def best(words: list[str]) -> int:
     path = folder / "best.yaml"
     if not path.exists():
         raise ConfigError(f"{folder} has no best trial yet. To continue it: nnrun resume {folder}")
-    found = yaml.safe_load(path.read_text())
-    terminal.say(f"# trial {found['number']}: {found['metric']} {found['value']:.6g}\n{found['command']}")
+    try:
+        found = recorded.read_yaml(path, recorded.LARGEST_CONFIG)
+        text = f"# trial {found['number']}: {found['metric']} {found['value']:.6g}\n{found['command']}"
+    except (OSError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path} is damaged. trials.csv beside it has the trials and their objective.") from None
+    terminal.say(text)
     return 0
 
 

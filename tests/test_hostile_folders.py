@@ -113,30 +113,39 @@ def test_configs_that_no_run_writes(refused, here, words, keys, value, said):
     assert said in refused(*words)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "!!python/object/apply:os.system ['touch pwned']",
-        "model: !!python/object/new:os.system ['touch pwned']",
-        "choices: !!python/name:os.system",
-        bomb(),
-        merge_bomb(),
-        "[" * 100_000,
-        "- " * 100_000 + "x",
-        "a: " + "9" * 200_000,
-        "x" * 2**19,
-        "a: &a [*a]",
-        "\x00",
-        "",
-        "3",
-        "- model",
-        "choices: {}",
-    ],
-    ids=lambda text: text[:30].replace("\x00", "nul"),
-)
+FOREIGN = [
+    "!!python/object/apply:os.system ['touch pwned']",
+    "model: !!python/object/new:os.system ['touch pwned']",
+    "choices: !!python/name:os.system",
+    bomb(),
+    merge_bomb(),
+    "[" * 100_000,
+    "- " * 100_000 + "x",
+    "a: " + "9" * 200_000,
+    "x" * 2**19,
+    "a: &a [*a]",
+    "\x00",
+    "",
+    "3",
+    "- model",
+    "choices: {}",
+]
+foreign = pytest.mark.parametrize("text", FOREIGN, ids=lambda text: text[:30].replace("\x00", "nul"))
+
+
+@foreign
 def test_yaml_that_is_none_of_ours(refused, here, text):
     (here / "run/config.yaml").write_text(text)
     assert "run/config.yaml" in refused("predict", "run", "new.npy")
+
+
+@foreign
+@pytest.mark.parametrize(("verb", "name"), [("resume", "sweep.yaml"), ("report", "sweep.yaml"), ("best", "best.yaml")])
+def test_yaml_of_a_sweep_that_is_none_of_ours(refused, here, text, verb, name):
+    (here / "sweep").mkdir()
+    (here / "sweep/sweep.yaml").touch()
+    (here / "sweep" / name).write_text(text)
+    assert f"sweep/{name} is " in refused(verb, "sweep")
 
 
 def test_a_config_that_is_no_file(refused, here):
