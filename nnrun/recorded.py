@@ -107,7 +107,7 @@ def layers(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_yaml(path: Path, most: int) -> Any:
-    """The plain values of a file. Raises OSError, and ValueError where it is none of ours or longer than `most` bytes."""
+    """The plain values of a file. Raises OSError, and ValueError for foreign YAML and over `most` bytes."""
     try:
         return yaml.load(_read(path, most), _PlainLoader)
     except (yaml.YAMLError, RecursionError) as error:
