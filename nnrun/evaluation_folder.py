@@ -71,7 +71,11 @@ def _figures(found: Evaluated, title: str) -> tuple[dict[str, Any], dict[str, An
 def _renamed(folder: Path, wanted: Path) -> Path:
     """Gives a folder the wanted name, or that with the first number that is free."""
     path, number = wanted, 1
-    while path.exists():
+    while True:
+        try:
+            return folder.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
         number += 1
         path = wanted.with_name(f"{wanted.name}_{number}")
-    return folder.rename(path)

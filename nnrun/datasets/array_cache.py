@@ -1,6 +1,7 @@
 """Arrays on disk that are mapped, not loaded: what makes sets larger than memory trainable after one conversion."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -74,8 +75,12 @@ class ArrayCache:
         """
         with self._told(), self._partial(size) as partial:
             _write(partial, blocks)
-            if not self._folder.exists():
+            try:
                 partial.rename(self._folder)
+            except OSError as error:
+                # Another process was quicker; what it wrote is the same.
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
         found = self.open()
         if found is None:
             raise RunError(f"{self._folder} was damaged right after it was written. Check the disk.")

@@ -78,6 +78,17 @@ def test_two_that_convert_at_once_both_get_the_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
+def test_the_quicker_of_two_conversions_stays(tmp_path):
+    def overtaken():
+        yield from blocks(4)
+        ArrayCache("key", tmp_path).fill(blocks(5))
+        yield from blocks(1)
+
+    first = ArrayCache("key", tmp_path).fill(overtaken())
+    np.testing.assert_array_equal(first["targets"], np.arange(15))
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
 def test_what_a_killed_conversion_left_is_removed_a_day_later(tmp_path):
     for age, name in ((2 * array_cache.ABANDONED_SECONDS, "old.part"), (60, "new.part")):
         (tmp_path / name).mkdir()
