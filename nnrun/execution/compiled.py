@@ -19,6 +19,9 @@ Arrays = dict[str, np.ndarray]
 UNOPTIMIZED = {"xla_backend_optimization_level": "0"}
 """For programs that run once: compiling them with care costs more than it saves."""
 
+COPIED_BYTES = 32 * 2**20
+"""A training part up to this size is laid out in the order of the epoch, which takes as much again on every device."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -61,7 +64,8 @@ class Compiled:
 
     def __init__(self, static: RunConfig, data: Data, placement: Placement | TrialPlacement) -> None:
         self.static, self.data, self.placement = static, data, placement
-        self.program = Program(static, data.spec, batches.count(data.train), placement.shard)
+        copied = placement.batching != "vmap" and sum(values.nbytes for values in data.train.values()) <= COPIED_BYTES
+        self.program = Program(static, data.spec, batches.count(data.train), placement.shard, copied)
         self.feed = feed(data.train, static.training.batch_size, static.dataset.config.seed, placement)
         self._shape = batches.chunk_shape(data)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}

@@ -61,6 +61,8 @@ def batch_devices(config: RunConfig) -> int:
 class Placement:
     """One run on the first `count` devices: everything replicated, with the batch axis shared inside programs."""
 
+    batching = "serial"
+
     def __init__(self, count: int) -> None:
         self.devices = jax.devices()[:count]
         self._mesh = _mesh((1, count), self.devices)

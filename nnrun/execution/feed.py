@@ -31,7 +31,7 @@ def feed(part: Part, batch_size: int, seed: int, placement: Placement | TrialPla
 
 
 class Resident:
-    """A part that lies on the devices whole; a step gathers its rows."""
+    """A part that lies on the devices whole; steps take their rows from it."""
 
     def __init__(self, part: Part, batch_size: int, placement: Placement | TrialPlacement) -> None:
         self._part, self._steps = placement.share(part), -(-batches.count(part) // batch_size)

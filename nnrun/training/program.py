@@ -19,6 +19,7 @@ from nnrun.models.base import Batch, Number, Outputs
 from nnrun.models.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
 from nnrun.training.augmentation import augment
+from nnrun.training.shuffling import permutation
 
 Traced = dict[str, Any]
 Part = dict[str, jax.Array]
@@ -78,13 +79,20 @@ class State(NamedTuple):
 class Program:
     """Everything that is compiled, for a static config and `examples` training examples, as pure functions.
 
-    `shard` may pin the batch axis of an array to devices. `train_steps` is the number of steps of an epoch.
+    `shard` may pin the batch axis of an array to devices. `copied` is whether training lays out the shuffled part
+    before its steps, which spares each of them a gather. `train_steps` is the number of steps of an epoch.
     """
 
     def __init__(
-        self, static: RunConfig, spec: DataSpec, examples: int, shard: Callable[[jax.Array], jax.Array] = lambda x: x
+        self,
+        static: RunConfig,
+        spec: DataSpec,
+        examples: int,
+        shard: Callable[[jax.Array], jax.Array] = lambda x: x,
+        copied: bool = False,
     ) -> None:
-        self._static, self._spec, self._examples, self._shard = static, spec, examples, shard
+        self._static, self._spec, self._examples = static, spec, examples
+        self._shard, self._copied = shard, copied
         self._batch_size = static.training.batch_size
         self.train_steps = -(-examples // self._batch_size)
         self._network = _Network(static, spec)
@@ -152,14 +160,16 @@ class Program:
 
     def _shuffled(self, traced: Traced, step: jax.Array, part: Part) -> Callable[[jax.Array], Batch]:
         key = jax.random.fold_in(_key(traced, "shuffle"), step // self.train_steps)
-        order = jnp.resize(jax.random.permutation(key, self._examples), (self.train_steps * self._batch_size,))
+        order = jnp.resize(permutation(key, self._examples), (self.train_steps * self._batch_size,))
 
-        def rows(step: jax.Array) -> Batch:
+        def taken(values: jax.Array, step: jax.Array) -> jax.Array:
             first = (step % self.train_steps) * self._batch_size
-            index = self._shard(jax.lax.dynamic_slice(order, (first,), (self._batch_size,)))
-            return {name: self._shard(values[index]) for name, values in part.items()}
+            return self._shard(jax.lax.dynamic_slice_in_dim(values, first, self._batch_size))
 
-        return rows
+        if self._copied:
+            copies = {name: values[order] for name, values in part.items()}
+            return lambda step: {name: taken(values, step) for name, values in copies.items()}
+        return lambda step: {name: self._shard(values[taken(order, step)]) for name, values in part.items()}
 
     def _given(self, chunk: Chunk) -> Callable[[jax.Array], Batch]:
         return lambda step: {name: self._shard(values[step - chunk.first]) for name, values in chunk.rows.items()}

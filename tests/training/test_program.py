@@ -34,12 +34,12 @@ def trained(make_config, part):
     """Trains `count` steps and gives (initial state, final state); programs of one static config are compiled once."""
     programs = {}
 
-    def train(values=(), count=STEPS, state=None, **choices):
+    def train(values=(), count=STEPS, state=None, copied=False, **choices):
         static, traced = make_config(SMALL | dict(values), dataset="iris", **choices).split()
-        if static not in programs:
-            program = Program(static, SPEC, EXAMPLES)
-            programs[static] = compiled(program.init), compiled(program.steps)
-        init, steps = programs[static]
+        if (static, copied) not in programs:
+            program = Program(static, SPEC, EXAMPLES, copied=copied)
+            programs[static, copied] = compiled(program.init), compiled(program.steps)
+        init, steps = programs[static, copied]
         numbers = as_arrays(traced)
         initial = state = init(numbers, FITTED) if state is None else state
         while count:
@@ -89,8 +89,9 @@ def assert_equal(first, second):
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_epoch_equals_a_loop_written_by_hand(trained, part):
-    initial, state = trained(count=2 * STEPS)
+@pytest.mark.parametrize("copied", [False, True])
+def test_an_epoch_equals_a_loop_written_by_hand(trained, part, copied):
+    initial, state = trained(count=2 * STEPS, copied=copied)
     params, total = hand_written(initial, part, 2 * STEPS)
     for ours, theirs in zip(leaves(state.weights.params), params, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
@@ -103,11 +104,12 @@ def test_every_example_counts_once_although_the_batch_size_does_not_divide(train
     assert int(state.step) == STEPS
 
 
-def test_stretches_of_any_length_give_the_same_bits(trained):
+@pytest.mark.parametrize("copied", [False, True])
+def test_stretches_of_any_length_give_the_same_bits(trained, copied):
     values = {"model.dropout": 0.3}
     _, whole = trained(values, 7)
-    _, first = trained(values, 3)
-    _, pieces = trained(values, 4, state=first)
+    _, first = trained(values, 3, copied=copied)
+    _, pieces = trained(values, 4, state=first, copied=copied)
     assert_equal(whole, pieces)
 
 
