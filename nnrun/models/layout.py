@@ -1,6 +1,7 @@
 """How the steps of a sequence lie in memory, and time reversal within lengths."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -45,13 +46,13 @@ class Layout:
 
     def project(self, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
         """x W + b for a whole sequence in one product."""
-        if self.features_first:
-            return jnp.einsum("co,tcb->tob", weight, x) + bias[:, None]
-        return x @ weight + bias
+        return _projected(self, x, weight) + (bias[:, None] if self.features_first else bias)
 
     def weight_gradient(self, x: jax.Array, d_y: jax.Array) -> jax.Array:
         """Sum over time and batch of xᵀ dy, (inputs, outputs), in one product."""
-        return jnp.einsum("tib,tob->io" if self.features_first else "tbi,tbo->io", x, d_y)
+        summed = (0, 2) if self.features_first else (0, 1)
+        # In this order of the axes dy, the larger of the two, is multiplied as it lies; einsum copies it first.
+        return jax.lax.dot_general(x, d_y, ((summed, summed), ((), ())))
 
     def bias_gradient(self, d_y: jax.Array) -> jax.Array:
         """Sum over time and batch, (outputs,)."""
@@ -72,6 +73,23 @@ class Layout:
     def turn(self, state: jax.Array) -> jax.Array:
         """(batch, features) to one step of this layout and back."""
         return state.T if self.features_first else state
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _projected(layout: Layout, x: jax.Array, weight: jax.Array) -> jax.Array:
+    return jnp.einsum("co,tcb->tob", weight, x) if layout.features_first else x @ weight
+
+
+def _projected_forward(layout: Layout, x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return _projected(layout, x, weight), (x, weight)
+
+
+def _projected_backward(layout: Layout, kept: tuple[jax.Array, ...], d_y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, weight = kept
+    return _projected(layout, d_y, weight.T), layout.weight_gradient(x, d_y)
+
+
+_projected.defvjp(_projected_forward, _projected_backward)
 
 
 def valid_steps(layout: Layout, lengths: jax.Array, steps: int) -> jax.Array:

@@ -54,4 +54,11 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def bernoulli(key: jax.Array, probability: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """What jax.random.bernoulli(key, probability, shape) gives: true with a probability, which may be traced."""
-    return uniform(key, shape) < probability
+
+    def drawn() -> jax.Array:
+        return uniform(key, shape) < probability
+
+    if jax.default_backend() != "cpu":
+        return drawn()
+    # A compiler would fold the rounds into every use, forward and backward; nothing is folded through a condition.
+    return jax.lax.cond(probability >= 0, drawn, lambda: jnp.zeros(shape, bool))
