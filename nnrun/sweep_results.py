@@ -117,7 +117,7 @@ def _crown(record: Record, folder: SweepFolder, winner: Trial, started: float) -
     composed = record.trials.composed(winner.params)
     built = config.build(composed.plain)
     loaded = load(built)
-    trial = SerialRun(loaded.config, loaded.data)
+    trial = SerialRun(loaded.config, loaded.data, untrained=False)
     try:
         kept = folder.load_weights(winner.number, trial.weights())
     except ValueError as error:

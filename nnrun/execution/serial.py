@@ -18,18 +18,26 @@ from nnrun.training.program import EpochSums, State
 class SerialRun:
     """The state of one run: a trainer with one member.
 
-    `compiled` may be that of another run of equal static config and data.
+    `compiled` may be that of another run of equal static config and data. `untrained` False leaves out the initial
+    weights: zeros are there until others are adopted.
     """
 
-    def __init__(self, config: RunConfig, data: Data, compiled: Compiled | None = None) -> None:
+    def __init__(self, config: RunConfig, data: Data, compiled: Compiled | None = None, untrained: bool = True) -> None:
         static, traced = config.split()
         self.compiled = compiled or Compiled(static, data, Placement(batch_devices(config)))
         self.program, self.placement = self.compiled.program, self.compiled.placement
         numbers = as_arrays(traced)
+        self.state: State = self.placement.put(self._initial(numbers) if untrained else self._zeros(numbers))
+        self.traced = self.placement.put(numbers)
+
+    def _initial(self, numbers: Any) -> State:
         # A loop over a single member would be unrolled and round otherwise than in a group.
         twice = self.compiled.init_all(jax.tree.map(lambda number: np.stack([number, number]), numbers))
-        self.state: State = self.placement.put(jax.tree.map(lambda leaf: leaf[0], twice))
-        self.traced = self.placement.put(numbers)
+        return jax.tree.map(lambda leaf: leaf[0], twice)
+
+    def _zeros(self, numbers: Any) -> State:
+        shapes = jax.eval_shape(self.program.init, numbers, self.compiled.fitted())
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
