@@ -188,6 +188,7 @@ def check_fit(config: RunConfig) -> None:
         )
     task = config.task.locate()(config.task.config, spec)
     output = task.output_spec()
+    task.check_model(config.model.config)
     check_objective(config.objective, task)
     _check_buildable(model, config, spec, output)
 

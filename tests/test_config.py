@@ -88,6 +88,14 @@ def test_a_task_that_the_targets_do_not_fit(make_config):
     )
 
 
+def test_a_cross_entropy_of_linear_predictions_is_found_before_the_data_is_loaded(make_config):
+    values, choices = {"task.loss": "binary_cross_entropy"}, {"dataset": "digits", "task": "reconstruction"}
+    for model in ("autoencoder", "vae"):
+        refusal = refused(config.check_fit, make_config(values, model=model, **choices))
+        assert refusal.startswith("task.loss=binary_cross_entropy needs predictions between 0 and 1, but the model's")
+        config.check_fit(make_config(values | {"model.output_activation": "sigmoid"}, model=model, **choices))
+
+
 def test_an_unknown_objective_names_the_nearest_and_lists_all(make_config):
     assert refused(config.check_fit, make_config({"objective.metric": "val/acuracy"})) == (
         "objective.metric must be a metric of this task, but got val/acuracy. Did you mean val/accuracy? "

@@ -65,6 +65,9 @@ class Task(abc.ABC):
     def output_spec(self) -> OutputSpec:
         """The head the model needs. Raises ConfigError when the data does not fit the task."""
 
+    def check_model(self, model: Any) -> None:  # noqa: B027
+        """Raises ConfigError when the loss cannot judge what a model of this config gives."""
+
     @abc.abstractmethod
     def metric_names(self) -> tuple[str, ...]:
         """Names that `finish` reports beside `loss`, in the order of the columns of metrics.csv."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,11 @@ class Reconstruction(Task):
             )
         return OutputSpec(self.data.inputs)
 
+    def check_model(self, model: Any) -> None:
+        """Raises ConfigError for a cross-entropy of linear predictions."""
+        if self.config.loss == "binary_cross_entropy" and getattr(model, "output_activation", None) == "linear":
+            raise _linear()
+
     def metric_names(self) -> tuple[str, ...]:
         """mse and mae, and auroc where anomalies are marked."""
         return ("mse", "mae", "auroc") if self.data.anomalies else ("mse", "mae")
@@ -79,10 +84,7 @@ class Reconstruction(Task):
             measure = losses.mse if self.config.loss == "mse" else losses.mae
             return _per_example(measure(outputs.prediction, batch["inputs"]))
         if outputs.logits is None:
-            raise ConfigError(
-                "task.loss=binary_cross_entropy needs predictions between 0 and 1, but the model's are linear. "
-                "Set model.output_activation=sigmoid and a dataset.scaling to 0..1."
-            )
+            raise _linear()
         return _per_example(losses.binary_cross_entropy(outputs.logits, batch["inputs"]))
 
     def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
@@ -166,6 +168,13 @@ def scaled_inputs(data: Data, part: Literal["train", "val", "test"]) -> np.ndarr
 def errors(outputs: Outputs, data: Data, part: Literal["train", "val", "test"] = "test") -> np.ndarray:
     """(n,) mean squared difference per example of a part, in scaled units."""
     return (_rows(np.asarray(outputs.prediction) - scaled_inputs(data, part)) ** 2).mean(-1)
+
+
+def _linear() -> ConfigError:
+    return ConfigError(
+        "task.loss=binary_cross_entropy needs predictions between 0 and 1, but the model's are linear. "
+        "Set model.output_activation=sigmoid and a dataset.scaling to 0..1."
+    )
 
 
 def _per_example(values: jax.Array) -> jax.Array:
