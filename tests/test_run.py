@@ -248,9 +248,8 @@ def test_a_users_own_model_is_one_python_file_and_one_yaml_file(nnrun, tmp_path)
 
 
 def test_a_mistake_found_only_in_the_data_leaves_no_folder(nnrun, tmp_path):
-    done = nnrun(
-        "debug=tiny", "model=autoencoder", "dataset=wine", "task.loss=binary_cross_entropy", "hydra.run.dir=run"
-    )
+    words = ("debug=tiny", "model=autoencoder", "model.output_activation=sigmoid", "task.loss=binary_cross_entropy")
+    done = nnrun(*words, "dataset=wine", "hydra.run.dir=run")
     assert done.code == 2
     assert "needs inputs between 0 and 1" in done.err
     assert not (tmp_path / "run").exists()
