@@ -1,81 +1,117 @@
-"""Convolution and pooling over one or two axes of space, channels last.
+"""Convolution over one or two axes of space, channels last.
 
-On a CPU a convolution is one matrix product over shifted slices of its input: XLA's own kernel is an order of
-magnitude slower inside a compiled loop. Accelerators get the framework's convolution.
+On a CPU a convolution is a matrix product over shifted slices of its input: XLA's own kernel is an order of magnitude
+slower inside a compiled loop. Accelerators get the framework's convolution.
 """
 
-import functools
 import math
 from collections.abc import Sequence
-from itertools import product
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from nnrun.models.layers import Activation, activate
+from nnrun.models.windows import Padding, Pads, pad_space, pads, positions, shifts, spread
 
-Padding = Literal["same", "valid"] | int
-Pads = Sequence[tuple[int, int]]
-
-
-def spread(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    """One value per axis of space: 3 -> (3, 3)."""
-    return (value,) * axes if isinstance(value, int) else tuple(value)
+PIECE_BYTES = 2 * 2**20
+"""Of the patches of a piece: more than that leaves the cache between being written and being multiplied."""
+KERNEL_BYTES = PIECE_BYTES // 4
+"""Kernels that are larger are not read again for every piece: that costs more than it saves."""
 
 
-def pads(
-    padding: Padding | Sequence[int], space: Sequence[int], window: Sequence[int], stride: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
-    """Zeros before and after every axis. "same" gives ceil(extent / stride) positions, an odd rest goes to the end."""
-    if padding == "same":
-        rests = [max((math.ceil(n / s) - 1) * s + w - n, 0) for n, w, s in zip(space, window, stride, strict=True)]
-        return tuple((rest // 2, rest - rest // 2) for rest in rests)
-    amounts = (0,) * len(space) if padding == "valid" else spread(padding, len(space))
-    return tuple((amount, amount) for amount in amounts)
+def _patches(x: jax.Array, window: Sequence[int], stride: Sequence[int], amounts: Pads) -> jax.Array:
+    """(batch, *positions, window * inputs): what every place of the window sees."""
+    return jnp.concatenate(shifts(pad_space(x, amounts), window, stride), -1)
 
 
-def positions(
-    space: Sequence[int],
-    window: int | Sequence[int],
-    stride: int | Sequence[int] = 1,
-    padding: Padding | Sequence[int] = "valid",
-) -> tuple[int, ...]:
-    """Extents after a window slid over `space`: floor((extent + padding - window) / stride) + 1, at least 0."""
-    window, stride = spread(window, len(space)), spread(stride, len(space))
-    padded = [n + sum(pad) for n, pad in zip(space, pads(padding, space, window, stride), strict=True)]
-    return tuple(max((n - w) // s + 1, 0) for n, w, s in zip(padded, window, stride, strict=True))
-
-
-def shifts(x: jax.Array, window: Sequence[int], stride: Sequence[int]) -> list[jax.Array]:
-    """What each place of a sliding window sees, in row-major order: arrays (batch, *positions, channels)."""
-    spans = [(n - 1) * s + 1 for n, s in zip(positions(x.shape[1:-1], window, stride), stride, strict=True)]
-    return [
-        jax.lax.slice(
-            x,
-            (0, *corner, 0),
-            (x.shape[0], *(c + span for c, span in zip(corner, spans, strict=True)), x.shape[-1]),
-            (1, *stride, 1),
-        )
-        for corner in product(*map(range, window))
-    ]
-
-
-def pad_space(x: jax.Array, amounts: Pads, value: float = 0.0) -> jax.Array:
-    """Pads the axes between batch and channels."""
-    if not any(map(any, amounts)):
-        return x
-    return jnp.pad(x, ((0, 0), *amounts, (0, 0)), constant_values=value)
-
-
-def shifted_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
-    """The convolution as one matrix product: patches (batch, *positions, window * inputs) times the kernel's rows."""
-    patches = jnp.concatenate(shifts(pad_space(x, amounts), kernel.shape[:-2], stride), -1)
+def _convolved(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
+    patches = _patches(x, kernel.shape[:-2], stride, amounts)
     # Of matrices: contracting several axes, as the kernel's gradient would, is slow.
     products = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
     return products.reshape(*patches.shape[:-1], -1)
+
+
+def shifted_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
+    """The convolution as matrix products, patches (batch * positions, window * inputs) times the kernel's rows.
+
+    Where all patches would not fit the cache, a piece of the batch at a time.
+    """
+    pieces = _pieces(x, kernel, stride, amounts)
+    return _convolved(x, kernel, stride, amounts) if pieces == 1 else _piecewise(x, kernel, stride, amounts, pieces)
+
+
+def _pieces(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> int:
+    """Into how many equal pieces the batch is cut; one where no patches are made."""
+    window = kernel.shape[:-2]
+    if math.prod(window) == 1 or kernel.nbytes > KERNEL_BYTES:
+        return 1
+    padded = [n + sum(pad) for n, pad in zip(x.shape[1:-1], amounts, strict=True)]
+    each = math.prod((*positions(padded, window, stride), *kernel.shape[:-1])) * x.dtype.itemsize
+    fitting = [n for n in range(1, len(x) + 1) if len(x) % n == 0 and n * each <= PIECE_BYTES]
+    return len(x) // max(fitting, default=1)
+
+
+def _cut(x: jax.Array, pieces: int) -> jax.Array:
+    """(batch, ...) -> (batch / pieces, pieces, ...): where devices share a batch, each has some of every piece."""
+    return x.reshape(len(x) // pieces, pieces, *x.shape[1:])
+
+
+def _piece(x: jax.Array, index: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_index_in_dim(x, index, 1, keepdims=False)
+
+
+def _insert(x: jax.Array, piece: jax.Array, index: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_update_index_in_dim(x, piece, index, 1)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _piecewise(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pieces: int) -> jax.Array:
+    """Its gradients make the patches again: quicker than reading them from memory, which need not hold them."""
+    parts = _cut(x, pieces)
+    shape = jax.eval_shape(lambda part: _convolved(part, kernel, stride, amounts), parts[:, 0])
+
+    def step(i: jax.Array, y: jax.Array) -> jax.Array:
+        return _insert(y, _convolved(_piece(parts, i), kernel, stride, amounts), i)
+
+    y = jnp.zeros((len(parts), pieces, *shape.shape[1:]), shape.dtype)
+    return jax.lax.fori_loop(0, pieces, step, y).reshape(len(x), *shape.shape[1:])
+
+
+def _piecewise_forward(
+    x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pieces: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _piecewise(x, kernel, stride, amounts, pieces), (x, kernel)
+
+
+def _piecewise_backward(
+    stride: Sequence[int], amounts: Pads, pieces: int, residuals: tuple[jax.Array, jax.Array], d_y: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    columns = kernel.reshape(-1, kernel.shape[-1]).T
+    parts, d_parts = _cut(x, pieces), _cut(d_y, pieces)
+
+    def patches_of(part: jax.Array) -> jax.Array:
+        return _patches(part, kernel.shape[:-2], stride, amounts)
+
+    def step(i: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        d_x, d_columns = sums
+        part, d_rows = _piece(parts, i), _piece(d_parts, i).reshape(-1, len(columns))
+        patches = patches_of(part)
+        (d_part,) = jax.linear_transpose(patches_of, part)((d_rows @ columns).reshape(patches.shape))
+        # In this order dy is turned, which is smaller than the patches.
+        product = jnp.matmul(d_rows.T, patches.reshape(len(d_rows), -1), preferred_element_type=d_columns.dtype)
+        return _insert(d_x, d_part, i), d_columns + product
+
+    summed = jnp.promote_types(kernel.dtype, jnp.float32)
+    nothing = jnp.zeros_like(parts), jnp.zeros(columns.shape, summed)
+    d_x, d_columns = jax.lax.fori_loop(0, pieces, step, nothing)
+    return d_x.reshape(x.shape), d_columns.T.reshape(kernel.shape).astype(kernel.dtype)
+
+
+_piecewise.defvjp(_piecewise_forward, _piecewise_backward)
 
 
 def framework_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
@@ -147,83 +183,3 @@ class ConvNorm(nnx.Module):
         """(batch, *space, inputs) -> (batch, *positions, outputs)."""
         x = self.norm(self.conv(x), use_running_average=rngs is None)
         return x if self.activation is None else activate(self.activation, x)
-
-
-def _tiles(x: jax.Array, window: tuple[int, ...]) -> tuple[jax.Array, tuple[int, ...]]:
-    """Windows that do not overlap as axes of their own, the incomplete ones at the end cropped."""
-    counts = positions(x.shape[1:-1], window, window)
-    ends = [count * extent for count, extent in zip(counts, window, strict=True)]
-    cropped = x[(slice(None), *map(slice, ends))]
-    split = [size for pair in zip(counts, window, strict=True) for size in pair]
-    return cropped.reshape(x.shape[0], *split, x.shape[-1]), tuple(range(2, 2 * len(window) + 1, 2))
-
-
-def max_pool(
-    x: jax.Array, window: int | tuple[int, ...], stride: int | tuple[int, ...] | None = None, padding: int = 0
-) -> jax.Array:
-    """Largest value per window, (batch, *space, channels) -> (batch, *positions, channels); padding never wins.
-
-    `stride` None is the window itself. The first of equal largest values gets the gradient.
-    """
-    window = spread(window, x.ndim - 2)
-    stride = window if stride is None else spread(stride, x.ndim - 2)
-    x = pad_space(x, [(padding, padding)] * len(window), -jnp.inf)
-    return _largest(x, window, stride, x.shape[1:-1])
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _largest(x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], space: tuple[int, ...]) -> jax.Array:
-    """Its gradient keeps which place of the window won, a byte each, where JAX's own compares all values again."""
-    return functools.reduce(jnp.maximum, shifts(x, window, stride))
-
-
-def _largest_forward(
-    x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], space: tuple[int, ...]
-) -> tuple[jax.Array, jax.Array]:
-    seen = shifts(x, window, stride)
-    largest = functools.reduce(jnp.maximum, seen)
-    winner = jnp.zeros(largest.shape, np.min_scalar_type(len(seen)))
-    for place in reversed(range(len(seen))):
-        winner = jnp.where(seen[place] == largest, winner.dtype.type(place), winner)
-    return largest, winner
-
-
-def _largest_backward(
-    window: tuple[int, ...],
-    stride: tuple[int, ...],
-    space: tuple[int, ...],
-    winner: jax.Array,
-    gradient: jax.Array,
-) -> tuple[jax.Array]:
-    places = np.arange(math.prod(window), dtype=winner.dtype)
-    if stride != window:
-        shape = jax.ShapeDtypeStruct((len(gradient), *space, gradient.shape[-1]), gradient.dtype)
-        parts = [jnp.where(winner == place, gradient, 0) for place in places]
-        return tuple(jax.linear_transpose(lambda x: shifts(x, window, stride), shape)(parts))
-    axes = tuple(range(2, 2 * len(window) + 1, 2))
-    won = jnp.expand_dims(winner, axes) == places.reshape([size for extent in window for size in (extent, 1)])
-    tiles = jnp.where(won, jnp.expand_dims(gradient, axes), 0)
-    covered = [count * extent for count, extent in zip(winner.shape[1:-1], window, strict=True)]
-    x = tiles.reshape(len(gradient), *covered, gradient.shape[-1])
-    return (pad_space(x, [(0, n - some) for n, some in zip(space, covered, strict=True)]),)
-
-
-_largest.defvjp(_largest_forward, _largest_backward)
-
-
-def average_pool(
-    x: jax.Array, window: int | tuple[int, ...], stride: int | tuple[int, ...] | None = None, padding: int = 0
-) -> jax.Array:
-    """Mean per window, (batch, *space, channels) -> (batch, *positions, channels); padding counts as zeros."""
-    window = spread(window, x.ndim - 2)
-    stride = window if stride is None else spread(stride, x.ndim - 2)
-    x = pad_space(x, [(padding, padding)] * len(window))
-    if stride == window:
-        tiles, axes = _tiles(x, window)
-        return tiles.mean(axes)
-    return functools.reduce(jnp.add, shifts(x, window, stride)) / math.prod(window)
-
-
-def global_average(x: jax.Array) -> jax.Array:
-    """(batch, *space, channels) -> (batch, channels)."""
-    return x.mean(range(1, x.ndim - 1))

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from nnrun.models.convolution import max_pool, shifted_convolution
+from nnrun.models.convolution import shifted_convolution
 from nnrun.models.gru import ResetBeforeCell
 from nnrun.models.layout import Layout
 from nnrun.models.lstm import LSTMCell
+from nnrun.models.pooling import max_pool
 from nnrun.models.recurrent import FEATURES_FIRST
 from nnrun.models.scan import Rule, recurrence
 from tests.benchmarks.cases import FILTERS, LEARNING_RATE, Case, arrays

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nnrun.models.convolution import (
-    Conv,
-    average_pool,
-    convolve,
-    framework_convolution,
-    global_average,
-    max_pool,
-    pads,
-    positions,
-    shifted_convolution,
-)
+from nnrun.models.convolution import Conv, convolve, framework_convolution, shifted_convolution
+from nnrun.models.pooling import average_pool, global_average, max_pool
+from nnrun.models.windows import pads, positions
 
 CASES = [  # space, kernel, stride, padding
     ((7,), (3,), (1,), "same"),
