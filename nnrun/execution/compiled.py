@@ -83,6 +83,10 @@ class Compiled:
         """
         return jax.device_get(self.initialize(traced, self.fitted()))
 
+    def lower_init(self, traced: Any) -> Any:
+        """The program behind `init_all`, to be compiled beside others."""
+        return self.initialize.lower(traced, self.fitted())
+
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
         return Fitted.of(self.data.input_scaling, self.data.target_scaling)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from nnrun.cache import cache_folder
 from nnrun.config import RunConfig
@@ -67,11 +67,15 @@ class Placement:
         self.devices = jax.devices()[:count]
         self._mesh = _mesh((1, count), self.devices)
         self._split = NamedSharding(self._mesh, PartitionSpec("batch"))
+        self._everywhere = _sharding(self._mesh, PartitionSpec())
 
     def put(self, tree: Any) -> Any:
         """A tree of arrays on the devices."""
-        everywhere = NamedSharding(self._mesh, PartitionSpec())
-        return jax.device_put(tree, everywhere if len(self.devices) > 1 else self.devices[0])
+        return jax.device_put(tree, self._everywhere)
+
+    def like(self, tree: Any) -> Any:
+        """What `put` would give, as shapes alone."""
+        return _shapes(tree, self._everywhere)
 
     def share(self, tree: Any) -> Any:
         """What every member reads, on the devices."""
@@ -88,18 +92,19 @@ class TrialPlacement:
     def __init__(self, count: int, batching: str) -> None:
         self.devices, self.batching = jax.devices()[:count], batching
         self._mesh = _mesh((count, 1), self.devices)
+        self._own, self._shared = (_sharding(self._mesh, spec) for spec in (PartitionSpec("trial"), PartitionSpec()))
 
     def put(self, tree: Any) -> Any:
         """Arrays with a leading axis of trials, on the devices."""
-        return self._lay(tree, PartitionSpec("trial"))
+        return jax.device_put(tree, self._own)
+
+    def like(self, tree: Any) -> Any:
+        """What `put` would give, as shapes alone."""
+        return _shapes(tree, self._own)
 
     def share(self, tree: Any) -> Any:
         """What every member reads, on every device."""
-        return self._lay(tree, PartitionSpec())
-
-    def _lay(self, tree: Any, spec: PartitionSpec) -> Any:
-        # On one device a program's outputs lose their axes, and would as inputs compile it again.
-        return jax.device_put(tree, NamedSharding(self._mesh, spec) if len(self.devices) > 1 else self.devices[0])
+        return jax.device_put(tree, self._shared)
 
     def shard(self, array: jax.Array) -> jax.Array:
         """A batch is not split."""
@@ -127,6 +132,15 @@ class TrialPlacement:
             return sharded(*args)
 
         return grouped if len(self.devices) > 1 else on_device
+
+
+def _sharding(mesh: Any, spec: PartitionSpec) -> Sharding:
+    # On one device a program's outputs lose their axes, and would as inputs compile it again.
+    return NamedSharding(mesh, spec) if mesh.size > 1 else SingleDeviceSharding(mesh.devices.flat[0])
+
+
+def _shapes(tree: Any, sharding: Sharding) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
 def _mesh(shape: tuple[int, int], devices: list[Any]) -> Any:

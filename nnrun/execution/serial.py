@@ -1,6 +1,7 @@
 """One run as a compiled program on its devices."""
 
 import time
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -26,28 +27,38 @@ class SerialRun:
         static, traced = config.split()
         self.compiled = compiled or Compiled(static, data, Placement(batch_devices(config)))
         self.program, self.placement = self.compiled.program, self.compiled.placement
-        numbers = as_arrays(traced)
-        self.state: State = self.placement.put(self._initial(numbers) if untrained else self._zeros(numbers))
-        self.traced = self.placement.put(numbers)
+        self._numbers, self._untrained = as_arrays(traced), untrained
+        self.traced = self.placement.put(self._numbers)
 
-    def _initial(self, numbers: Any) -> State:
+    @cached_property
+    def state(self) -> State:
+        """What training carries; initial weights are drawn when first asked for."""
+        return self.placement.put(self._initial() if self._untrained else self._zeros())
+
+    def _initial(self) -> State:
+        return jax.tree.map(lambda leaf: leaf[0], self.compiled.init_all(self._twice()))
+
+    def _twice(self) -> Any:
         # A loop over a single member would be unrolled and round otherwise than in a group.
-        twice = self.compiled.init_all(jax.tree.map(lambda number: np.stack([number, number]), numbers))
-        return jax.tree.map(lambda leaf: leaf[0], twice)
+        return jax.tree.map(lambda number: np.stack([number, number]), self._numbers)
 
-    def _zeros(self, numbers: Any) -> State:
-        shapes = jax.eval_shape(self.program.init, numbers, self.compiled.fitted())
+    def _zeros(self) -> State:
+        shapes = jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         started, zero, no = time.perf_counter(), np.float32(0), np.bool_(False)
         chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
-        source, _ = self.compiled.feed.take(self.position)
+        source, _ = self.compiled.feed.take(0)
+        initialize = self.compiled.lower_init(self._twice())
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), initialize.out_info)
+        state = self.placement.like(one)
         compile_together(
-            self.compiled.steps.lower(self.traced, self.state, source, np.int32(0)),
-            self.compiled.evaluate.lower(self.traced, self.state, chunk),
-            self.compiled.end_epoch.lower(self.traced, self.state, zero, no),
+            self.compiled.steps.lower(self.traced, state, source, np.int32(0)),
+            initialize,
+            self.compiled.evaluate.lower(self.traced, state, chunk),
+            self.compiled.end_epoch.lower(self.traced, state, zero, no),
         )
         return time.perf_counter() - started
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -64,25 +65,32 @@ class GroupRun:
         self.members = len(configs)
         numbers = [as_arrays(config.split()[1]) for config in configs]
         slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
-        traced = jax.tree.map(lambda *values: np.stack(values), *(numbers[i] for i in slots))
-        self._place(slots, slots != EMPTY, traced, compiled.init_all(traced))
+        self._numbers = jax.tree.map(lambda *values: np.stack(values), *(numbers[i] for i in slots))
+        self._seat(slots, slots != EMPTY, self._numbers)
+
+    @cached_property
+    def state(self) -> State:
+        """What training carries; initial weights are drawn when first asked for."""
+        return self.placement.put(self.compiled.init_all(self._numbers))
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         started, places = time.perf_counter(), np.zeros(len(self.slots), np.float32)
         active, value, better = self.placement.put((self._active, places, places > 0))
         chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
-        source, _ = self.compiled.feed.take(self.position)
+        source, _ = self.compiled.feed.take(0)
+        initialize = self.compiled.lower_init(self._numbers)
+        state = self.placement.like(initialize.out_info)
         compile_together(
-            self.compiled.steps.lower(self.traced, self.state, active, source, np.int32(0)),
-            self.compiled.evaluate.lower(self.traced, self.state, active, chunk),
-            self.compiled.end_epoch.lower(self.traced, self.state, active, value, better),
+            self.compiled.steps.lower(self.traced, state, active, source, np.int32(0)),
+            initialize,
+            self.compiled.evaluate.lower(self.traced, state, active, chunk),
+            self.compiled.end_epoch.lower(self.traced, state, active, value, better),
         )
         return time.perf_counter() - started
 
-    def _place(self, slots: np.ndarray, active: np.ndarray, traced: Any, state: State) -> None:
-        self.slots, self._active = slots, active
-        self.traced, self.state = self.placement.put(traced), self.placement.put(state)
+    def _seat(self, slots: np.ndarray, active: np.ndarray, traced: Any) -> None:
+        self.slots, self._active, self.traced = slots, active, self.placement.put(traced)
         self._slot_of = {int(member): slot for slot, member in enumerate(slots) if member != EMPTY}
 
     @property
@@ -142,7 +150,8 @@ class GroupRun:
             return
         source = np.array([self._slot_of.get(int(member), 0) for member in slots])
         traced, state = jax.tree.map(lambda leaf: np.asarray(leaf)[source], (self.traced, self.state))
-        self._place(slots, slots != EMPTY, traced, state)
+        self._seat(slots, slots != EMPTY, traced)
+        self.state = self.placement.put(state)
 
     def _better_slots(self) -> np.ndarray | None:
         members, devices, size = self.slots[self._active], len(self.placement.devices), len(self.slots)
@@ -164,7 +173,8 @@ class GroupRun:
         slots = np.array(layout["slots"])
         source = np.array([self._slot_of.get(int(member), 0) for member in slots])
         traced = jax.tree.map(lambda leaf: np.asarray(leaf)[source], self.traced)
-        self._place(slots, np.array(layout["active"]), traced, state)
+        self._seat(slots, np.array(layout["active"]), traced)
+        self.state = self.placement.put(state)
 
     def weights(self, member: int) -> dict[str, Any]:
         """The best weights of a member as a run's folder keeps them, as NumPy arrays; not after a repack without it."""

@@ -105,6 +105,24 @@ def test_other_numbers_and_further_epochs_compile_nothing(make_trials, compiled,
         assert before == [1, 1, 1]
 
 
+@pytest.fixture
+def logged_compilations(caplog):
+    # The context manager of the same name does not reach the threads that compile.
+    jax.config.update("jax_log_compiles", True)
+    yield lambda: sum("Finished XLA compilation" in record.getMessage() for record in caplog.records)
+    jax.config.update("jax_log_compiles", False)
+
+
+@pytest.mark.parametrize("way", [("serial", 1), *WAYS])
+def test_training_uses_what_was_compiled_ahead(make_trials, logged_compilations, way):
+    trials = make_trials(0, 1)
+    trainer = trials.alone()[0] if "serial" in way else trials.group(trials.compiled(*way))
+    trainer.compile()
+    assert logged_compilations() == 4
+    trials.epochs(trainer, 1)
+    assert logged_compilations() == 4
+
+
 def test_spreading_over_the_devices_again_compiles_nothing(trials, compiled, undisturbed):
     group = trials.group(compiled["map", 2])
     trials.epoch(group)

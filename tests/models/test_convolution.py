@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from nnrun.models import convolution
 from nnrun.models.convolution import Conv, convolve, framework_convolution, shifted_convolution
 from nnrun.models.pooling import average_pool, global_average, max_pool
 from nnrun.models.windows import pads, positions
@@ -50,7 +51,7 @@ def slow_convolution(x, kernel, stride, amounts):
 
 
 @pytest.mark.parametrize(("space", "extents", "stride", "padding"), CASES)
-def test_convolution_is_the_plain_loop_with_its_gradients(space, extents, stride, padding):
+def test_convolution_is_the_plain_loop_with_its_gradients(monkeypatch, space, extents, stride, padding):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(2, *space, 3)), rng.normal(size=(*extents, 3, 4))
     amounts = pads(padding, space, extents, stride)
@@ -62,7 +63,13 @@ def test_convolution_is_the_plain_loop_with_its_gradients(space, extents, stride
     along_k = (slow_convolution(x, dk, stride, amounts) * cotangent).sum()
 
     def both(x, kernel, cotangent):
-        for function in (shifted_convolution, framework_convolution):
+        whole, by_example = convolution.PIECE_BYTES, 0
+        for size, function in (
+            (whole, shifted_convolution),
+            (by_example, shifted_convolution),
+            (whole, framework_convolution),
+        ):
+            monkeypatch.setattr(convolution, "PIECE_BYTES", size)
             y, back = jax.vjp(lambda x, k, f=function: f(x, k, stride, amounts), x, kernel)
             yield y, *back(cotangent)
 
@@ -127,7 +134,9 @@ def test_the_first_of_equal_largest_values_gets_the_gradient(stride, expected):
     assert gradient.ravel().tolist() == expected
 
 
-def test_batched_trials_are_the_single_ones():
+@pytest.mark.parametrize("piece_bytes", [convolution.PIECE_BYTES, 0])
+def test_batched_trials_are_the_single_ones(monkeypatch, piece_bytes):
+    monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
     rng = np.random.default_rng(2)
     x = jnp.asarray(rng.normal(size=(3, 2, 6, 5, 2)), jnp.float32)
     kernels = jnp.asarray(rng.normal(size=(3, 3, 3, 2, 4)), jnp.float32)
@@ -144,6 +153,32 @@ def test_batched_trials_are_the_single_ones():
         for together in (mapped, vmapped):
             np.testing.assert_allclose(together[0][trial], value, rtol=1e-5)
             np.testing.assert_allclose(together[1][trial], gradient, rtol=1e-4, atol=1e-4)
+
+
+def test_patches_of_a_large_batch_are_never_all_in_memory():
+    x, kernel = jax.ShapeDtypeStruct((64, 28, 28, 8), jnp.float32), jax.ShapeDtypeStruct((3, 3, 8, 4), jnp.float32)
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.sin(shifted_convolution(x, kernel, (1, 1), ((1, 1), (1, 1)))))
+
+    program = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, kernel))
+    assert "f32[8,28,28,72]" in program
+    assert "f32[64,28,28,72]" not in program
+
+
+def test_large_kernels_take_the_whole_batch_at_once():
+    x, kernel = jax.ShapeDtypeStruct((64, 8, 8, 128), jnp.float32), jax.ShapeDtypeStruct((3, 3, 128, 256), jnp.float32)
+    program = jax.make_jaxpr(lambda x, k: shifted_convolution(x, k, (1, 1), ((1, 1), (1, 1))))(x, kernel)
+    assert "f32[64,8,8,1152]" in str(program)
+
+
+def test_kernel_gradients_of_many_pieces_are_summed_in_single_precision(monkeypatch):
+    monkeypatch.setattr(convolution, "PIECE_BYTES", 0)
+    x, kernel = jnp.ones((300, 4, 1), jnp.bfloat16), jnp.ones((3, 1, 1), jnp.bfloat16)
+    gradient = jax.grad(lambda k: shifted_convolution(x, k, (1,), ((1, 1),)).astype(jnp.float32).sum())(kernel)
+    assert gradient.dtype == jnp.bfloat16
+    # In steps of bfloat16 a sum of ones ends at 256.
+    assert gradient.ravel().tolist() == [900, 1200, 900]
 
 
 def test_layer_adds_its_bias_and_keeps_the_type():
