@@ -44,9 +44,9 @@ def shifted_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], 
 
 
 def _pieces(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> int:
-    """Into how many equal pieces the batch is cut; one where no patches are made."""
+    """Into how many equal pieces the batch is cut; one where no patches are made, or for a batch of any size."""
     window = kernel.shape[:-2]
-    if math.prod(window) == 1 or kernel.nbytes > KERNEL_BYTES:
+    if math.prod(window) == 1 or kernel.nbytes > KERNEL_BYTES or not isinstance(x.shape[0], int):
         return 1
     padded = [n + sum(pad) for n, pad in zip(x.shape[1:-1], amounts, strict=True)]
     each = math.prod((*positions(padded, window, stride), *kernel.shape[:-1])) * x.dtype.itemsize
