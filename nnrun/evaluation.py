@@ -14,6 +14,7 @@ from nnrun.datasets.base import Data, Part
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution.compiled import Evaluation, evaluation
+from nnrun.execution.devices import compiler_options
 from nnrun.loading import LoadedRun, load
 from nnrun.models.base import Outputs
 from nnrun.prediction import Predictor, block_size, check_shape
@@ -52,7 +53,7 @@ class Evaluator:
     def __init__(self, run: LoadedRun, shape: tuple[int, int] | None = None) -> None:
         self._run = run
         self.predictor = Predictor(run, shape)
-        self._evaluate = jax.jit(run.program.evaluate)
+        self._evaluate = jax.jit(run.program.evaluate, compiler_options=compiler_options())
 
     def evaluate(self, part: Part, first: int = 0) -> Evaluation:
         """Statistics of the part. Raises ConfigError when it lacks what the task compares with."""

@@ -10,6 +10,7 @@ from nnrun import table_writer
 from nnrun.datasets.base import Part
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError
+from nnrun.execution.devices import compiler_options
 from nnrun.loading import LoadedRun
 from nnrun.models.base import Outputs
 from nnrun.table_writer import Columns
@@ -34,7 +35,7 @@ class Predictor:
 
     def __init__(self, run: LoadedRun, shape: tuple[int, int] | None = None) -> None:
         self.run, self._shape, self._rows = run, shape, 1
-        self._outputs = jax.jit(run.program.outputs)
+        self._outputs = jax.jit(run.program.outputs, compiler_options=compiler_options())
 
     def outputs(self, part: Part, first: int | None = None) -> Outputs:
         """The Outputs of every example as NumPy arrays (n, ...).

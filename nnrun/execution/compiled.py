@@ -10,13 +10,13 @@ import numpy as np
 
 from nnrun.config import RunConfig
 from nnrun.datasets.base import Data, Part, is_mapped
-from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.execution.devices import OPTIMIZATION, Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.training import batches
 from nnrun.training.program import Fitted, Program, State
 
 Arrays = dict[str, np.ndarray]
-UNOPTIMIZED = {"xla_backend_optimization_level": "0"}
+UNOPTIMIZED = {OPTIMIZATION: "0"}
 """For programs that run once: compiling them with care costs more than it saves."""
 
 COPIED_BYTES = 32 * 2**20
@@ -70,10 +70,11 @@ class Compiled:
         self._shape = batches.chunk_shape(data)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
         self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
-        self.steps = jax.jit(self._steps(), donate_argnums=1)
-        self.evaluate = jax.jit(self._evaluate())
-        self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1)
-        self.outputs = jax.jit(self.program.outputs)
+        options = compiler_options()
+        self.steps = jax.jit(self._steps(), donate_argnums=1, compiler_options=options)
+        self.evaluate = jax.jit(self._evaluate(), compiler_options=options)
+        self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1, compiler_options=options)
+        self.outputs = jax.jit(self.program.outputs, compiler_options=options)
 
     def init_all(self, traced: Any) -> State:
         """The states before the first step of numbers with a leading axis of members, as NumPy arrays.

@@ -22,13 +22,13 @@ KERNEL_BYTES = PIECE_BYTES // 4
 """Kernels that are larger are not read again for every piece: that costs more than it saves."""
 
 
-def _patches(x: jax.Array, window: Sequence[int], stride: Sequence[int], amounts: Pads) -> jax.Array:
+def _patches(x: jax.Array, window: Sequence[int], stride: Sequence[int]) -> jax.Array:
     """(batch, *positions, window * inputs): what every place of the window sees."""
-    return jnp.concatenate(shifts(pad_space(x, amounts), window, stride), -1)
+    return jnp.concatenate(shifts(x, window, stride), -1)
 
 
-def _convolved(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
-    patches = _patches(x, kernel.shape[:-2], stride, amounts)
+def _convolved(x: jax.Array, kernel: jax.Array, stride: Sequence[int]) -> jax.Array:
+    patches = _patches(x, kernel.shape[:-2], stride)
     # Of matrices: contracting several axes, as the kernel's gradient would, is slow.
     products = patches.reshape(-1, patches.shape[-1]) @ kernel.reshape(-1, kernel.shape[-1])
     return products.reshape(*patches.shape[:-1], -1)
@@ -39,17 +39,17 @@ def shifted_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], 
 
     Where all patches would not fit the cache, a piece of the batch at a time.
     """
-    pieces = _pieces(x, kernel, stride, amounts)
-    return _convolved(x, kernel, stride, amounts) if pieces == 1 else _piecewise(x, kernel, stride, amounts, pieces)
+    x = pad_space(x, amounts)
+    pieces = _pieces(x, kernel, stride)
+    return _convolved(x, kernel, stride) if pieces == 1 else _piecewise(x, kernel, stride, pieces)
 
 
-def _pieces(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> int:
+def _pieces(x: jax.Array, kernel: jax.Array, stride: Sequence[int]) -> int:
     """Into how many equal pieces the batch is cut; one where no patches are made, or for a batch of any size."""
     window = kernel.shape[:-2]
     if math.prod(window) == 1 or kernel.nbytes > KERNEL_BYTES or not isinstance(x.shape[0], int):
         return 1
-    padded = [n + sum(pad) for n, pad in zip(x.shape[1:-1], amounts, strict=True)]
-    each = math.prod((*positions(padded, window, stride), *kernel.shape[:-1])) * x.dtype.itemsize
+    each = math.prod((*positions(x.shape[1:-1], window, stride), *kernel.shape[:-1])) * x.dtype.itemsize
     fitting = [n for n in range(1, len(x) + 1) if len(x) % n == 0 and n * each <= PIECE_BYTES]
     return len(x) // max(fitting, default=1)
 
@@ -67,34 +67,34 @@ def _insert(x: jax.Array, piece: jax.Array, index: jax.Array) -> jax.Array:
     return jax.lax.dynamic_update_index_in_dim(x, piece, index, 1)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _piecewise(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pieces: int) -> jax.Array:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _piecewise(x: jax.Array, kernel: jax.Array, stride: Sequence[int], pieces: int) -> jax.Array:
     """Its gradients make the patches again: quicker than reading them from memory, which need not hold them."""
     parts = _cut(x, pieces)
-    shape = jax.eval_shape(lambda part: _convolved(part, kernel, stride, amounts), parts[:, 0])
+    shape = jax.eval_shape(lambda part: _convolved(part, kernel, stride), parts[:, 0])
 
     def step(i: jax.Array, y: jax.Array) -> jax.Array:
-        return _insert(y, _convolved(_piece(parts, i), kernel, stride, amounts), i)
+        return _insert(y, _convolved(_piece(parts, i), kernel, stride), i)
 
     y = jnp.zeros((len(parts), pieces, *shape.shape[1:]), shape.dtype)
     return jax.lax.fori_loop(0, pieces, step, y).reshape(len(x), *shape.shape[1:])
 
 
 def _piecewise_forward(
-    x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pieces: int
+    x: jax.Array, kernel: jax.Array, stride: Sequence[int], pieces: int
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _piecewise(x, kernel, stride, amounts, pieces), (x, kernel)
+    return _piecewise(x, kernel, stride, pieces), (x, kernel)
 
 
 def _piecewise_backward(
-    stride: Sequence[int], amounts: Pads, pieces: int, residuals: tuple[jax.Array, jax.Array], d_y: jax.Array
+    stride: Sequence[int], pieces: int, residuals: tuple[jax.Array, jax.Array], d_y: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
     columns = kernel.reshape(-1, kernel.shape[-1]).T
     parts, d_parts = _cut(x, pieces), _cut(d_y, pieces)
 
     def patches_of(part: jax.Array) -> jax.Array:
-        return _patches(part, kernel.shape[:-2], stride, amounts)
+        return _patches(part, kernel.shape[:-2], stride)
 
     def step(i: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         d_x, d_columns = sums
