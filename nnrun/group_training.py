@@ -62,7 +62,8 @@ class Member:
 class GroupTraining:
     """Trains groups one after the other; programs and data are kept for groups that can share them.
 
-    `tell(trial)` hears of every trial that ends; `progress(trials)` of how much was trained.
+    `tell(trial)` hears of every trial that ends; `progress(trials)` of how much was trained; `idle()` is called when
+    programs are about to be compiled, which leaves Python without work.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class GroupTraining:
         watch: Watch,
         tell: Callable[[Trial], None],
         progress: Callable[..., None],
+        idle: Callable[[], None],
         deadline: float,
     ) -> None:
-        self.folder, self.ledger, self.watch, self.tell, self.progress = folder, ledger, watch, tell, progress
-        self.deadline = deadline
+        self.folder, self.ledger, self.watch, self.deadline = folder, ledger, watch, deadline
+        self.tell, self.progress, self.idle = tell, progress, idle
         self.winner: tuple[bool, float, int] = (True, math.inf, -1)
         self._programs: dict[Any, Compiled] = {}
         self._data: dict[Any, Data] = {}
@@ -104,7 +106,8 @@ class GroupTraining:
                 is_whole = not isinstance(event, Failure)
                 if isinstance(event, Stretch):
                     is_whole = event.done < trainer.train_steps
-                if is_whole and (self.watch.heard() or time.monotonic() - saved > config.checkpoint_seconds):
+                is_due = time.monotonic() - saved > config.checkpoint_seconds and not all(m.is_final for m in members)
+                if is_whole and (self.watch.heard() or is_due):
                     self._save(settings, trainer, members)
                     saved = time.monotonic()
                     self.watch.check()
@@ -133,6 +136,7 @@ class GroupTraining:
             if isinstance(compiled, CompiledGroup)
             else SerialRun(configs[0], data, compiled)
         )
+        self.idle()
         trainer.compile()
         for member in members:
             member.compile_seconds = (time.perf_counter() - begun) / len(members)

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import functools
 import math
 import shlex
 import sqlite3
@@ -16,7 +17,7 @@ from jax.errors import JaxRuntimeError
 
 from nnrun import config, sweep_record, sweep_results
 from nnrun.errors import ConfigError, NnrunError, RunError
-from nnrun.execution import groups
+from nnrun.execution import groups, loaded
 from nnrun.group_training import GroupSettings, GroupTraining, Member, write_trial
 from nnrun.interruption import Interrupted, Watch
 from nnrun.launched_training import Launch, LaunchedTraining
@@ -91,7 +92,6 @@ class Sweep:
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
         self.training = self._training(watch, deadline)
         self._remember(self.ledger.trials())
-        sweep_results.import_ahead()
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
                 for settings, members in self._groups():
@@ -99,12 +99,17 @@ class Sweep:
                         self._train(settings, members)
                         watch.check()
         self._give_up(self.ledger.unfinished())
-        return sweep_results.finish(self.record, self.folder, self.ledger, self.objective, self.terminal, self.started)
+        load = self.training.load if isinstance(self.training, GroupTraining) else loaded.load
+        return sweep_results.finish(
+            self.record, self.folder, self.ledger, self.objective, self.terminal, self.started, load
+        )
 
     def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
         if self.launch:
+            sweep_results.import_ahead()
             return LaunchedTraining(self.folder.path, self.ledger, self.record, self.launch, self._tell)
-        return GroupTraining(self.folder, self.ledger, watch, self._tell, self.progress.trained, deadline)
+        idle = functools.cache(sweep_results.import_ahead)
+        return GroupTraining(self.folder, self.ledger, watch, self._tell, self.progress.trained, idle, deadline)
 
     def _remember(self, trials: list[Trial]) -> None:
         """Takes over what an earlier process left."""

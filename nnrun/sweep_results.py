@@ -1,14 +1,18 @@
 """What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
 
 import collections
+import contextlib
 import importlib
 import shutil
 import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nnrun import config
+from nnrun.config import RunConfig
 from nnrun.errors import RunError
-from nnrun.execution.loaded import load
+from nnrun.execution.loaded import Loaded
 from nnrun.execution.serial import SerialRun
 from nnrun.group_training import rank
 from nnrun.ledger import Ledger, Trial
@@ -29,21 +33,32 @@ def ranked(trials: list[Trial], objective: Objective) -> list[Trial]:
 
 
 def finish(
-    record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective, terminal: Terminal, started: float
+    record: Record,
+    folder: SweepFolder,
+    ledger: Ledger,
+    objective: Objective,
+    terminal: Terminal,
+    started: float,
+    load: Callable[[RunConfig], Loaded],
 ) -> float:
     """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
 
+    `load` gives what a config needs, with data that may be in memory already.
     Raises RunError when no trial has a result.
     """
-    tabulate(record, folder, ledger, objective)
     trials = ledger.trials()
     best = ranked(trials, objective)
+    if best and folder.crowned() != best[0].number:
+        winner = _Winner(record, folder, best[0], load)
+        with winner.compiling():
+            tabulate(record, folder, ledger, objective)
+        folder.uncrown()
+        winner.crown(started)
+        folder.write_best(_best(record, objective, best[0]))
+    else:
+        tabulate(record, folder, ledger, objective)
     if not best:
         raise RunError(f"{_nothing(trials)} The folders of the trials are in {folder.path}.")
-    if folder.crowned() != best[0].number:
-        folder.uncrown()
-        _crown(record, folder, best[0], started)
-        folder.write_best(_best(record, objective, best[0]))
     folder.clear_groups()
     _show(record, folder, best, objective, terminal)
     assert best[0].objective is not None
@@ -73,7 +88,7 @@ def commonest(trials: list[Trial]) -> str:
 
 
 def import_ahead() -> None:
-    """Imports what reports take (seconds) while the first program compiles, which leaves the other cores idle."""
+    """Imports what reports take (seconds) on a thread of its own, while programs are compiled."""
     names = ("sklearn.ensemble", "plotly.graph_objects", "nnrun.report.sweep")
     threading.Thread(target=lambda: [importlib.import_module(name) for name in names], daemon=True).start()
 
@@ -108,23 +123,40 @@ def _best(record: Record, objective: Objective, winner: Trial) -> dict[str, Any]
     }
 
 
-def _crown(record: Record, folder: SweepFolder, winner: Trial, started: float) -> None:
-    """best/ from the winner's kept weights: test metrics and figures, without training again."""
-    own = folder.path / str(winner.number)
-    if (own / "model.safetensors").exists():
-        shutil.copytree(own, folder.path / "best", dirs_exist_ok=True)
-        return
-    composed = record.trials.composed(winner.params)
-    built = config.build(composed.plain)
-    loaded = load(built)
-    trial = SerialRun(loaded.config, loaded.data, untrained=False)
-    try:
-        kept = folder.load_weights(winner.number, trial.weights())
-    except ValueError as error:
-        again = f"To train it again: nnrun repeat {own}"
-        raise RunError(f"The weights of the best trial, {winner.number}, were lost: {error} {again}") from None
-    run = Run(built, composed.plain, composed.choices, folder.path / "best", record.command_of(winner.params), started)
-    run.crown(loaded, trial, kept, own)
+class _Winner:
+    """The best trial, of which best/ is made."""
+
+    def __init__(self, record: Record, folder: SweepFolder, trial: Trial, load: Callable[[RunConfig], Loaded]) -> None:
+        self._folder, self._trial, self._own = folder, trial, folder.path / str(trial.number)
+        self._command, self._composed = record.command_of(trial.params), record.trials.composed(trial.params)
+        self._config = config.build(self._composed.plain)
+        self._is_whole = (self._own / "model.safetensors").exists()
+        if not self._is_whole:
+            self._loaded = load(self._config)
+            self._network = SerialRun(self._loaded.config, self._loaded.data, untrained=False)
+
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Compiles what its report takes beside what is done in the context."""
+        with ThreadPoolExecutor(1) as pool:
+            compiling = None if self._is_whole else pool.submit(self._network.compile_judging)
+            yield
+            if compiling:
+                compiling.result()
+
+    def crown(self, started: float) -> None:
+        """best/ from its kept weights: test metrics and figures, without training again."""
+        best = self._folder.path / "best"
+        if self._is_whole:
+            shutil.copytree(self._own, best, dirs_exist_ok=True)
+            return
+        try:
+            kept = self._folder.load_weights(self._trial.number, self._network.weights())
+        except ValueError as error:
+            again = f"To train it again: nnrun repeat {self._own}"
+            raise RunError(f"The weights of the best trial, {self._trial.number}, were lost: {error} {again}") from None
+        run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
+        run.crown(self._loaded, self._network, kept, self._own)
 
 
 def _show(record: Record, folder: SweepFolder, best: list[Trial], objective: Objective, terminal: Terminal) -> None:

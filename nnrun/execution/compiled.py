@@ -49,9 +49,12 @@ def evaluation(found: list[Any], count: int) -> Evaluation:
     return Evaluation(sums, rows)
 
 
-def compile_together(*lowered: Any) -> None:
-    """Compiles programs on as many cores; the functions they are of find them when they are called."""
-    with ThreadPoolExecutor(len(lowered)) as pool:
+def compile_together(lowered: Iterable[Any]) -> None:
+    """Compiles programs beside each other, and while the next ones are lowered.
+
+    The functions they are of find them when they are called.
+    """
+    with ThreadPoolExecutor() as pool:
         list(pool.map(lambda program: program.compile(), lowered))
 
 

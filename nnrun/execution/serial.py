@@ -1,6 +1,7 @@
 """One run as a compiled program on its devices."""
 
 import time
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -43,24 +44,36 @@ class SerialRun:
         return jax.tree.map(lambda number: np.stack([number, number]), self._numbers)
 
     def _zeros(self) -> State:
-        shapes = jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
-        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
-        started, zero, no = time.perf_counter(), np.float32(0), np.bool_(False)
-        chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
+        started = time.perf_counter()
+        compile_together(self._lowered())
+        return time.perf_counter() - started
+
+    def compile_judging(self) -> None:
+        """Compiles what the report of weights that were trained elsewhere needs."""
+        chunk, state = self._chunk(), self.placement.like(self._shapes)
+        functions = (self.compiled.evaluate, self.compiled.outputs)
+        compile_together(function.lower(self.traced, state, chunk) for function in functions)
+
+    def _lowered(self) -> Iterator[Any]:
         source, _ = self.compiled.feed.take(0)
         initialize = self.compiled.lower_init(self._twice())
+        yield initialize
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), initialize.out_info)
         state = self.placement.like(one)
-        compile_together(
-            self.compiled.steps.lower(self.traced, state, source, np.int32(0)),
-            initialize,
-            self.compiled.evaluate.lower(self.traced, state, chunk),
-            self.compiled.end_epoch.lower(self.traced, state, zero, no),
-        )
-        return time.perf_counter() - started
+        yield self.compiled.steps.lower(self.traced, state, source, np.int32(0))
+        yield self.compiled.evaluate.lower(self.traced, state, self._chunk())
+        yield self.compiled.end_epoch.lower(self.traced, state, np.float32(0), np.bool_(False))
+
+    def _chunk(self) -> Any:
+        return next(iter(self.compiled.chunks(self.compiled.data.val)))
+
+    @cached_property
+    def _shapes(self) -> State:
+        return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def snapshot(self) -> tuple[State, dict[str, Any]]:
         """Everything that training needs to go on."""

@@ -1,7 +1,7 @@
 """A group of trials with equal static configs, trained in lockstep as one compiled program."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -75,19 +75,21 @@ class GroupRun:
 
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
-        started, places = time.perf_counter(), np.zeros(len(self.slots), np.float32)
+        started = time.perf_counter()
+        compile_together(self._lowered())
+        return time.perf_counter() - started
+
+    def _lowered(self) -> Iterator[Any]:
+        places = np.zeros(len(self.slots), np.float32)
         active, value, better = self.placement.put((self._active, places, places > 0))
-        chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
         source, _ = self.compiled.feed.take(0)
         initialize = self.compiled.lower_init(self._numbers)
+        yield initialize
         state = self.placement.like(initialize.out_info)
-        compile_together(
-            self.compiled.steps.lower(self.traced, state, active, source, np.int32(0)),
-            initialize,
-            self.compiled.evaluate.lower(self.traced, state, active, chunk),
-            self.compiled.end_epoch.lower(self.traced, state, active, value, better),
-        )
-        return time.perf_counter() - started
+        yield self.compiled.steps.lower(self.traced, state, active, source, np.int32(0))
+        chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
+        yield self.compiled.evaluate.lower(self.traced, state, active, chunk)
+        yield self.compiled.end_epoch.lower(self.traced, state, active, value, better)
 
     def _seat(self, slots: np.ndarray, active: np.ndarray, traced: Any) -> None:
         self.slots, self._active, self.traced = slots, active, self.placement.put(traced)

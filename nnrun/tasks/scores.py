@@ -1,5 +1,7 @@
 """How well a naive predictor does, by the same code that judges the network."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,9 +29,11 @@ def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
     if "lengths" in data.test:
         batch["lengths"] = jnp.asarray(data.test["lengths"])
 
-    def judge(outputs: Outputs, batch: Batch) -> tuple[jax.Array, Statistics]:
-        return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, unit)
-
-    loss, found = jax.jit(judge)(Outputs(jnp.asarray(prediction)), batch)
+    loss, found = _judge(task, Outputs(jnp.asarray(prediction)), batch, unit)
     sums, rows = jax.tree.map(np.asarray, tuple(found))
     return {"loss": float(loss), **task.finish(sums, rows, data)}
+
+
+@partial(jax.jit, static_argnums=0)
+def _judge(task: Task, outputs: Outputs, batch: Batch, unit: ArrayScaling | None) -> tuple[jax.Array, Statistics]:
+    return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, unit)

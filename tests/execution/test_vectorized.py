@@ -9,6 +9,7 @@ from jax import monitoring
 
 from nnrun import checkpoint
 from nnrun.execution.devices import TrialPlacement
+from nnrun.execution.serial import SerialRun
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 
@@ -129,6 +130,17 @@ def test_training_uses_what_was_compiled_ahead(make_trials, compilations, way):
     assert len(compilations) == 4
     trials.epochs(trainer, 1)
     assert len(compilations) == 4
+
+
+def test_a_report_uses_what_was_compiled_ahead(make_trials, compilations):
+    trials = make_trials(0)
+    trainer = SerialRun(trials.configs[0], trials.data, untrained=False)
+    compilations.clear()
+    trainer.compile_judging()
+    trainer.adopt(trainer.weights())
+    trainer.evaluate(trials.data.test, best=True)
+    trainer.outputs(trials.data.test)
+    assert len(compilations) == 2
 
 
 def test_spreading_over_the_devices_again_compiles_nothing(trials, compiled, undisturbed):
