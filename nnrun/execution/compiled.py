@@ -74,7 +74,8 @@ class Compiled:
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
         self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
         options = compiler_options()
-        self.steps = jax.jit(self._steps(), donate_argnums=1, compiler_options=options)
+        light = static.model.locate().light_compilation
+        self.steps = jax.jit(self._steps(), donate_argnums=1, compiler_options=options if light else None)
         self.evaluate = jax.jit(self._evaluate(), compiler_options=options)
         self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1, compiler_options=options)
         self.outputs = jax.jit(self.program.outputs, compiler_options=options)

@@ -42,7 +42,7 @@ def compiler_options() -> dict[str, str] | None:
     """Options of XLA for programs that train or predict; none where the variable XLA_FLAGS sets the level itself.
 
     On a CPU less than XLA's own level, 3: with that the steps of recurrent networks, of convolutional autoencoders and
-    of ResNets take 3 to 25 % longer, nobody's are quicker, and compiling takes longer.
+    of ResNets take 3 to 25 % longer, and compiling takes longer. See Model.light_compilation for the exception.
     """
     chosen = OPTIMIZATION in os.environ.get("XLA_FLAGS", "")
     return None if chosen or jax.default_backend() != "cpu" else {OPTIMIZATION: "2"}

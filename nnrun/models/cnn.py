@@ -132,6 +132,7 @@ class CNN(Model):
 
     kinds: ClassVar[tuple[str, ...]] = ("image", "series")
     anchored: ClassVar[bool] = True
+    light_compilation: ClassVar[bool] = False
     figures: ClassVar[tuple[str, ...]] = ("filters", "feature_maps")
 
     def __init__(self, config: CNNConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
