@@ -32,17 +32,6 @@ def sketchy(monkeypatch):
     monkeypatch.setattr("nnrun.run.Run._draw", lambda *_: None)
 
 
-def test_a_group_is_saved_between_its_epochs_and_not_after_the_last(nnrun, monkeypatch, sketchy):
-    epochs = set()
-
-    def save(folder, number, state, notes):
-        epochs.update(map(len, notes["histories"].values()))
-
-    monkeypatch.setattr(SweepFolder, "save_group", save)
-    assert nnrun(*SMALL, "training.epochs=3", "training.checkpoint_seconds=0", "seed=0,1").code == 0
-    assert {1, 2} <= epochs <= {0, 1, 2}
-
-
 @pytest.fixture(scope="module")
 def random_sweep(command, tmp_path_factory):
     """A random search over numbers and structure, for reading only, with what it showed."""
@@ -325,6 +314,17 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_is_trained(nnr
     done = nnrun(*SMALL[:-1], "hydra.sweep.dir=taken", "seed=0,1")
     text = "The output folder taken is a file. Set hydra.sweep.dir= to a folder."
     assert (done.code, done.err) == (2, f"nnrun: {text}\n")
+
+
+def test_a_group_is_saved_between_its_epochs_and_not_after_the_last(nnrun, monkeypatch, sketchy):
+    epochs = set()
+
+    def save(folder, number, state, notes):
+        epochs.update(map(len, notes["histories"].values()))
+
+    monkeypatch.setattr(SweepFolder, "save_group", save)
+    assert nnrun(*SMALL, "training.epochs=3", "training.checkpoint_seconds=0", "seed=0,1").code == 0
+    assert {1, 2} <= epochs <= {0, 1, 2}
 
 
 @pytest.mark.usefixtures("sketchy")
