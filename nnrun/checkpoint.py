@@ -1,7 +1,6 @@
 """Arrays on disk: safetensors files written whole or not at all, never pickle."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +9,17 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from nnrun import atomic
 from nnrun.training.program import weight_names
 
 KEPT = 2
-
-
-def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
-    """Writes to a temporary name, syncs if `durable`, renames: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> None:
     """Writes the leaves of a tree under their dotted names, with `notes` as JSON beside them."""
     leaves = jax.device_get(jax.tree.leaves(tree))
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in zip(weight_names(tree), leaves, strict=True)}
-    write_atomically(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
+    atomic.write(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nnrun import checkpoint, report
+from nnrun import atomic, report
 from nnrun.evaluation import Evaluated
 from nnrun.outputs import RunFolder, finite
+from nnrun.report.base import FinishedRun
 
 
 def write(found: Evaluated, source: Path | None, output: Path | None, summary: dict[str, Any]) -> Path:
@@ -37,7 +38,7 @@ def _fill(folder: RunFolder, found: Evaluated, source: Path | None, summary: dic
         "baseline": found.baseline,
     }
     text = json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
-    checkpoint.write_atomically(folder.path / "evaluation.json", text.encode())
+    atomic.write(folder.path / "evaluation.json", text.encode())
     if found.outputs is not None:
         folder.write_columns("predictions", {**found.labels, **found.run.task.decode(found.outputs, found.data)})
     for table, columns in tables.items():
@@ -52,7 +53,7 @@ def _figures(found: Evaluated, title: str) -> tuple[dict[str, Any], dict[str, An
         return {}, {}
     run = found.run
     tables = run.task.tables(run.model, found.data)
-    finished = report.FinishedRun(
+    finished = FinishedRun(
         title=title,
         history=[],
         objective="",

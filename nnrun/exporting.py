@@ -67,7 +67,7 @@ def _output(folder: Path, form: str, given: options.Words) -> Path:
 
 
 def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None:
-    from nnrun import checkpoint, preprocessing
+    from nnrun import atomic, preprocessing
     from nnrun.execution import devices
     from nnrun.export import network, onnx, stablehlo, weights
     from nnrun.loading import load
@@ -90,8 +90,8 @@ def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None
     output.parent.mkdir(exist_ok=True)
     for name, text in beside.items():
         described = json.dumps(text, indent=1, ensure_ascii=False).encode() + b"\n"
-        checkpoint.write_atomically(output.with_name(f"{output.stem}.{name}.json"), described)
-    checkpoint.write_atomically(output, content)
+        atomic.write(output.with_name(f"{output.stem}.{name}.json"), described)
+    atomic.write(output, content)
     size = f"{len(content) / 2**20:.3g} MiB" if len(content) > 2**19 else f"{math.ceil(len(content) / 1024)} KiB"
     names = " and ".join(f"{output.stem}.{name}.json" for name in beside)
     terminal.say(f"{output} ({size}), described by {names} beside it.{remark}")

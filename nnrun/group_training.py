@@ -62,8 +62,7 @@ class Member:
 class GroupTraining:
     """Trains groups one after the other; programs and data are kept for groups that can share them.
 
-    `tell(trial)` hears of every trial that ends; `progress(trials)` of how much was trained; `idle()` is called when
-    programs are about to be compiled, which leaves Python without work.
+    `tell(trial)` hears of every trial that ends; `progress(trials)` of how much was trained.
     """
 
     def __init__(
@@ -73,11 +72,10 @@ class GroupTraining:
         watch: Watch,
         tell: Callable[[Trial], None],
         progress: Callable[..., None],
-        idle: Callable[[], None],
         deadline: float,
     ) -> None:
         self.folder, self.ledger, self.watch, self.deadline = folder, ledger, watch, deadline
-        self.tell, self.progress, self.idle = tell, progress, idle
+        self.tell, self.progress = tell, progress
         self.winner: tuple[bool, float, int] = (True, math.inf, -1)
         self._programs: dict[Any, Compiled] = {}
         self._data: dict[Any, Data] = {}
@@ -136,7 +134,6 @@ class GroupTraining:
             if isinstance(compiled, CompiledGroup)
             else SerialRun(configs[0], data, compiled)
         )
-        self.idle()
         trainer.compile()
         for member in members:
             member.compile_seconds = (time.perf_counter() - begun) / len(members)

@@ -6,13 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nnrun import composition, config, members, terminal
 from nnrun.composition import Composed
+from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.explanations import explain
 from nnrun.interruption import Interrupted
+
+if TYPE_CHECKING:
+    from nnrun.sweep_record import Record
 
 _process_start = iter([time.time()])
 
@@ -50,16 +54,24 @@ def _names_sweeper(overrides: list[str]) -> bool:
 
 def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
     """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
-    from nnrun import sweep_record
+    from nnrun import sweep_record, trials
 
     command = shlex.join(["nnrun", *flags, *overrides])
     record = sweep_record.start(overrides, command)
-    first = record.trials.first
-    if first.sweep["dry_run"]:
+    if record.trials.first.sweep["dry_run"]:
         from nnrun import dry_run
 
+        trials.check(record.trials)
         dry_run.show(record)
         return 0
+    with Drawing() as drawing:
+        trials.check(record.trials)
+        return _sweep(record, flags, overrides, drawing)
+
+
+def _sweep(record: "Record", flags: list[str], overrides: list[str], drawing: Drawing) -> int:
+    """Claims a folder, and lets Hydra call us back to train in it."""
+    first = record.trials.first
     names = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
     extra = _sweep_folder(overrides, names)
 
@@ -67,7 +79,7 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
         _check_sweep_folder(folder)
         from nnrun.sweep import Sweep
 
-        return Sweep(record, folder, next(_process_start, None) or time.time(), launcher).execute()
+        return Sweep(record, folder, next(_process_start, None) or time.time(), drawing, launcher).execute()
 
     return hand_over([*flags, *(word for word in record.typed if _is_of_sweep(word))], extra, sweep)
 

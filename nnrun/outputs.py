@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nnrun import checkpoint, table_writer
+from nnrun import atomic, checkpoint, table_writer
 from nnrun.datasets.base import Data
 from nnrun.preprocessing import Preprocessing
 
@@ -26,7 +26,7 @@ class RunFolder:
         self._columns: list[str] = []
 
     def _write(self, name: str, text: str) -> None:
-        checkpoint.write_atomically(self.path / name, text.encode(), self._durable)
+        atomic.write(self.path / name, text.encode(), self._durable)
 
     def write_config(self, plain: dict[str, Any], choices: dict[str, str]) -> None:
         """config.yaml: the resolved config, and under `choices` the options that were picked."""
@@ -115,7 +115,7 @@ def append_line(path: Path, text: str) -> None:
 
 def save_figure(folder: Path, name: str, figure: Any) -> None:
     """`name`.png in a folder of pictures."""
-    from nnrun.report.base import save
+    from nnrun.report.style import save
 
     folder.mkdir(exist_ok=True)
     save(figure, folder / f"{name}.png")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nnrun import checkpoint
+from nnrun import atomic
 from nnrun.datasets.array_reader import ArrayReader
 from nnrun.datasets.base import Data, DataSpec, Part, Scaling, Series
 from nnrun.datasets.reader import Reader
@@ -82,7 +82,7 @@ class Preprocessing:
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "reader"}
         content = {**fields, "reader": {"name": self.reader.name, **vars(self.reader)}}
         encoded = msgspec.json.encode(content, enc_hook=_to_json)
-        checkpoint.write_atomically(folder / NAME, msgspec.json.format(encoded, indent=1) + b"\n")
+        atomic.write(folder / NAME, msgspec.json.format(encoded, indent=1) + b"\n")
 
 
 def load(folder: Path) -> Preprocessing:

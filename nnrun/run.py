@@ -212,12 +212,13 @@ class Run:
 
     def _draw(self, trainer: SerialRun, task: Task, data: Data, outputs: Any) -> None:
         from nnrun import report
+        from nnrun.report.base import FinishedRun
 
         model, objective = trainer.model(), self.summary["objective"]
         tables = task.tables(model, data)
         for name, columns in tables.items():
             self.folder.write_columns(name, columns)
-        finished = report.FinishedRun(
+        finished = FinishedRun(
             title=f"{self.choices['model']} on {self.choices['dataset']}",
             history=self.history,
             objective=objective["metric"],

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import dataclasses
-import functools
 import math
 import shlex
 import sqlite3
@@ -16,6 +15,7 @@ from pathlib import Path
 from jax.errors import JaxRuntimeError
 
 from nnrun import config, sweep_record, sweep_results
+from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.execution import groups, loaded
 from nnrun.group_training import GroupSettings, GroupTraining, Member, write_trial
@@ -31,10 +31,15 @@ UNWRITABLE = (OSError, sqlite3.Error)
 
 
 class Sweep:
-    """Trains the trials of a record in its folder. `launch` hands them to a launcher of Hydra's instead."""
+    """Trains the trials of a record in its folder; `drawing` draws the report.
 
-    def __init__(self, record: Record, path: Path, started: float, launch: Launch | None = None) -> None:
-        self.record, self.started, self.launch = record, started, launch
+    `launch` hands the trials to a launcher of Hydra's instead.
+    """
+
+    def __init__(
+        self, record: Record, path: Path, started: float, drawing: Drawing, launch: Launch | None = None
+    ) -> None:
+        self.record, self.started, self.drawing, self.launch = record, started, drawing, launch
         self.search = record.trials.search()
         self.strategy = record.trials.strategy()
         self.objective = sweep_record.objective(record)
@@ -101,15 +106,13 @@ class Sweep:
         self._give_up(self.ledger.unfinished())
         load = self.training.load if isinstance(self.training, GroupTraining) else loaded.load
         return sweep_results.finish(
-            self.record, self.folder, self.ledger, self.objective, self.terminal, self.started, load
+            self.record, self.folder, self.ledger, self.objective, self.terminal, self.started, load, self.drawing
         )
 
     def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
         if self.launch:
-            sweep_results.import_ahead()
             return LaunchedTraining(self.folder.path, self.ledger, self.record, self.launch, self._tell)
-        idle = functools.cache(sweep_results.import_ahead)
-        return GroupTraining(self.folder, self.ledger, watch, self._tell, self.progress.trained, idle, deadline)
+        return GroupTraining(self.folder, self.ledger, watch, self._tell, self.progress.trained, deadline)
 
     def _remember(self, trials: list[Trial]) -> None:
         """Takes over what an earlier process left."""
@@ -127,7 +130,8 @@ class Sweep:
         self._count(trial)
         most = self.search.max_failures
         if most is not None and self.failures.total() > most:
-            sweep_results.tabulate(self.record, self.folder, self.ledger, self.objective)
+            sweep_results.tabulate(self.record, self.folder, self.ledger, self.objective, self.drawing)
+            self.drawing.end()
             raise RunError(
                 f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "
                 f"{sweep_results.commonest(self.ledger.trials())} {self._to_continue()}"

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nnrun import checkpoint, recorded
+from nnrun import atomic, checkpoint, recorded
 from nnrun.ledger import Trial
-from nnrun.outputs import RunFolder, append_line, dump_yaml, save_figure
+from nnrun.outputs import RunFolder, append_line, dump_yaml
 from nnrun.sweep_syntax import value_text
 
 WEIGHTS = "best-"
@@ -95,12 +95,6 @@ class SweepFolder:
         """The sweep is done."""
         shutil.rmtree(self.path / "groups", ignore_errors=True)
 
-    def write_report(self, page: str, figures: dict[str, Any]) -> None:
-        """report.html, and the same as pictures."""
-        checkpoint.write_atomically(self.path / "report.html", page.encode())
-        for name, figure in figures.items():
-            save_figure(self.path / "figures", name, figure)
-
     def discard(self) -> None:
         """Takes back what a sweep writes before it trains, and the folder where nothing else is in it."""
         self.clear_groups()
@@ -120,4 +114,4 @@ class SweepFolder:
 
 
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    checkpoint.write_atomically(path, dump_yaml(content).encode())
+    atomic.write(path, dump_yaml(content).encode())

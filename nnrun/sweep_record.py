@@ -11,7 +11,7 @@ from nnrun.composition import OF_SWEEPS, Composed
 from nnrun.config import RunConfig, check_objective
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
-from nnrun.search.space import Categorical, Dimension, Interval, Params, Space, Steps
+from nnrun.search.space import Params, Space, dimension, written
 from nnrun.trials import Trials
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 LARGEST = 2**24
 """Bytes of sweep.yaml that are read; no sweep writes as many."""
-KINDS: dict[str, type[Dimension]] = {"values": Categorical, "range": Steps, "interval": Interval}
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Record:
             "command": self.command,
             "typed": self.typed,
             **first.sweep,
-            "space": {key: _written(found) for key, found in space.dimensions.items()},
+            "space": {key: written(found) for key, found in space.dimensions.items()},
             "choosers": list(space.choosers),
             "bases": [
                 {"choice": list(choice), "lacking": sorted(space.lacking[choice])}
@@ -75,7 +74,7 @@ class Record:
 
 
 def start(overrides: list[str], command: str) -> Record:
-    """The record of a command, checked. Raises ConfigError."""
+    """The record of a command. Raises ConfigError for a wrong name."""
     typed, _ = sweep_syntax.parse(overrides)
     return Record(trials.plan(overrides), typed, command)
 
@@ -85,7 +84,7 @@ def read(folder: Path) -> tuple[Record, str]:
     path = folder / "sweep.yaml"
     try:
         content = recorded.read_yaml(path, LARGEST)
-        space = {key: _read(found) for key, found in content["space"].items()}
+        space = {key: dimension(found) for key, found in content["space"].items()}
         sweep = {key: content[key] for key in (*OF_SWEEPS, "strategy")}
         bases, lacking = {}, {}
         for base in content["bases"]:
@@ -117,14 +116,3 @@ def _is_of_run(text: str, plain: dict[str, Any]) -> bool:
     group = key.partition(".")[0]
     is_of_sweep = group in OF_SWEEPS or group == "hydra" or group.startswith("hydra/")
     return not is_of_sweep and ("." not in key or trials.has(plain, key))
-
-
-def _written(dimension: Dimension) -> dict[str, Any]:
-    kind = next(name for name, known in KINDS.items() if isinstance(dimension, known))
-    values = dataclasses.asdict(dimension)
-    return {kind: list(values["values"]) if kind == "values" else values}
-
-
-def _read(written: dict[str, Any]) -> Dimension:
-    ((kind, values),) = written.items()
-    return Categorical(tuple(values)) if kind == "values" else KINDS[kind](**values)

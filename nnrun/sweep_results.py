@@ -1,16 +1,15 @@
 """What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
 
 import collections
-import contextlib
 import importlib
 import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nnrun import config
 from nnrun.config import RunConfig
+from nnrun.drawing import Drawing, Subject
 from nnrun.errors import RunError
 from nnrun.execution.loaded import Loaded
 from nnrun.execution.serial import SerialRun
@@ -40,6 +39,7 @@ def finish(
     terminal: Terminal,
     started: float,
     load: Callable[[RunConfig], Loaded],
+    drawing: Drawing,
 ) -> float:
     """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
 
@@ -48,15 +48,15 @@ def finish(
     """
     trials = ledger.trials()
     best = ranked(trials, objective)
-    if best and folder.crowned() != best[0].number:
-        winner = _Winner(record, folder, best[0], load)
-        with winner.compiling():
-            tabulate(record, folder, ledger, objective)
-        folder.uncrown()
-        winner.crown(started)
-        folder.write_best(_best(record, objective, best[0]))
-    else:
-        tabulate(record, folder, ledger, objective)
+    tabulate(record, folder, ledger, objective, drawing)
+    try:
+        if best and folder.crowned() != best[0].number:
+            winner = _Winner(record, folder, best[0], load)
+            folder.uncrown()
+            winner.crown(started)
+            folder.write_best(_best(record, objective, best[0]))
+    finally:
+        drawing.end()
     if not best:
         raise RunError(f"{_nothing(trials)} The folders of the trials are in {folder.path}.")
     folder.clear_groups()
@@ -65,10 +65,24 @@ def finish(
     return best[0].objective
 
 
-def tabulate(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective) -> None:
-    """Writes trials.csv and report.html."""
-    folder.write_trials(ledger.trials(), list(record.trials.space))
-    write_report(record, folder, ledger, objective)
+def tabulate(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective, drawing: Drawing) -> None:
+    """Writes trials.csv, and begins report.html."""
+    trials = ledger.trials()
+    folder.write_trials(trials, list(record.trials.space))
+    drawing.begin(folder.path, subject(record, trials, objective))
+
+
+def subject(record: Record, trials: list[Trial], objective: Objective) -> Subject:
+    """What the report is about, beside the ledger."""
+    best = ranked(trials, objective)
+    return Subject(
+        title=record.title,
+        command=record.command,
+        metric=objective.metric,
+        direction=objective.direction,
+        space=record.trials.space,
+        best_command=record.command_of(best[0].params) if best else "",
+    )
 
 
 def _nothing(trials: list[Trial]) -> str:
@@ -85,31 +99,6 @@ def commonest(trials: list[Trial]) -> str:
     reasons = collections.Counter(trial.error or "no reason given" for trial in trials if trial.state == "failed")
     ((reason, count),) = reasons.most_common(1)
     return f"The commonest reason ({count} of {reasons.total()}): {reason}"
-
-
-def import_ahead() -> None:
-    """Imports what reports take (seconds) on a thread of its own, while programs are compiled."""
-    names = ("sklearn.ensemble", "plotly.graph_objects", "nnrun.report.sweep")
-    threading.Thread(target=lambda: [importlib.import_module(name) for name in names], daemon=True).start()
-
-
-def write_report(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective) -> None:
-    """report.html and its pictures."""
-    from nnrun.report import sweep
-
-    trials = ledger.trials()
-    best = ranked(trials, objective)
-    found = sweep.SweepRecord(
-        title=record.title,
-        command=record.command,
-        metric=objective.metric,
-        direction=objective.direction,
-        space=record.trials.space,
-        trials=trials,
-        curves=ledger.curves(objective.metric),
-        best_command=record.command_of(best[0].params) if best else "",
-    )
-    folder.write_report(sweep.page(found), sweep.figures(found))
 
 
 def _best(record: Record, objective: Objective, winner: Trial) -> dict[str, Any]:
@@ -135,15 +124,6 @@ class _Winner:
             self._loaded = load(self._config)
             self._network = SerialRun(self._loaded.config, self._loaded.data, untrained=False)
 
-    @contextlib.contextmanager
-    def compiling(self) -> Iterator[None]:
-        """Compiles what its report takes beside what is done in the context."""
-        with ThreadPoolExecutor(1) as pool:
-            compiling = None if self._is_whole else pool.submit(self._network.compile_judging)
-            yield
-            if compiling:
-                compiling.result()
-
     def crown(self, started: float) -> None:
         """best/ from its kept weights: test metrics and figures, without training again."""
         best = self._folder.path / "best"
@@ -155,6 +135,10 @@ class _Winner:
         except ValueError as error:
             again = f"To train it again: nnrun repeat {self._own}"
             raise RunError(f"The weights of the best trial, {self._trial.number}, were lost: {error} {again}") from None
+        with ThreadPoolExecutor(1) as pool:
+            # Half a second of Python, while compilers need none.
+            pool.submit(importlib.import_module, "nnrun.report.style")
+            self._network.compile_judging()
         run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
         run.crown(self._loaded, self._network, kept, self._own)
 

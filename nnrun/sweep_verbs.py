@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nnrun import recorded, terminal
+from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError
 
 
@@ -32,7 +33,8 @@ def resume(folder: Path, words: list[str]) -> int:
     _check_devices(folder, record)
     from nnrun.sweep import Sweep
 
-    Sweep(record, folder, time.time()).execute()
+    with Drawing() as drawing:
+        Sweep(record, folder, time.time(), drawing).execute()
     return 0
 
 
@@ -89,15 +91,16 @@ def report(words: list[str]) -> int:
     folder = _folder(words, "report")
     from nnrun import composition, sweep_record, sweep_results
     from nnrun.ledger import Ledger
-    from nnrun.sweep_outputs import SweepFolder
+    from nnrun.report.sweep import writing
 
     composition.prepare_imports()
     record, _ = sweep_record.read(folder)
     ledger = Ledger(folder, writes=False)
     try:
-        sweep_results.write_report(record, SweepFolder(folder), ledger, sweep_record.objective(record))
+        subject = sweep_results.subject(record, ledger.trials(), sweep_record.objective(record))
     finally:
         ledger.close()
+    writing.write(folder, subject)
     terminal.say(str(folder / "report.html"))
     return 0
 

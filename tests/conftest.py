@@ -32,7 +32,9 @@ class Finished(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="session")
 def _two_cores():
-    """Two devices whatever the machine has, and what was compiled once is kept."""
+    """Two devices whatever the machine has, what was compiled once is kept, and reports are drawn in this process."""
+    import plotly.offline  # noqa: F401
+
     from nnrun.execution import devices
 
     with pytest.MonkeyPatch.context() as patch:

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from nnrun import group_training, sweep_results
+from nnrun import group_training
 from nnrun.ledger import Ledger
 from nnrun.sweep_outputs import SweepFolder
 from tests.sweep_folders import ledger, names, record, rows, summary, table
@@ -28,7 +28,7 @@ SGD = ("training.batch_size=128", "optimizer=sgd")
 @pytest.fixture
 def sketchy(monkeypatch):
     """No pictures, which cost most of a small sweep's time."""
-    monkeypatch.setattr(sweep_results, "write_report", lambda *_: None)
+    monkeypatch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
     monkeypatch.setattr("nnrun.run.Run._draw", lambda *_: None)
 
 
@@ -164,7 +164,7 @@ def with_failures(command, tmp_path_factory):
     """Three trials, one of them with a learning rate that breaks it."""
     folder = tmp_path_factory.mktemp("failures")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep_results, "write_report", lambda *_: None)
+        patch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
         done = command(*SMALL, *SGD, "optimizer.learning_rate=1e-2,1e30,1e-1", folder=folder)
     assert done.code == 0, done
     return folder / "sweep"

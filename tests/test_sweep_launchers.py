@@ -15,7 +15,7 @@ def grouped(command, tmp_path_factory):
     """Objectives of the same trials as a group."""
     folder = tmp_path_factory.mktemp("grouped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnrun.sweep_results.write_report", lambda *_: None)
+        patch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
         patch.setattr("nnrun.run.Run._draw", lambda *_: None)
         done = command(*SMALL, NOISE, folder=folder)
     assert done.code == 0, done
@@ -24,7 +24,7 @@ def grouped(command, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _sketchy(monkeypatch):
-    monkeypatch.setattr("nnrun.sweep_results.write_report", lambda *_: None)
+    monkeypatch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
     monkeypatch.setattr("nnrun.run.Run._draw", lambda *_: None)
 
 

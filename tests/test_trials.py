@@ -18,7 +18,7 @@ def _hydra_finds_us():
 
 def refused(*words):
     with pytest.raises(ConfigError) as error:
-        trials.plan(list(words))
+        trials.check(trials.plan(list(words)))
     return str(error.value)
 
 

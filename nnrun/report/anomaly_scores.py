@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.report.base import COLOURS, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, figure, label
 from nnrun.tasks.reconstruction import errors
 
 BINS = 40

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nnrun.models.randomness import Streams
-from nnrun.report.base import FinishedRun, figure
+from nnrun.report.base import FinishedRun
 from nnrun.report.reconstructions import mosaic
+from nnrun.report.style import figure
 from nnrun.training.augmentation import augment
 
 IMAGES = 6

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnrun.report.base import FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import figure, label
 
 ANNOTATED = 20
 """Classes up to which every cell shows its count and every row its name."""

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.models.base import in_one_program
-from nnrun.report.base import COLOURS, FinishedRun, figure
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, figure
 
 CHANNELS = 8
 

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnrun.report.base import COLOURS, FinishedRun, figure
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, figure
 
 MOST = 64
 COLUMNS = 8

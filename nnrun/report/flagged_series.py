@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, TRUTH, figure, label
 from nnrun.tasks.reconstruction import errors
 
 GAP = 3

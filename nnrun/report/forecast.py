@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, TRUTH, figure, label
 
 WINDOWS = 300
 """Windows of the stretch that is drawn."""

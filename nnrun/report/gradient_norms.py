@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnrun.report.base import COLOURS, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, figure, label
 
 TABLE = "gradient_norms"
 STAGES = {"start": "untrained", "open": "untrained, gates biased to remember", "trained": "after training"}

@@ -6,7 +6,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.report.base import COLOURS, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, figure, label
 from nnrun.tasks.pca import fit_pca
 
 POINTS = 3000

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nnrun.report.base import COLOURS, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, figure, label
 
 LOG_FROM = 20.0
 """Positive values whose extremes differ by this factor are drawn on a logarithmic scale."""

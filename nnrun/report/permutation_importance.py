@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nnrun.importance import Importance
-from nnrun.report.base import COLOURS, figure, label
+from nnrun.report.style import COLOURS, figure, label
 from nnrun.tasks.metrics import DIRECTIONS
 
 SHOWN = 30

@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.report.base import COLOURS, TRUTH, FinishedRun, figure, label
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import COLOURS, TRUTH, figure, label
 from nnrun.tasks.reconstruction import errors, scaled_inputs
 
 IMAGES = 10

@@ -1,5 +1,6 @@
 """What can be tried: the dimensions of a search space, and which of them apply to a point."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -41,6 +42,7 @@ class Interval:
 
 
 Dimension = Categorical | Steps | Interval
+KINDS: dict[str, type[Dimension]] = {"values": Categorical, "range": Steps, "interval": Interval}
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,16 @@ class Space:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.dimensions)
+
+
+def written(dimension: Dimension) -> dict[str, Any]:
+    """A dimension as JSON and YAML know it: `{"interval": {"low": 0.0, ...}}`."""
+    kind = next(name for name, known in KINDS.items() if isinstance(dimension, known))
+    values = dataclasses.asdict(dimension)
+    return {kind: list(values["values"]) if kind == "values" else values}
+
+
+def dimension(written: dict[str, Any]) -> Dimension:
+    """The dimension that was written. Raises TypeError, KeyError or ValueError where none was."""
+    ((kind, values),) = written.items()
+    return Categorical(tuple(values)) if kind == "values" else KINDS[kind](**values)

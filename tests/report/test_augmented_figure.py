@@ -4,7 +4,8 @@ import pytest
 from nnrun import report
 from nnrun.config import AugmentationConfig
 from nnrun.datasets.image_folder import ImageFolder, ImageFolderConfig
-from nnrun.report import FinishedRun, augmented
+from nnrun.report import augmented
+from nnrun.report.base import FinishedRun
 from tests.made_up_files import write_images
 
 

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from nnrun.datasets.base import Data, DataSpec, Scaling, Series
 from nnrun.models.base import Outputs
 from nnrun.report import (
-    FinishedRun,
     confusion_matrix,
     draw,
     flagged_series,
@@ -16,7 +15,8 @@ from nnrun.report import (
     learning_curves,
     predicted_vs_true,
 )
-from nnrun.report.base import figure
+from nnrun.report.base import FinishedRun
+from nnrun.report.style import figure
 
 UNIT = Scaling(np.zeros(1), np.ones(1))
 

@@ -4,7 +4,8 @@ from flax import nnx
 
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.models.base import Outputs
-from nnrun.report import FinishedRun, feature_maps, filters
+from nnrun.report import feature_maps, filters
+from nnrun.report.base import FinishedRun
 from nnrun.report.feature_maps import strongest
 
 

@@ -111,6 +111,12 @@ def test_macro_auroc_means_over_the_classes_that_occur():
     assert math.isnan(metrics.macro_auroc(np.zeros(3, int), scores))
 
 
+def test_macro_auroc_is_undefined_where_a_class_that_occurs_has_a_score_that_is_none():
+    labels, scores = np.array([0, 0, 2]), np.array([[3.0, np.nan, 0.0], [1.0, 9.0, -np.inf], [2.0, 9.0, 1.0]])
+    assert metrics.macro_auroc(labels, scores) == pytest.approx((0.5 + 1) / 2)
+    assert math.isnan(metrics.macro_auroc(np.array([0, 1, 2]), scores))
+
+
 def test_auroc_of_a_hundred_thousand_scores():
     """Their pairs would take 10 GB."""
     reference, rng = pytest.importorskip("sklearn.metrics"), np.random.default_rng(3)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnrun.ledger import Trial
-from nnrun.report.base import COLOURS
+from nnrun.report.style import COLOURS
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.record import SweepRecord, objective
 from nnrun.report.sweep.text import counted, cut, label_text, shown

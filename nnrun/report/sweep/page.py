@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from nnrun.ledger import Trial
-from nnrun.report.base import COLOURS
+from nnrun.report.style import COLOURS
 from nnrun.report.sweep import charts
 from nnrun.report.sweep.charts import Chart
 from nnrun.report.sweep.importance import LEAST_TRIALS

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.ledger import Trial
-from nnrun.report.base import COLOURS, figure, label
+from nnrun.report.style import COLOURS, figure, label
 from nnrun.report.sweep import charts
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.record import SweepRecord, objective

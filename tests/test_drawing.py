@@ -1,0 +1,109 @@
+"""The report of a sweep by a process of its own."""
+
+import json
+
+import pytest
+
+from nnrun import drawing
+from nnrun.drawing import Drawing, Subject
+from nnrun.ledger import Ledger, Trial
+from nnrun.report.sweep import writing
+from nnrun.search.space import Categorical, Interval, Space, Steps
+
+SPACE = {
+    "optimizer.learning_rate": Interval(1e-4, 1e-1, log=True),
+    "model.hidden_sizes": Categorical(([64], [64, 32], None)),
+    "training.batch_size": Steps(16, 16, 4),
+}
+SUBJECT = Subject("grid search: mlp on digits", "nnrun -m …", "val/loss", "minimize", Space(SPACE), "nnrun model=mlp")
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """As in a process that has drawn nothing yet."""
+    monkeypatch.setattr(drawing, "LIBRARY", "a library that nothing imports")
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Makes a folder with a ledger of a dozen trials."""
+
+    def make(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        ledger = Ledger(folder)
+        rates = [1e-4 * 1.7**i for i in range(12)]
+        sizes = SPACE["model.hidden_sizes"].values
+        points = [
+            {
+                "optimizer.learning_rate": rate,
+                "model.hidden_sizes": sizes[i % 3],
+                "training.batch_size": 16 + 16 * (i % 4),
+            }
+            for i, rate in enumerate(rates)
+        ]
+        for number, rate in zip(ledger.ask(points), rates, strict=True):
+            row = {"epoch": 1, "val/loss": rate, "seconds": 1.0}
+            ledger.record({number: row}, [Trial(number, "completed", {}, rate, {"val/loss": rate}, None, 1.0)])
+        ledger.close()
+        return folder
+
+    return make
+
+
+def test_a_subject_is_read_back_as_it_was_written():
+    assert Subject.of(json.loads(json.dumps(SUBJECT.plain()))) == SUBJECT
+
+
+@pytest.mark.usefixtures("apart")
+def test_another_process_draws_the_same_report(sweep, monkeypatch):
+    here, there = sweep("here"), sweep("there")
+    writing.write(here, SUBJECT)
+    with Drawing() as other:
+        other.begin(there, SUBJECT)
+        with monkeypatch.context() as patch:
+            patch.setattr(writing, "write", lambda *_: pytest.fail("drawn here"))
+            other.end()
+    assert (there / "report.html").read_bytes() == (here / "report.html").read_bytes()
+    pictures = {path.name: path.read_bytes() for path in (here / "figures").iterdir()}
+    assert {path.name: path.read_bytes() for path in (there / "figures").iterdir()} == pictures
+    assert pictures
+
+
+@pytest.mark.usefixtures("apart")
+def test_where_it_was_killed_the_report_is_drawn_here(sweep):
+    folder = sweep("sweep")
+    with Drawing() as other:
+        other._process.kill()
+        other._process.wait()
+        other.begin(folder, SUBJECT)
+        other.end()
+    assert (folder / "report.html").exists()
+
+
+@pytest.mark.usefixtures("apart")
+def test_its_errors_are_raised_here(sweep):
+    folder = sweep("sweep")
+    (folder / "report.html").mkdir()
+    with Drawing() as other:
+        other.begin(folder, SUBJECT)
+        with pytest.raises(OSError, match=r"report\.html"):
+            other.end()
+
+
+@pytest.mark.usefixtures("apart")
+def test_it_ends_with_the_process_that_started_it(sweep):
+    folder = sweep("sweep")
+    with Drawing() as idle, Drawing() as asked:
+        asked.begin(folder, SUBJECT)
+        for process in (idle._process, asked._process):
+            process.stdin.close()
+        assert idle._process.wait(30) == 0
+        assert asked._process.wait(30) == 1
+    assert not list(folder.glob(".*.partial"))
+
+
+def test_no_report_is_drawn_that_nobody_asked_for(monkeypatch):
+    monkeypatch.setattr(writing, "write", lambda *_: pytest.fail("drawn"))
+    with Drawing() as unasked:
+        unasked.end()
