@@ -9,6 +9,7 @@ os.environ["HYDRA_FULL_ERROR"] = "1"
 os.environ.setdefault("XLA_FLAGS", compiling.FLAGS)
 
 import contextlib
+import gc
 import io
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import NamedTuple
 import jax
 import pytest
 
+from nnrun import cli
 from tests.made_up_files import write_image_sets
 
 jax.config.update("jax_num_cpu_devices", 2)
+gc.set_threshold(cli.COLLECTED_AFTER)
 
 
 class Finished(NamedTuple):
@@ -48,8 +51,6 @@ def command():
     """Runs a command in a folder as `nnrun` would, without a new process."""
 
     def run(*words: str, folder: Path) -> Finished:
-        from nnrun import cli
-
         out, err, argv, path = io.StringIO(), io.StringIO(), sys.argv, list(sys.path)
         with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
