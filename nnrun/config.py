@@ -5,9 +5,7 @@ The only module below the command line that sees OmegaConf.
 
 import dataclasses
 import fnmatch
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -155,15 +153,6 @@ def build(plain: dict[str, Any]) -> RunConfig:
     checked = {group: schema.build(group, plain[group]) for group in MEMBERS}
     members = {group: Member(plain[group]["_target_"], checked[group]) for group in MEMBERS}
     return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **members)
-
-
-def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:
-    """Raises ConfigError when a recorded config names anything but our members: a folder must not execute code."""
-    for group, content in plain.items():
-        target = content.get("_target_") if isinstance(content, dict) else None
-        if target is not None and not re.fullmatch(rf"nnrun\.{group}s?\.\w+\.\w+", str(target)):
-            named = f"{group}._target_={str(target)[:80]}"
-            raise ConfigError(f"{folder} names {named}, code outside nnrun, which is not run from a folder.")
 
 
 def check_fit(config: RunConfig) -> None:

@@ -1,6 +1,7 @@
 """What a run's folder says of itself. It may be somebody else's: nothing in it is trusted, and nothing executed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -18,6 +19,7 @@ ALWAYS = ("dataset", "task", "model", "optimizer", "schedule", "training")
 """Groups that every run's config has."""
 RUNS_KEYS = ("seed", "objective")
 """Top-level keys beside the groups."""
+OWN = "If the folder is your own, run again with --trust where ./conf and the code lie."
 
 
 class Summary(TypedDict):
@@ -90,7 +92,8 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
 
         composition.prepare_imports()
     else:
-        _refuse_foreign(folder, plain)
+        refuse_foreign_code(folder, plain)
+        _refuse_links(folder)
     return plain, choices
 
 
@@ -154,14 +157,16 @@ def _check_value(path: Path, key: str, value: Any, top: bool = True) -> None:
         raise ConfigError(f"{path} must hold values alone, but {key} is {value[:80]}. Its folder is not run.")
 
 
-def _refuse_foreign(folder: Path, plain: dict[str, Any]) -> None:
-    from nnrun.config import refuse_foreign_code
+def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:
+    """Raises ConfigError when a recorded config names anything but our members: a folder must not execute code."""
+    for group, content in plain.items():
+        target = content.get("_target_") if isinstance(content, dict) else None
+        if target is not None and not re.fullmatch(rf"nnrun\.{group}s?\.\w+\.\w+", str(target)):
+            named = f"{group}._target_={str(target)[:80]}"
+            raise ConfigError(f"{folder} names {named}, code outside nnrun, which is not run from a folder. {OWN}")
 
-    own = "If the folder is your own, run again with --trust where ./conf and the code lie."
-    try:
-        refuse_foreign_code(folder, plain)
-    except ConfigError as error:
-        raise ConfigError(f"{error} {own}") from None
+
+def _refuse_links(folder: Path) -> None:
     for path in (*folder.iterdir(), *folder.glob("*/*")):
         if path.is_symlink():
-            raise ConfigError(f"{path} is a link, which no run writes; files would be written through it. {own}")
+            raise ConfigError(f"{path} is a link, which no run writes; files would be written through it. {OWN}")

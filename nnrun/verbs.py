@@ -22,7 +22,8 @@ def run(verb: str, words: list[str]) -> int:
     if any(word in ("--help", "-h") for word in words):
         terminal.say(inspect.getdoc(VERBS[verb]) or "")
         return 0
-    if verb in WITHOUT_OPTIONS and (flags := [word for word in words if word.startswith("-")]):
+    flags = [word for word in words if word.startswith("-") and (verb, word) != ("report", sweep_verbs.TRUST)]
+    if verb in WITHOUT_OPTIONS and flags:
         raise ConfigError(f"nnrun {verb} takes no flag, but got {flags[0]}. nnrun --help says what it takes.")
     return VERBS[verb](words)
 

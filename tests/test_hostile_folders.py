@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from nnrun import members
+from tests import sweep_folders
 
 SECONDS = 60.0
 """Of any answer, on a machine that does much else besides."""
@@ -353,12 +354,28 @@ class Own(MLP):
 '''
 
 
-def test_a_users_own_member_is_loaded_with_trust_alone(nnrun, refused, here):
+@pytest.fixture
+def with_own_model(here):
+    """A folder with a user's own model."""
     own = here / "conf" / "model"
     own.mkdir(parents=True)
     (here / "own_model.py").write_text(OWN_MODEL)
     target = {"_target_": "own_model.Own"}
     (own / "own.yaml").write_text(yaml.safe_dump(members.load_choice("model", "mlp") | target))
+
+
+@pytest.mark.usefixtures("with_own_model")
+def test_a_sweep_of_a_users_own_member_goes_on_with_trust_alone(nnrun, refused, here):
+    words = ("search=random", "search.trials=2", "optimizer.learning_rate=interval(1e-3,1e-2)")
+    assert nnrun("-m", "model=own", "debug=tiny", "dataset=iris", *words, "hydra.sweep.dir=sweep").code == 0
+    for verb in (("resume", "sweep", "search.trials=3"), ("report", "sweep")):
+        assert "If the folder is your own, run again with --trust where ./conf and the code lie." in refused(*verb)
+        assert nnrun(*verb, "--trust").code == 0
+    assert len(sweep_folders.ledger(here / "sweep")[0]) == 3
+
+
+@pytest.mark.usefixtures("with_own_model")
+def test_a_users_own_member_is_loaded_with_trust_alone(nnrun, refused, here):
     assert nnrun("model=own", "debug=tiny", "dataset=iris", "hydra.run.dir=mine").code == 0
     for verb in (("predict", "mine", "new.npy"), ("evaluate", "mine"), ("repeat", "mine")):
         assert "If the folder is your own, run again with --trust where ./conf and the code lie." in refused(*verb)
