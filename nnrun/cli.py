@@ -64,6 +64,7 @@ def run(argv: list[str]) -> int:
     except Interrupted as interrupted:
         return interrupted.exit_code
     except KeyboardInterrupt:
+        terminal.complain("Interrupted before anything was trained.")
         return 130
 
 

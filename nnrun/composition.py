@@ -173,13 +173,15 @@ def _compose(overrides: list[str], resolve: bool) -> Composed:
 def _explained(error: Exception, overrides: list[str]) -> str:
     """The explanation, with the keys that the chosen groups have."""
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     groups = [o for o in overrides if _parse(o).get_key_element() in members.groups()]
     try:
-        known = _hydra_compose(groups)
-    except HydraException:
+        known = _hydra_compose(groups, resolve=False)
+    except (HydraException, OmegaConfBaseException):
         return explain(error, None, {})
-    return explain(error, known.plain, known.choices)
+    of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
+    return explain(error, known.plain | of_sweep, known.choices | {"search": known.sweep["strategy"]})
 
 
 def _hydra_compose(overrides: list[str], resolve: bool = True) -> Composed:
@@ -196,6 +198,8 @@ def _hydra_compose(overrides: list[str], resolve: bool = True) -> Composed:
 
 
 def _parse(override: str) -> Any:
+    if not override.partition("=")[0].strip("+~ "):
+        raise ConfigError(f"{override} has no key. Write key=value, for example model=lstm.")
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

@@ -214,9 +214,10 @@ def check_objective(objective: ObjectiveConfig, task: Any) -> str:
 
     names = [f"val/{name}" for name in ("loss", *task.metric_names())]
     if objective.metric not in [*names, "train/loss"]:
+        found = schema.nearest(f"val/{objective.metric.rpartition('/')[2]}", names)
+        listed = f" The task has: {', '.join(names)}." if found.startswith("Did") else ""
         raise ConfigError(
-            f"objective.metric must be a metric of this task, but got {objective.metric}. "
-            f"{schema.nearest(objective.metric, [*names, 'train/loss'])} The task has: {', '.join(names)}."
+            f"objective.metric must be a metric of this task, but got {objective.metric}. {found}{listed}"
         )
     if objective.direction != "auto":
         return objective.direction

@@ -54,6 +54,10 @@ class Drawing:
             self._process.kill()
             self._process.communicate()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a launcher's own processes, which get all that the task function holds, need of it: nothing."""
+        return {"_asked": None, "_process": None}
+
     def begin(self, folder: Path, subject: Subject) -> None:
         """Asks for the report of a folder, whose ledger is to stay as it is until `end`."""
         self._asked = folder.resolve(), subject

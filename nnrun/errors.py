@@ -15,3 +15,7 @@ class ConfigError(NnrunError):
 
 class RunError(NnrunError):
     """A failure while working: the folder and what was computed stay."""
+
+
+class UnknownSetting(ConfigError):
+    """A key that the chosen member does not have."""

@@ -1,5 +1,6 @@
 """Hydra's messages as ours: rule, value, key, next move."""
 
+import os
 import re
 import shlex
 from typing import Any
@@ -8,6 +9,8 @@ from nnrun import members
 from nnrun.schema import nearest
 
 MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/\s]+)'")
+REFERENCE = re.compile(r"Interpolation key '([^']+)' not found.*full_key: (\S+)", re.DOTALL)
+SPACE = "search.space."
 UNKNOWN_KEY = re.compile(r"Could not (?:override|find key|delete)[^']* '([^'\s]+)'")
 
 
@@ -17,8 +20,18 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
     if found := MISSING_CHOICE.search(text):
         return f"There is no {found[1]}={found[2]}. {nearest(found[2], members.choices(found[1]))}"
     if found := UNKNOWN_KEY.search(text):
+        if found[1].startswith(SPACE):
+            return swept_itself(found[1].removeprefix(SPACE))
         return unknown_key(found[1], config or {}, choices)
+    if found := REFERENCE.search(text):
+        key, other = found[2], found[1]
+        return f"{key} is to be as {other} is, which is no key here. Set {key}=VALUE, or choose what has {other}."
     return " ".join(text.split())
+
+
+def swept_itself(key: str) -> str:
+    """For a key that was put under search.space on the command line."""
+    return f"{SPACE}{key} belongs into a recipe. On the command line give the key itself its values: {key}=VALUE,VALUE."
 
 
 def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> str:
@@ -44,7 +57,8 @@ def needs_quotes(override: str) -> str:
         known = nearest(override, members.groups())
         return f"{override} is neither a verb nor key=value. {known} Write for example model=lstm."
     # Hydra reads a backslash as itself except before a quote.
-    quoted = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ('\\"' if m[2] else ""), value.strip("'\""))
+    plain = os.path.expanduser(value.strip("'\""))
+    quoted = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ('\\"' if m[2] else ""), plain)
     suggestion = shlex.quote(f'{key}="{quoted}"')
     what = value or "nothing"
     return f"{key} has a value that needs quotes, or a bracket or comma is missing: {what}. Write {suggestion}."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nnrun import composition, config, members, terminal
 from nnrun.composition import Composed
 from nnrun.drawing import Drawing
-from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.errors import ConfigError, NnrunError, RunError, UnknownSetting
 from nnrun.explanations import explain
 from nnrun.interruption import Interrupted
 
@@ -64,6 +64,8 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
         trials.check(record.trials)
         dry_run.show(record)
         return 0
+    if given := _given_folder(overrides, "hydra.sweep.dir"):
+        _check_sweep_folder(given)
     with Drawing() as drawing:
         trials.check(record.trials)
         return _sweep(record, flags, overrides, drawing)
@@ -150,6 +152,11 @@ def hand_over(
             raise
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, None, {})) from None
+    except OSError as error:
+        raise ConfigError(
+            f"The output folder {error.filename} cannot be written ({error.strerror}). "
+            f"Set hydra.{'sweep' if sweep else 'run'}.dir= to one that can."
+        ) from None
     finally:
         sys.argv = before
     if failures:
@@ -175,7 +182,7 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
 
 def _check(composed: list[Composed]) -> None:
     """Types, bounds and fit of every config."""
-    built = [config.build(one.plain) for one in composed]
+    built = [_built(one) for one in composed]
     from nnrun.execution import devices
 
     devices.prepare()
@@ -184,12 +191,22 @@ def _check(composed: list[Composed]) -> None:
         devices.batch_devices(one)
 
 
+def _built(composed: Composed) -> config.RunConfig:
+    try:
+        return config.build(composed.plain)
+    except UnknownSetting as error:
+        if recipe := composed.choices.get("experiment"):
+            raise ConfigError(f"{error} If it was not typed: experiment={recipe} sets it for other choices.") from None
+        raise
+
+
 def _job(node: Any, command: str, finished: list[Path] | None) -> float:
     from hydra.core.hydra_config import HydraConfig
 
     hydra = HydraConfig.get()
     composed = composition.resolve_task(composition.composed(config.to_plain(node), composition.picked(hydra)))
     folder = Path(hydra.runtime.output_dir)
+    _check_run_folder(folder)
     value = start(composed, folder, command)
     if finished is not None:
         finished.append(folder)
@@ -227,6 +244,8 @@ def _check_sweep_folder(folder: Path) -> None:
 
 def _given_folder(overrides: list[str], key: str) -> Path | None:
     given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith(f"{key}=")]
+    if given and not given[-1]:
+        raise ConfigError(f"{key} must be a folder, but got nothing. Write for example {key}=my_run.")
     return Path(given[-1]) if given and "${" not in given[-1] else None
 
 

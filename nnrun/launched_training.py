@@ -1,10 +1,12 @@
 """A sweep's trials as jobs of one of Hydra's launchers (joblib, a cluster): each writes its folder, we read it."""
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nnrun.errors import NnrunError, RunError
 from nnrun.group_training import GroupSettings, Member
 from nnrun.ledger import Ledger, Trial
 from nnrun.outputs import read_trial
@@ -22,15 +24,29 @@ class LaunchedTraining:
         self.folder, self.ledger, self.record, self.launch, self.tell = folder, ledger, record, launch, tell
 
     def train(self, settings: GroupSettings, members: list[Member]) -> None:
-        """Runs the members that have not ended, and writes down what came of them."""
+        """Runs the members that have not ended, and writes down what came of them.
+
+        Raises RunError when the launcher itself fails: then none of its trials has ended.
+        """
         missing = [member for member in members if not member.is_final]
         self.ledger.start(member.number for member in missing)
         for batch in _consecutive(missing):
             for member in batch:
                 shutil.rmtree(self.folder / str(member.number), ignore_errors=True)
-            self.launch([self._job(member) for member in batch], initial_job_idx=batch[0].number)
+            self._launch(batch)
             for member in batch:
                 self._read(member)
+
+    def _launch(self, batch: list[Member]) -> None:
+        try:
+            self.launch([self._job(member) for member in batch], initial_job_idx=batch[0].number)
+        except NnrunError:
+            raise
+        except Exception as error:
+            raise RunError(
+                f"The launcher failed, not its trials: {type(error).__name__}: {error} Set it right, then continue: "
+                f"nnrun resume {shlex.quote(str(self.folder))}"
+            ) from error
 
     def _job(self, member: Member) -> list[str]:
         """What Hydra composes a job from; unlike ours it cannot find out what `task=auto` is."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -43,6 +44,8 @@ def folder(word: str) -> Path:
     found = Path(word)
     if (found / "sweep.yaml").exists():
         raise ConfigError(f"{found} is a sweep's folder. The run of its best trial is {found / 'best'}.")
+    if found.is_dir() and not any(found.iterdir()):
+        raise ConfigError(f"{found} is empty: nothing had begun there. Start the command that made it again.")
     if not (found / "summary.json").is_file():
         raise ConfigError(f"{found} is not a run's folder: it holds no summary.json. List yours with nnrun runs.")
     return found
@@ -77,7 +80,9 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
         plain = read_yaml(path, LARGEST_CONFIG)
         choices = dict(plain.pop("choices"))
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
-        raise ConfigError(f"{path} is missing or damaged, so the run cannot be rebuilt.") from None
+        raise ConfigError(
+            f"{path} is missing or damaged, so the run cannot be rebuilt. Its command is in summary.json."
+        ) from None
     for key in (*plain, *choices):
         if key not in {*members.groups(), *RUNS_KEYS}:
             raise ConfigError(f"{path} has a key that no run writes: {key}. Its folder is not run.")
@@ -157,13 +162,27 @@ def _check_value(path: Path, key: str, value: Any, top: bool = True) -> None:
         raise ConfigError(f"{path} must hold values alone, but {key} is {value[:80]}. Its folder is not run.")
 
 
+def continuing(folder: Path, *configs: dict[str, Any]) -> str:
+    """The command that goes on in a folder of one's own, whose configs may name members of one's own."""
+    foreign = any(_foreign(plain) for plain in configs)
+    return f"nnrun resume {shlex.quote(str(folder))}{' --trust' * foreign}"
+
+
 def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:
     """Raises ConfigError when a recorded config names anything but our members: a folder must not execute code."""
-    for group, content in plain.items():
-        target = content.get("_target_") if isinstance(content, dict) else None
-        if target is not None and not re.fullmatch(rf"nnrun\.{group}s?\.\w+\.\w+", str(target)):
-            named = f"{group}._target_={str(target)[:80]}"
-            raise ConfigError(f"{folder} names {named}, code outside nnrun, which is not run from a folder. {OWN}")
+    for group, target in _foreign(plain).items():
+        named = f"{group}._target_={target[:80]}"
+        raise ConfigError(f"{folder} names {named}, code outside nnrun, which is not run from a folder. {OWN}")
+
+
+def _foreign(plain: dict[str, Any]) -> dict[str, str]:
+    """What groups of a config name outside nnrun."""
+    targets = {group: content.get("_target_") for group, content in plain.items() if isinstance(content, dict)}
+    return {
+        group: str(target)
+        for group, target in targets.items()
+        if target is not None and not re.fullmatch(rf"nnrun\.{group}s?\.\w+\.\w+", str(target))
+    }
 
 
 def _refuse_links(folder: Path) -> None:

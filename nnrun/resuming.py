@@ -19,7 +19,12 @@ EPOCHS = "training.epochs"
 
 
 def resume(words: list[str]) -> int:
-    """`nnrun resume RUN|SWEEP [KEY=N] [--trust]`: bit-equal to never having stopped; see `_more_epochs` for runs."""
+    """`nnrun resume RUN|SWEEP [KEY=N] [--trust]`: goes on as if there had been no interruption, bit for bit.
+
+    training.epochs=N trains a run longer: with a constant schedule as if N epochs had been asked for at once, else the
+    rate goes on over the new length. search.trials=N adds trials to a sweep. Nothing else can be changed. --trust: of a
+    member of your own, from ./conf and the code beside it.
+    """
     if words and sweep_verbs.is_sweep(Path(words[0])):
         return sweep_verbs.resume(Path(words[0]), words[1:])
     _refuse_other_keys(words)

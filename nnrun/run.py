@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from nnrun import restoring
+from nnrun import recorded, restoring
 from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
@@ -26,6 +26,7 @@ from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit,
 
 EXCERPT_ROWS = 100_000
 """Of each part that is too large for memory, for predictions, figures and naive baselines; metrics are of all rows."""
+KEPT = "The weights of the best epoch before it, if there was one, are kept."
 VERSIONS = ("nnrun", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core")
 
 
@@ -156,7 +157,7 @@ class Run:
             for event in fit(trainer, task, data, training, objective, [self.history]):
                 whole = True
                 if isinstance(event, Failure):
-                    raise event.error
+                    raise RunError(f"{event.error} {KEPT}")
                 if isinstance(event, Epoch):
                     self._epoch(event.outcomes[0], objective)
                 if isinstance(event, Stretch):
@@ -251,7 +252,9 @@ class Run:
     def _interrupted_text(self) -> str:
         if not self._begun:
             return f"Interrupted before training went on. {self.folder.path} is as it was."
-        return f"Interrupted in epoch {len(self.history) + 1}. To continue: nnrun resume {self.folder.path}"
+        command = recorded.continuing(self.folder.path, self.plain)
+        epoch = min(len(self.history) + 1, self.config.training.epochs)
+        return f"Interrupted in epoch {epoch}. To continue: {command}"
 
     def _write_summary(self) -> None:
         self.seconds["total"] = time.time() - self.started

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from nnrun.errors import ConfigError
+from nnrun.errors import ConfigError, UnknownSetting
 
 BOUNDS = {
     "above": (">", lambda value, bound: value > bound),
@@ -44,10 +44,23 @@ def size(default: Any, help: str = "", least: int = 1, most: int | None = None) 
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """A sentence that names the choice most like `word`, or all of them."""
+    """A sentence that names the choice most like `word`, or all of them; what all have in front tells nothing."""
     choices = sorted(choices)
-    close = difflib.get_close_matches(word, choices, 1, 0.6)
-    return f"Did you mean {close[0]}?" if close else f"Choose from: {', '.join(choices)}."
+    shared = _shared([word, *choices])
+    tails = {choice[shared:].lower(): choice for choice in choices}
+    short = {"".join(part[0] for part in tail.split("_") if part): choice for tail, choice in tails.items()}
+    tail = word[shared:].lower()
+    close = difflib.get_close_matches(tail, tails, 1, 0.6)
+    found = short.get(tail) if len(tail) > 1 else None
+    found = tails[close[0]] if close else found
+    return f"Did you mean {found}?" if found else f"Choose from: {', '.join(choices)}."
+
+
+def _shared(names: list[str]) -> int:
+    """How many characters, up to a dot or slash, all names have in front."""
+    length = min(map(len, names))
+    same = next((i for i in range(length) if len({name[i] for name in names}) > 1), length)
+    return max(names[0][:same].rfind(sign) for sign in "./") + 1
 
 
 def locate(target: str) -> Any:
@@ -58,7 +71,10 @@ def locate(target: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
             raise
-        raise ConfigError(f"_target_ {target}: there is no module {module_name}.") from None
+        raise ConfigError(
+            f"_target_ {target}: there is no module {module_name}. "
+            "Start nnrun in the folder where it lies beside ./conf."
+        ) from None
     if not hasattr(module, name):
         raise ConfigError(f"_target_ {target}: {module_name} has no {name}. {nearest(name, vars(module))}")
     return getattr(module, name)
@@ -97,7 +113,9 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
             continue
         where = f"{group}.{key}" if group else key
         if key not in fields:
-            raise ConfigError(f"{where} is not a setting of {group}. {nearest(key, fields)}")
+            member = str(values.get("_target_", "")).split(".")[-2:-1]
+            name = "=".join([group, *member])
+            raise UnknownSetting(f"{where} is not a setting of {name}. {nearest(key, fields)}")
         checked[key] = _converted(where, value, hints[key], fields[key])
         _check_bounds(where, checked[key], fields[key])
     return schema(**checked)
@@ -112,7 +130,9 @@ def _converted(where: str, value: Any, hint: Any, field: dataclasses.Field) -> A
 
 
 def _example(where: str, field: dataclasses.Field) -> str:
-    return f" Set for example {where}={show(field.default)}." if field.default is not None else ""
+    if field.default is None and not BOUNDS.keys() & field.metadata.keys():
+        return ""
+    return f" Set for example {where}={show(field.default)}."
 
 
 def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:

@@ -4,7 +4,6 @@ import collections
 import contextlib
 import dataclasses
 import math
-import shlex
 import sqlite3
 import sys
 import time
@@ -14,10 +13,11 @@ from pathlib import Path
 
 from jax.errors import JaxRuntimeError
 
-from nnrun import config, sweep_record, sweep_results
+from nnrun import config, recorded, sweep_record, sweep_results
 from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.execution import groups, loaded
+from nnrun.execution.groups import MOST_TRIALS
 from nnrun.group_training import GroupSettings, GroupTraining, Member, write_trial
 from nnrun.interruption import Interrupted, Watch
 from nnrun.launched_training import Launch, LaunchedTraining
@@ -134,7 +134,8 @@ class Sweep:
             self.drawing.end()
             raise RunError(
                 f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "
-                f"{sweep_results.commonest(self.ledger.trials())} {self._to_continue()}"
+                f"{sweep_results.commonest(self.ledger.trials())} What was measured is in {self.folder.path}. "
+                "Start a new sweep where fewer fail, or with a larger search.max_failures."
             )
 
     def _count(self, trial: Trial) -> None:
@@ -148,12 +149,15 @@ class Sweep:
         """Whether there are trials to train: those left over, else new ones."""
         budget = math.inf if self.search.trials is None else self.search.trials
         left = budget - len(self.strategy.asked)
-        wanted = int(min(left, self.search.parallel_trials or left, sys.maxsize))
+        at_once = MOST_TRIALS if self.search.timeout_seconds else left
+        wanted = int(min(left, self.search.parallel_trials or at_once, sys.maxsize))
         leftover = self.ledger.unfinished()
         points = [] if leftover else self.strategy.ask(wanted)
         self.ledger.ask(points)
         is_whole = not leftover and len(points) < wanted
         self.progress.asked(len(self.strategy.asked), math.nan if is_whole else budget)
+        if is_whole and budget != math.inf:
+            self.terminal.line(f"The space has {len(self.strategy.asked)} different trials and no more.")
         return bool(leftover or points)
 
     def _groups(self) -> Iterator[tuple[GroupSettings, list[Member]]]:
@@ -243,4 +247,5 @@ class Sweep:
         sys.stdout.flush()
 
     def _to_continue(self) -> str:
-        return f"To continue: nnrun resume {shlex.quote(str(self.folder.path))}"
+        configs = [base.plain for base in self.record.trials.bases.values()]
+        return f"To continue: {recorded.continuing(self.folder.path, *configs)}"

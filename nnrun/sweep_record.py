@@ -36,8 +36,11 @@ class Record:
     @property
     def title(self) -> str:
         """For people: `random search: mlp on digits`."""
-        names = self.trials.first.choices
-        return f"{self.trials.first.sweep['strategy']} search: {names['model']} on {names['dataset']}"
+        model, dataset = (
+            ", ".join(dict.fromkeys(base.choices[group] for base in self.trials.bases.values()))
+            for group in ("model", "dataset")
+        )
+        return f"{self.trials.first.sweep['strategy']} search: {model} on {dataset}"
 
     def execution(self) -> ExecutionConfig:
         """The checked keys of execution."""

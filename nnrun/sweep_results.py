@@ -60,7 +60,7 @@ def finish(
     if not best:
         raise RunError(f"{_nothing(trials)} The folders of the trials are in {folder.path}.")
     folder.clear_groups()
-    _show(record, folder, best, objective, terminal)
+    _show(record, folder, trials, objective, terminal)
     assert best[0].objective is not None
     return best[0].objective
 
@@ -143,7 +143,9 @@ class _Winner:
         run.crown(self._loaded, self._network, kept, self._own)
 
 
-def _show(record: Record, folder: SweepFolder, best: list[Trial], objective: Objective, terminal: Terminal) -> None:
+def _show(record: Record, folder: SweepFolder, trials: list[Trial], objective: Objective, terminal: Terminal) -> None:
+    """The best trials, and how many failed."""
+    best = ranked(trials, objective)
     keys = list(record.trials.space)
     rows = [
         [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
@@ -151,6 +153,8 @@ def _show(record: Record, folder: SweepFolder, best: list[Trial], objective: Obj
     ]
     terminal.table(["trial", objective.metric, *keys], rows)
     _show_parts(record, folder, best, objective, terminal)
+    if failed := sum(trial.state == "failed" for trial in trials):
+        terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")
     terminal.line(f"Best: {record.command_of(best[0].params)}")
     terminal.line(f"Everything is in {folder.path}")
 

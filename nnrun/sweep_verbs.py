@@ -78,7 +78,10 @@ def best(words: list[str]) -> int:
     folder = _folder(words, "best")
     path = folder / "best.yaml"
     if not path.exists():
-        raise ConfigError(f"{folder} has no best trial yet. To continue it: nnrun resume {folder}")
+        raise ConfigError(
+            f"{folder} has no best trial: none has completed so far. {folder / 'trials.csv'} has the reasons of those "
+            f"that failed; to continue: nnrun resume {folder}"
+        )
     try:
         found = recorded.read_yaml(path, recorded.LARGEST_CONFIG)
         text = f"# trial {found['number']}: {found['metric']} {found['value']:.6g}\n{found['command']}"

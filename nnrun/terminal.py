@@ -110,11 +110,12 @@ class SweepProgress:
         self._terminal, self._metric, self._better = terminal, metric, max if maximize else min
         self._total, self._ended, self._failed, self._trained, self._before = 0.0, 0, 0, 0.0, 0.0
         self._best: float | None = None
+        self._begun = False
         self._started = self._said = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "SweepProgress":
-        self._started = self._said = time.monotonic()
+        self._said = time.monotonic()
         if sys.stdout.isatty():
             from rich.progress import BarColumn, Progress, TextColumn
 
@@ -140,6 +141,9 @@ class SweepProgress:
 
     def trained(self, trials: float, before: bool = False) -> None:
         """So much was trained; `before`: by an earlier process."""
+        if not self._begun and not before:
+            # Until now programs were compiled, which tells nothing of how long trials take.
+            self._begun, before, self._started = True, True, time.monotonic()
         self._trained += trials
         self._before += trials if before else 0
         if self._bar:

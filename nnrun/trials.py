@@ -10,7 +10,7 @@ from nnrun import composition, config, members, schema, sweep_syntax
 from nnrun.composition import Composed
 from nnrun.config import RunConfig
 from nnrun.errors import ConfigError
-from nnrun.explanations import unknown_key
+from nnrun.explanations import SPACE, swept_itself, unknown_key
 from nnrun.search.base import SearchConfig, Strategy
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
 
@@ -59,6 +59,7 @@ def plan(overrides: list[str]) -> Trials:
     recipe = sweep_syntax.from_space(first.sweep["search"]["space"])
     dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
     if not dimensions:
+        config.build(config.resolved(first.plain))
         raise ConfigError(
             f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
             "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
@@ -72,6 +73,9 @@ def plan(overrides: list[str]) -> Trials:
 def _check_swept(swept: Mapping[str, Dimension]) -> None:
     """Raises ConfigError for a key that is of the sweep as a whole."""
     for key, dimension in swept.items():
+        key = key.lstrip("+~")
+        if key.startswith(SPACE):
+            raise ConfigError(swept_itself(key.removeprefix(SPACE)))
         if key.partition(".")[0].partition("/")[0] in (*composition.OF_SWEEPS, "hydra"):
             example = f" Set for example {key}={sweep_syntax.value_text(_listed(dimension)[0])}."
             raise ConfigError(f"{key} is one value for the whole sweep, but got several.{example}")
@@ -116,7 +120,8 @@ def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Tria
     for key in [*optional, *dimensions]:
         if key not in groups and not any(has(base.plain, key) for base in bases.values()):
             base = next(iter(bases.values()))
-            raise ConfigError(unknown_key(key, base.plain, base.choices))
+            others = " No other choice in this sweep has it either." if len(bases) > 1 else ""
+            raise ConfigError(f"{unknown_key(key, base.plain, base.choices)}{others}")
     return Trials(Space(dimensions, tuple(choosers), lacking), bases)
 
 

@@ -88,11 +88,17 @@ WRONG = [
         "optimizer.learning_rate must be > 0, but got -1.0. Set for example optimizer.learning_rate=0.001.",
     ),
     (["-m", "model=mlp,mpl"], "There is no model=mpl. Did you mean mlp?"),
+    (["hydra.run.dir="], "hydra.run.dir must be a folder, but got nothing. Write for example hydra.run.dir=my_run."),
+    (
+        ["experiment=long_memory", "model=cnn"],
+        "model.hidden_size is not a setting of model=cnn. Did you mean dense_sizes? If it was not typed: "
+        "experiment=long_memory sets it for other choices.",
+    ),
     (["training.epochs=2.5"], "training.epochs must be an integer, but got 2.5. Set for example training.epochs=20."),
     (
         ["objective.metric=test/loss"],
         "objective.metric must be a metric of this task, but got test/loss. "
-        "Did you mean train/loss? The task has: val/loss, val/accuracy, val/macro_f1, val/auroc, val/log_loss.",
+        "Did you mean val/loss? The task has: val/loss, val/accuracy, val/macro_f1, val/auroc, val/log_loss.",
     ),
     (
         ["training.devices=3"],

@@ -65,7 +65,19 @@ def test_hydra_is_left_as_it_was():
         (["experiment=digits_mpl"], "There is no experiment=digits_mpl. Did you mean digits_mlp?"),
         (["datset=digits"], "There is no key datset. Did you mean dataset?"),
         (["model.hiden_sizes=[3]"], "There is no key model.hiden_sizes in model=mlp. Did you mean model.hidden_sizes?"),
-        (["model.nope.x=3"], "There is no key model.nope in model=mlp. Did you mean model.dropout?"),
+        (
+            ["model.nope.x=3"],
+            "There is no key model.nope in model=mlp. Choose from: model.activation, model.dropout, "
+            "model.hidden_sizes, model.normalization.",
+        ),
+        (["optimizer.lr=0.1"], "There is no key optimizer.lr in optimizer=adam. Did you mean optimizer.learning_rate?"),
+        (["model=MLP"], "There is no model=MLP. Did you mean mlp?"),
+        (["=5"], "=5 has no key. Write key=value, for example model=lstm."),
+        (
+            ["experiment=vanishing_gradient", "model=mlp"],
+            "task.hidden_size is to be as model.hidden_size is, which is no key here. Set task.hidden_size=VALUE, or "
+            "choose what has model.hidden_size.",
+        ),
         (["task.los=mse"], "There is no key task.los in task=classification. Did you mean task.loss?"),
         (
             ["seed=1,2", "model=mlp"],

@@ -168,6 +168,20 @@ def test_missing_files_fail_the_run_with_one_line_and_a_traceback_in_the_log(nnr
     assert "Traceback" in (tmp_path / "run" / "run.log").read_text()
 
 
+def test_a_folder_that_hydra_works_out_is_not_shared_either(nnrun, tmp_path):
+    words = (*SMALL, "hydra.run.dir=runs/${seed}")
+    assert nnrun(*words).code == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    done = nnrun(*words, "training.epochs=3")
+    text = "already holds a run. Choose another folder, or continue it: nnrun resume"
+    assert (done.code, text in done.err) == (2, True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    (tmp_path / "file").touch()
+    done = nnrun(*SMALL, "hydra.run.dir=file/${seed}")
+    assert done.code == 2
+    assert done.err.startswith("nnrun: The output folder file/0 cannot be written (Not a directory).")
+
+
 def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tmp_path):
     """One step per epoch: the first has a learning rate of 0, the second breaks the weights, the third sees it."""
     words = ("schedule=warmup_cosine", "schedule.warmup=0.5", "training.batch_size=96", "training.epochs=6")

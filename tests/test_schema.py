@@ -76,9 +76,12 @@ def test_plain_values_become_a_frozen_dataclass_with_tuples():
         ({"name": "x"}, "group.name must be one of relu, gelu, but got x. Choose from: gelu, relu."),
         ({"flag": 1}, "group.flag must be true or false, but got 1. Set for example group.flag=False."),
         ({"text": 1}, "group.text must be text, but got 1. Set for example group.text=a."),
-        ({"clip": "x"}, "group.clip must be a number or null, but got x."),
+        ({"clip": "x"}, "group.clip must be a number or null, but got x. Set for example group.clip=null."),
         ({"inner": {"patiense": 1}}, "group.inner.patiense is not a setting of group.inner. Did you mean patience?"),
-        ({"inner": {"patience": 0}}, "group.inner.patience must be >= 1, but got 0."),
+        (
+            {"inner": {"patience": 0}},
+            "group.inner.patience must be >= 1, but got 0. Set for example group.inner.patience=null.",
+        ),
     ],
 )
 def test_what_is_refused_says_rule_value_key_and_next_move(values, text):
@@ -99,7 +102,11 @@ def test_the_config_of_a_target_annotates_its_argument(target):
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        ("nnrun.nowhere.X", "_target_ nnrun.nowhere.X: there is no module nnrun.nowhere."),
+        (
+            "nnrun.nowhere.X",
+            "_target_ nnrun.nowhere.X: there is no module nnrun.nowhere. Start nnrun in the folder where it lies "
+            "beside ./conf.",
+        ),
         ("nnrun.schema.biuld", "_target_ nnrun.schema.biuld: nnrun.schema has no biuld. Did you mean build?"),
         (
             f"{__name__}.untyped",

@@ -1,6 +1,8 @@
 """Our sweeper with Hydra's launchers, and Hydra's sweeper with our launcher."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -50,8 +52,25 @@ def test_jobs_of_hydras_own_launcher(nnrun, tmp_path, grouped):
 
 def test_jobs_in_other_processes(nnrun, tmp_path, grouped):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    done = nnrun(*SMALL, "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", NOISE)
-    assert done.code == 0, done
+    words = (*SMALL, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", NOISE)
+    done = subprocess.run([sys.executable, "-m", "nnrun", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done
+    assert_complete(tmp_path / "sweep", grouped)
+
+
+def test_a_launcher_that_fails_ends_no_trial(nnrun, tmp_path, grouped, monkeypatch):
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    def broken(*_, **__):
+        raise OSError("no such queue")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BasicLauncher, "launch", broken)
+        done = nnrun(*SMALL, "hydra/launcher=basic", NOISE)
+    text = "The launcher failed, not its trials: OSError: no such queue Set it right, then continue: nnrun resume sweep"
+    assert (done.code, done.err.replace(f"{tmp_path}/", "")) == (1, f"nnrun: {text}\n")
+    assert {state for _, state, *_ in ledger(tmp_path / "sweep")[0]} <= {"waiting", "running"}
+    assert nnrun("resume", "sweep").code == 0
     assert_complete(tmp_path / "sweep", grouped)
 
 

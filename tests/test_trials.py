@@ -144,7 +144,21 @@ MISTAKES = [
     ),
     (
         ["model=mlp,autoencoder", "model.hidden_size=8,16", "dataset=iris"],
-        "There is no key model.hidden_size in model=mlp. Did you mean model.hidden_sizes?",
+        "There is no key model.hidden_size in model=mlp. Did you mean model.hidden_sizes? No other choice in this "
+        "sweep has it either.",
+    ),
+    (
+        ["dataset=iris", "seed=1,2", "search.trial=5"],
+        "There is no key search.trial in search=grid. Did you mean search.trials?",
+    ),
+    (
+        ["dataset=iris", "+search.space.model.dropout=0.1,0.2"],
+        "search.space.model.dropout belongs into a recipe. On the command line give the key itself its values: "
+        "model.dropout=VALUE,VALUE.",
+    ),
+    (
+        ["dataset=iris", "model.dropout=0.1..0.5"],
+        "model.dropout must be a number, but got 0.1..0.5. Set for example model.dropout=0.0.",
     ),
     (
         ["search.trials=1,2"],

@@ -221,6 +221,5 @@ def _patience(objective: Objective, config: TrainingConfig, history: list[dict[s
 def _diverged(epoch: int) -> str:
     return (
         f"The training loss became NaN or infinite in epoch {epoch}. Most likely the learning rate is "
-        "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of "
-        "the best epoch before it, if there was one, are kept."
+        "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1."
     )

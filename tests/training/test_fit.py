@@ -118,8 +118,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_within_the_epoch(value):
     assert isinstance(last.error, RunError)
     assert str(last.error) == (
         "The training loss became NaN or infinite in epoch 2. Most likely the learning rate is too high: "
-        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1. The weights of the best epoch "
-        "before it, if there was one, are kept."
+        "divide optimizer.learning_rate by 10, or set training.gradient_clip=1."
     )
 
 
