@@ -84,10 +84,15 @@ def _dispatch(argv: list[str]) -> int:
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
         composition.prepare_imports()
         return launch.hand_over(argv, [])
-    if words and "=" not in words[0]:
+    if argv == ["help"]:
+        terminal.say(HELP)
+        return 0
+    if words and "=" not in words[0] and not words[0].startswith("~"):
         if argv[0] != words[0]:
             raise ConfigError(f"nnrun {words[0]} is written first, but got {argv[0]}. Options come after it.")
         return verbs.run(argv[0], argv[1:])
+    if late := [word for word in words if word in verbs.VERBS]:
+        raise ConfigError(f"nnrun {late[0]} is written first, but got {words[0]} before it.")
     if any(flag in HELP_FLAGS for flag in flags):
         return verbs.explain_choices(words)
     if unknown := [flag for flag in flags if flag not in MULTIRUN]:

@@ -46,6 +46,8 @@ def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> st
     prefix = "".join(f"{name}." for name in parents)
     known = {prefix + name for name in node if not name.startswith("_")} if isinstance(node, dict) else set()
     known |= set() if parents else set(members.groups())
+    if not parents and last in known:
+        return f"{last} is given a choice's name. Write {last}={choices.get(last, 'NAME')}, or {last}.KEY=VALUE."
     where = f" in {parents[0]}={choices[parents[0]]}" if parents and parents[0] in choices else ""
     return f"There is no key {prefix}{last}{where}. {nearest(prefix + last, known)}"
 
@@ -53,6 +55,8 @@ def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> st
 def needs_quotes(override: str) -> str:
     """For an override that Hydra's grammar refuses: the quoted form that works."""
     key, equals, value = override.partition("=")
+    if ".." in key:
+        return f"{key} has an empty part. Write the key with single dots: {re.sub(r'[.]+', '.', key)}={value}."
     if not equals:
         known = nearest(override, members.groups())
         return f"{override} is neither a verb nor key=value. {known} Write for example model=lstm."

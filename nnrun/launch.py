@@ -214,12 +214,25 @@ def _job(node: Any, command: str, finished: list[Path] | None) -> float:
 
 
 def _check_run_folder(folder: Path) -> None:
-    """Makes the folder asked for. Raises ConfigError when it holds a run or cannot be written."""
-    if (folder / "summary.json").exists():
+    """Makes the folder asked for. Raises ConfigError when it holds a run or cannot be written.
+
+    A run that failed before its first epoch leaves nothing to lose: the corrected command may have its folder.
+    """
+    if (folder / "summary.json").exists() and not _is_vain(folder):
         raise ConfigError(
             f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: nnrun resume {folder}"
         )
     _make(folder, exist_ok=True)
+
+
+def _is_vain(folder: Path) -> bool:
+    from nnrun import recorded
+
+    try:
+        summary = recorded.summary(folder)
+    except ConfigError:
+        return False
+    return summary["status"] == "failed" and not summary["epochs"]
 
 
 def _claim_folder(kind: str, names: str) -> Path:

@@ -152,7 +152,7 @@ def show(value: Any) -> str:
     """A value as it is typed on the command line."""
     if isinstance(value, tuple):
         return "[" + ",".join(map(show, value)) + "]"
-    return "null" if value is None else str(value)
+    return "null" if value is None else str(value) or "''"
 
 
 def describe(hint: Any) -> str:

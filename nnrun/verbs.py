@@ -31,6 +31,8 @@ def run(verb: str, words: list[str]) -> int:
 def list_choices(words: list[str]) -> int:
     """`nnrun list [GROUP]`: the choices of one config group, or of all."""
     plural = {f"{group}s": group for group in members.groups()}
+    if words[1:]:
+        raise ConfigError(f"nnrun list takes one group, but got {words[1]} too. Write: nnrun list {words[0]}")
     wanted = words[0] if words else None
     if wanted is not None and wanted not in plural and wanted not in plural.values():
         raise ConfigError(f"There is no list of {wanted}. {nearest(wanted, plural)}")

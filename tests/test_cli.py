@@ -73,6 +73,11 @@ WRONG = [
     (["--verson"], "There is no flag --verson. Did you mean --version?"),
     (["model=mlp", "--fast"], "There is no flag --fast. Choose from: --help, --multirun, --version, -m."),
     (["list", "--fast"], "nnrun list takes no flag, but got --fast. nnrun --help says what it takes."),
+    (["model=lstm", "predict"], "nnrun predict is written first, but got model=lstm before it."),
+    (["model={a:1}"], "model is given a choice's name. Write model=NAME, or model.KEY=VALUE."),
+    (["model..dropout=3"], "model..dropout has an empty part. Write the key with single dots: model.dropout=3."),
+    (["training.epochs="], "training.epochs must be an integer, but got ''. Set for example training.epochs=20."),
+    (["list", "models", "foo"], "nnrun list takes one group, but got foo too. Write: nnrun list models"),
     (["model=mpl"], "There is no model=mpl. Did you mean mlp?"),
     (["+foo=3"], "There is no key foo."),
     (

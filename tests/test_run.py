@@ -182,6 +182,16 @@ def test_a_folder_that_hydra_works_out_is_not_shared_either(nnrun, tmp_path):
     assert done.err.startswith("nnrun: The output folder file/0 cannot be written (Not a directory).")
 
 
+def test_the_folder_of_a_run_that_failed_before_its_first_epoch_is_free_again(nnrun, tmp_path):
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "a" / "1.png").write_bytes(b"no image")
+    words = ("debug=tiny", "hydra.run.dir=run")
+    assert nnrun(*words, "model=cnn", "dataset=image_folder", "dataset.path=images").code != 0
+    assert nnrun(*words, "dataset=iris").code == 0
+    assert summary(tmp_path / "run")["status"] == "completed"
+    assert nnrun(*words, "dataset=iris").code == 2
+
+
 def test_a_loss_that_becomes_nan_keeps_the_folder_and_the_best_weights(nnrun, tmp_path):
     """One step per epoch: the first has a learning rate of 0, the second breaks the weights, the third sees it."""
     words = ("schedule=warmup_cosine", "schedule.warmup=0.5", "training.batch_size=96", "training.epochs=6")
