@@ -9,11 +9,13 @@ from nnrun.report.base import FinishedRun
 from nnrun.report.style import COLOURS, figure
 
 CHANNELS = 8
+FRAME = "0.6"
 
 
 def draw(run: FinishedRun) -> Figure | None:
     """The first test example, and per block the channels that differ most within it, strongest first.
 
+    A block's maps share one scale, so that maps of a single pixel can be compared.
     None for a network without feature maps or a test part without examples.
     """
     if not hasattr(run.model, "feature_maps") or len(run.data.test["inputs"]) == 0:
@@ -29,11 +31,13 @@ def draw(run: FinishedRun) -> Figure | None:
     grid = picture.subplots(len(maps), CHANNELS + 1, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
-    _show(grid[0, 0], raw if raw.shape[-1] == 3 and raw.ndim == 3 else raw.mean(-1, keepdims=True), "input")
+    shown = raw if raw.shape[-1] == 3 and raw.ndim == 3 else raw.mean(-1, keepdims=True)
+    _show(grid[0, 0], shown, "input", (shown.min(), shown.max()))
     for number, (row, values) in enumerate(zip(grid, maps, strict=True), start=1):
-        extents = "x".join(map(str, values.shape[:-1]))
-        for axes, channel in zip(row[1:], strongest(values), strict=False):
-            _show(axes, values[..., [channel]], f"#{channel}")
+        extents, channels = "x".join(map(str, values.shape[:-1])), strongest(values)
+        scale = values[..., channels].min(), values[..., channels].max()
+        for axes, channel in zip(row[1:], channels, strict=False):
+            _show(axes, values[..., [channel]], f"#{channel}", scale)
         row[1].text(
             -0.05,
             0.5,
@@ -55,12 +59,17 @@ def strongest(values: np.ndarray) -> np.ndarray:
     return np.argsort(-spread, kind="stable")[:CHANNELS]
 
 
-def _show(axes: Axes, values: np.ndarray, title: str) -> None:
-    """An image (height, width, 1 or 3) between its own extremes, or a line (steps, 1)."""
+def _show(axes: Axes, values: np.ndarray, title: str, scale: tuple[float, float]) -> None:
+    """An image (height, width, 1 or 3) or a line (steps, 1), framed, from the low to the high end of the scale."""
     axes.set_title(title, fontsize=7, pad=2)
+    axes.set_axis_on()
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color=FRAME, linewidth=0.6)
+    low, high = scale
+    span = (high - low) or 1.0
     if values.ndim == 2:
-        axes.plot(values[:, 0], color=COLOURS[0], linewidth=1)
+        axes.plot(values[:, 0], color=COLOURS[0], linewidth=1, marker="." if len(values) == 1 else None)
+        axes.set_ylim(low - 0.05 * span, high + 0.05 * span)
         return
-    low, high = float(values.min()), float(values.max())
-    grey = (values - low) / ((high - low) or 1.0)
+    grey = (values - low) / span
     axes.imshow(grey if values.shape[-1] == 3 else grey[..., 0], cmap="gray", vmin=0, vmax=1)

@@ -3,10 +3,9 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, TRUTH, figure, label
+from nnrun.report.style import COLOURS, TRUTH, figure, label, whole_numbers
 
 WINDOWS = 300
 """Windows of the stretch that is drawn."""
@@ -65,5 +64,5 @@ def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarr
     axes.plot(ahead, predicted[chosen], color=COLOURS[1], marker=".", linewidth=1.4, label="forecast")
     axes.axvline(0.5, color="0.6", linewidth=1, linestyle=":")
     label(axes, f"{len(ahead)} steps ahead, median error", f"window {chosen}: steps from its end", name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes, most=5)
     axes.legend(handles=axes.lines[:1], frameon=False, fontsize=9)

@@ -12,13 +12,16 @@ from nnrun.tasks.pca import fit_pca
 
 POINTS = 3000
 CLASSES = 20
+SPREAD = 0.35
+"""Of a row's points, up and down; rows are 1 apart."""
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """Two code units as they are, more through PCA; coloured by class, or by anomaly, where the data has them."""
-    if run.outputs.latent is None or run.outputs.latent.shape[-1] < 2 or len(run.outputs.latent) < 2:
+    """One code unit in a row per group, two as they are, more through PCA; coloured by class or anomaly, if known."""
+    if run.outputs.latent is None or len(run.outputs.latent) < 2:
         return None
-    plane, x, y = _plane(np.asarray(run.outputs.latent, np.float64))
+    latent = np.asarray(run.outputs.latent, np.float64)
+    plane, x, y = _rows(run, latent) if latent.shape[1] == 1 else _plane(latent)
     picture = figure(7.0, 5.4)
     axes = picture.subplots()
     for name, member, colour in _groups(run):
@@ -27,7 +30,17 @@ def draw(run: FinishedRun) -> Figure | None:
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     label(axes, f"{run.title}: codes of the test part", x, y)
+    if not y:
+        axes.set_yticks([])
     return picture
+
+
+def _rows(run: FinishedRun, latent: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """(n, 1) -> (n, 2), the groups below each other as in the legend, each spread over its row; and the axes' names."""
+    heights = np.random.default_rng(0).uniform(-SPREAD, SPREAD, len(latent))
+    for row, (_, member, _) in enumerate(_groups(run)):
+        heights[member] -= row
+    return np.column_stack([latent[:, 0], heights]), "code unit 0", ""
 
 
 def _plane(latent: np.ndarray) -> tuple[np.ndarray, str, str]:
@@ -47,9 +60,15 @@ def _groups(run: FinishedRun) -> Iterator[tuple[str | None, np.ndarray, object]]
         palette = matplotlib.colormaps["tab10" if data.spec.classes <= 10 else "tab20"]
         for number in range(data.spec.classes):
             name = data.class_names[number] if data.class_names else f"class {number}"
-            yield name, labels == number, palette(number)
+            members = labels == number
+            yield name + " (held out)" * _held_out(run, members), members, palette(number)
     elif data.spec.anomalies:
         yield "normal", data.test["anomaly"] == 0, COLOURS[0]
         yield "anomaly", data.test["anomaly"] == 1, COLOURS[1]
     else:
         yield None, np.ones(len(data.test["inputs"]), bool), COLOURS[0]
+
+
+def _held_out(run: FinishedRun, members: np.ndarray) -> bool:
+    """Whether all members of a class are anomalies: the training part never shows it."""
+    return run.data.spec.anomalies and bool(members.any() and run.data.test["anomaly"][members].all())

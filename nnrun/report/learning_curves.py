@@ -3,10 +3,9 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure, label
+from nnrun.report.style import COLOURS, figure, label, whole_numbers
 
 LOG_FROM = 20.0
 """Positive values whose extremes differ by this factor are drawn on a logarithmic scale."""
@@ -29,7 +28,7 @@ def draw(run: FinishedRun) -> Figure | None:
         rows[-1].set_ylim(bottom=0)
         label(rows[-1], "learning rate, last step of the epoch", "", "learning rate")
     rows[-1].set_xlabel("epoch")
-    rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(rows[-1])
     picture.suptitle(run.title, fontsize=11)
     picture.align_ylabels()
     return picture

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from nnrun.report.base import FinishedRun
 from nnrun.report.style import COLOURS, TRUTH, figure, label
@@ -18,12 +19,19 @@ def draw(run: FinishedRun) -> Figure | None:
     error, images = errors(run.outputs, run.data), run.data.spec.kind == "image"
     ranks = np.unique(np.linspace(0, len(error) - 1, IMAGES if images else CURVES).round().astype(int))
     chosen = np.argsort(error, kind="stable")[ranks]
-    rows = {"input": scaled_inputs(run.data, "test"), "seen": run.outputs.seen, "rebuilt": run.outputs.prediction}
-    shown = {name: np.asarray(values)[chosen] for name, values in rows.items() if values is not None}
+    shown = {name: np.asarray(values)[chosen] for name, values in _rows(run).items()}
     captions = [f"{error[i]:.2g}" + ("\nanomaly" if _is_anomaly(run, i) else "") for i in chosen]
     picture = (_images if images else _curves)(run, shown, captions)
     picture.suptitle(f"{run.title}: test examples by squared error ({run.metric_caption('mse')})", fontsize=11)
     return picture
+
+
+def _rows(run: FinishedRun) -> dict[str, ArrayLike]:
+    """The inputs first; for a denoiser also what it saw of them."""
+    inputs, rebuilt = scaled_inputs(run.data, "test"), run.outputs.prediction
+    if run.outputs.seen is None:
+        return {"input": inputs, "rebuilt": rebuilt}
+    return {"clean": inputs, "noisy": run.outputs.seen, "rebuilt": rebuilt}
 
 
 def mosaic(images: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -41,7 +49,7 @@ def _images(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str])
     images = np.stack(list(shown.values()))
     picture = figure(0.6 + 0.95 * len(captions), 0.75 + 0.9 * len(shown) * height / width)
     axes = picture.subplots()
-    axes.imshow(mosaic(images, float(shown["input"].min()), float(shown["input"].max())))
+    axes.imshow(mosaic(images, float(images[0].min()), float(images[0].max())))
     axes.xaxis.tick_top()
     axes.set_xticks((np.arange(len(captions)) + 0.5) * (width + 1) - 1, captions, fontsize=8)
     axes.set_yticks((np.arange(len(shown)) + 0.5) * (height + 1) - 1, list(shown))
@@ -52,7 +60,7 @@ def _images(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str])
 
 def _curves(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str]) -> Figure:
     """The features of a table, or the first channel of a series."""
-    looks = {"input": (TRUTH, "-"), "seen": ("0.7", ":"), "rebuilt": (COLOURS[0], "-")}
+    looks = {"input": (TRUTH, "-"), "clean": (TRUTH, "-"), "noisy": ("0.7", ":"), "rebuilt": (COLOURS[0], "-")}
     picture = figure(1.0 + 2.4 * len(captions), 3.4)
     names, table = _feature_names(run), run.data.spec.kind == "table"
     for column, axes in enumerate(picture.subplots(1, len(captions), squeeze=False, sharey=True)[0]):

@@ -100,6 +100,20 @@ def test_learning_curves_of_one_epoch_and_of_diverged_losses(tmp_path):
     assert learning_curves.draw(series_run()) is None
 
 
+def tick_texts(axes) -> list[str]:
+    """Of the ticks of the x axis that are in view."""
+    axes.figure.canvas.draw()
+    low, high = axes.get_xlim()
+    return [text.get_text() for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_few_epochs_are_counted_in_whole_numbers(epochs):
+    rows = history([1.0] * epochs)
+    (axes,) = learning_curves.draw(dataclasses.replace(series_run(), history=rows)).axes
+    assert tick_texts(axes) == [str(epoch + 1) for epoch in range(epochs)]
+
+
 def test_forecast_draws_truth_and_prediction_in_original_units():
     run = series_run()
     (axes,) = forecast.draw(run).axes
@@ -120,6 +134,13 @@ def test_forecast_of_several_steps_adds_the_window_of_median_error():
     np.testing.assert_allclose(predicted, run.predicted()[chosen, :, 0])
     assert example.lines[0].get_xdata()[-1] == 0
     assert list(example.lines[1].get_xdata()) == [1, 2, 3]
+
+
+def test_ticks_of_a_long_horizon_have_room():
+    *_, example = forecast.draw(series_run(horizon=24)).axes
+    texts = tick_texts(example)
+    assert 3 <= len(texts) <= 6
+    assert all(text.lstrip("\N{MINUS SIGN}").isdigit() for text in texts)
 
 
 def test_forecast_of_a_single_window_draws_it_alone():

@@ -67,6 +67,22 @@ def test_feature_maps_show_the_channels_that_differ_most(shape, extents):
     assert figure.axes[1].get_title() == f"#{first}"
 
 
+def test_the_maps_of_a_block_share_a_scale_and_are_framed():
+    maps = np.array([1.0, 5.0, 3.0]).reshape(1, 1, 1, 3)
+    panels = drawn(feature_maps.draw(run(Net(None, [maps]), (8, 8, 1))))[1:4]
+    assert [axes.get_title() for axes in panels] == ["#1", "#2", "#0"]
+    assert [axes.images[0].get_array().item() for axes in panels] == [1, 0.5, 0]
+    assert all(axes.axison and axes.spines["top"].get_edgecolor() == (0.6, 0.6, 0.6, 1) for axes in panels)
+
+
+def test_the_lines_of_a_block_share_a_scale():
+    maps = np.random.default_rng(2).normal(size=(1, 5, 3))
+    panels = drawn(feature_maps.draw(run(Net(None, [maps]), (8, 2))))[1:4]
+    (low, high) = {axes.get_ylim() for axes in panels}.pop()
+    assert all(axes.get_ylim() == (low, high) for axes in panels)
+    assert low < maps.min() < maps.max() < high
+
+
 def test_nothing_to_show():
     assert filters.draw(run(object(), (8, 8, 1))) is None
     assert feature_maps.draw(run(object(), (8, 8, 1))) is None

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import jax
@@ -45,7 +46,7 @@ def test_reconstructions(kind):
     noisy = AutoencoderConfig(hidden_sizes=(4,), latent_size=3, input_noise=0.3)
     run = finished(kind, noisy, anomalies=True)
     axes = drawn(reconstructions.draw(run))
-    rows = ["input", "seen", "rebuilt"]
+    rows = ["clean", "noisy", "rebuilt"]
     if kind == "image":
         assert [text.get_text() for text in axes[0].get_yticklabels()] == rows
         captions = [text.get_text() for text in axes[0].get_xticklabels()]
@@ -56,6 +57,11 @@ def test_reconstructions(kind):
         assert len(captions) == 4
     errors = [float(caption.split("\n")[0]) for caption in captions]
     assert errors == sorted(errors)
+
+
+def test_without_noise_the_first_row_is_the_input():
+    (axes,) = drawn(reconstructions.draw(finished()))
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["input", "rebuilt"]
 
 
 def test_small_test_parts_are_drawn_whole():
@@ -86,7 +92,24 @@ def test_latent_map_without_classes():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal", "anomaly"]
     (axes,) = drawn(latent_map.draw(finished(classes=None)))
     assert axes.get_legend() is None
-    assert latent_map.draw(finished(config=AutoencoderConfig(hidden_sizes=(4,), latent_size=1))) is None
+
+
+def test_latent_map_names_the_class_held_out():
+    run = finished(anomalies=True)
+    part = run.data.test | {"anomaly": (run.data.test["targets"] == 1).astype(np.int32)}
+    (axes,) = drawn(latent_map.draw(dataclasses.replace(run, data=dataclasses.replace(run.data, test=part))))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["class 0", "class 1 (held out)", "class 2"]
+
+
+def test_latent_map_of_one_unit_has_a_row_per_class():
+    run = finished(config=AutoencoderConfig(hidden_sizes=(4,), latent_size=1))
+    (axes,) = drawn(latent_map.draw(run))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["class 0", "class 1", "class 2"]
+    for number, points in enumerate(axes.collections):
+        codes, heights = np.asarray(points.get_offsets()).T
+        np.testing.assert_allclose(codes, run.outputs.latent[run.data.test["targets"] == number, 0], rtol=1e-6)
+        assert set(heights.round()) == {-number}
+    assert list(axes.get_yticks()) == []
 
 
 @pytest.mark.parametrize("kind", SHAPES)

@@ -9,8 +9,9 @@ from matplotlib.text import Text
 from plotly.offline import get_plotlyjs
 
 from nnrun.ledger import Trial
+from nnrun.report.style import COLOURS
 from nnrun.report.sweep import SweepRecord, figures, page
-from nnrun.report.sweep.axis import Axis, objective_scale
+from nnrun.report.sweep.axis import Axis, objective_scale, ticks
 from nnrun.report.sweep.charts import MOST_CURVES, spread
 from nnrun.report.sweep.importance import importance
 from nnrun.report.sweep.text import duration, listed, shown
@@ -145,6 +146,57 @@ def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(us
     assert sizes["layout"]["xaxis"]["ticktext"] == ["[64]", "[64, 32]", "null"]
     assert [trace["type"] for trace in sizes["data"]][:2] == ["box", "scatter"]
     assert "20 trials without this key." in usual_page
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log", "texts"),
+    [
+        (0.0, 1.0, False, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (math.log10(1e-4), math.log10(2e-3), True, ["0.0001", "0.0002", "0.0005", "0.001", "0.002"]),
+        (math.log10(0.03), math.log10(0.6), True, ["0.05", "0.1", "0.2", "0.5"]),
+        (math.log10(0.11), math.log10(0.19), True, ["0.12", "0.14", "0.16", "0.18"]),
+        (-6.0, 0.0, True, ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]),
+        (-20.0, 20.0, True, ["1e-14", "1e-07", "1", "1e+07", "1e+14"]),
+        (-2.0, -2.0, True, ["0.01"]),
+    ],
+)
+def test_ticks_are_whole_round_numbers(low, high, log, texts):
+    found = ticks(low, high, log)
+    assert list(found.values()) == texts
+    np.testing.assert_allclose([10**at if log else at for at in found], [float(text) for text in texts])
+
+
+def test_ticks_reach_a_value_that_lies_beyond_the_axis():
+    trials = [Trial(i, "completed", {}, loss) for i, loss in enumerate([*np.geomspace(0.1, 1, 20), 1e9])]
+    axis = Outline(page(record(trials))).charts["chart-best"]["layout"]["yaxis"]
+    assert axis["type"] == "log"
+    assert axis["ticktext"][:4] == ["0.1", "0.2", "0.5", "1"]
+    assert axis["tickvals"][-1] == 1e8
+    assert axis["range"][1] < 1
+
+
+def test_few_trials_and_epochs_are_counted_in_whole_numbers(usual_page):
+    few, usual = Outline(page(record(trials_of(4)))).charts, Outline(usual_page).charts
+    assert few["chart-best"]["layout"]["xaxis"]["dtick"] == 1
+    assert few["chart-curves"]["layout"]["xaxis"]["dtick"] == 1
+    assert "dtick" not in usual["chart-best"]["layout"]["xaxis"]
+
+
+def test_failed_trials_are_crosses_to_be_seen(usual_page):
+    crosses = Outline(usual_page).charts["chart-best"]["data"][-1]
+    assert crosses["x"] == [3, 7]
+    assert crosses["marker"]["opacity"] == 1
+    assert crosses["marker"]["size"] > 7
+
+
+def test_the_best_curve_is_called_by_its_colour():
+    """Orange among blue ones; with colours of models only thick."""
+    space = Space({"optimizer.learning_rate": SPACE.dimensions["optimizer.learning_rate"]})
+    blue, coloured = page(record(trials_of(4), space=space)), page(record(trials_of(4)))
+    assert "the thick orange line is the best trial. The bluer another line, the better its trial’s rank." in blue
+    assert Outline(blue).charts["chart-curves"]["data"][-1]["line"] == {"color": COLOURS[1], "width": 3}
+    assert "the thick line is the best trial." in coloured
+    assert "The bluer another" not in coloured
 
 
 def test_the_same_record_gives_the_same_page(usual, usual_page):
@@ -316,6 +368,17 @@ def test_static_pictures_are_drawn(usual, tmp_path):
     panels = drawn_ones["hyperparameters"].axes
     assert panels[0].get_xlabel() == "optimizer.learning_rate"
     assert panels[0].get_xscale() == "log"
+
+
+def test_a_legend_of_static_pictures_names_the_choices_that_colours_stand_for(usual):
+    pictures = figures(usual)
+    for name in ("best_value", "hyperparameters"):
+        (legend,) = pictures[name].legends
+        assert legend.get_title().get_text() == "model"
+        assert [text.get_text() for text in legend.get_texts()] == ["rnn", "lstm"]
+        assert [dot.get_color() for dot in legend.legend_handles] == list(COLOURS[:2])
+    space = Space({key: SPACE.dimensions[key] for key in SPACE.dimensions if key != "model"})
+    assert not any(picture.legends for picture in figures(record(trials_of(12), space=space)).values())
 
 
 def test_static_pictures_of_one_trial_and_odd_texts(tmp_path):

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from nnrun.report.sweep.text import shown
 from nnrun.search.space import Categorical, Dimension, Interval, Params
 
 MOST_CATEGORIES = 12
 """More choices than these, if numbers, lie on an axis of numbers."""
+LEAST_DECADES, MANY_DECADES = 0.7, 2.5
+"""Between these lengths a logarithmic axis has ticks at 1, 2 and 5; below them evenly spaced ones."""
+MOST_DECADES = 6
+"""Ticks of an axis over many decades, roughly."""
 LOG_FROM = 20.0
 """Positive values to minimize whose extremes differ by this factor lie on a logarithmic axis."""
 
@@ -50,12 +55,16 @@ class Axis:
 
 
 class Scale(NamedTuple):
-    """An axis for the objective: from `low` to `high` (exponents of ten where `log`), `beyond` values lie outside."""
+    """An axis for the objective: from `low` to `high` (exponents of ten where `log`).
+
+    `beyond` values lie outside, the worst of all at `worst`.
+    """
 
     log: bool
     low: float
     high: float
     beyond: int
+    worst: float
 
     def places(self, values: Sequence[float]) -> np.ndarray:
         """Values as positions between `low` and `high`, those outside at the nearer end."""
@@ -73,7 +82,38 @@ def objective_scale(values: Sequence[float], direction: str, keep: float = 0.9) 
     reach = 1.5 * usual if 0 < 3 * usual < most else most
     margin = 0.05 * reach or 0.05 * abs(best) or 0.05
     low, high = sorted((best - sign * margin, best + sign * (reach + margin)))
-    return Scale(log, float(low), float(high), int((worse > reach + margin).sum()))
+    return Scale(log, float(low), float(high), int((worse > reach + margin).sum()), float(best + sign * most))
+
+
+def ticks(low: float, high: float, log: bool) -> dict[float, str]:
+    """Places of round numbers from low to high (exponents of ten where log), and their texts; a lone value is its own.
+
+    On a logarithmic axis these are 1, 2 and 5 times powers of ten, over many decades such powers only.
+    """
+    if low == high:
+        at = np.array([low])
+    elif log and high - low >= LEAST_DECADES:
+        at = _decades(low, high)
+    else:
+        at = _evenly_spaced(low, high, log)
+    at = at[(at >= low - 1e-9) & (at <= high + 1e-9)]
+    return {float(value): f"{10.0**value if log else value:.6g}" for value in at}
+
+
+def _evenly_spaced(low: float, high: float, log: bool) -> np.ndarray:
+    locator, ends = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]), np.array([low, high])
+    if not log:
+        return np.asarray(locator.tick_values(*ends))
+    values = np.asarray(locator.tick_values(*(10.0**ends)))
+    return np.asarray(np.log10(values[values > 0]))
+
+
+def _decades(low: float, high: float) -> np.ndarray:
+    """Exponents that reach from low to high."""
+    exponents = np.arange(math.floor(low), math.ceil(high) + 1.0)
+    if high - low < MANY_DECADES:
+        return np.add.outer(exponents, np.log10([1, 2, 5])).ravel()
+    return exponents[exponents % math.ceil((high - low) / MOST_DECADES) == 0]
 
 
 def _is_number(value: Any) -> bool:

@@ -5,14 +5,14 @@ trials: the page's script adds their descriptions, which it holds once.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnrun.ledger import Trial
 from nnrun.report.style import COLOURS
-from nnrun.report.sweep.axis import Axis, Scale, objective_scale
+from nnrun.report.sweep.axis import Axis, Scale, objective_scale, ticks
 from nnrun.report.sweep.record import SweepRecord, objective
 from nnrun.report.sweep.text import counted, cut, label_text, shown
 
@@ -55,10 +55,11 @@ def best_value(record: SweepRecord) -> Chart:
     numbers = [trial.number for trial in record.scored]
     reach = max([1, *(trial.number for trial in record.trials)])
     running = _line(numbers, best(record.objectives).tolist(), "@ink", 2, shape="hv", hoverinfo="skip")
-    crosses = _points(record.failed, [0.03] * len(record.failed), COLOURS[1], symbol="x-thin-open", yaxis="y2")
+    crosses = _points(record.failed, [0.02] * len(record.failed), COLOURS[1], symbol="x-thin-open", yaxis="y2")
+    crosses["marker"] |= {"size": 10, "opacity": 1, "line": {"width": 2.5}}
     shown_points = spread(record.ranked, MOST_POINTS)
     layout = {
-        "xaxis": _titled("trial", range=[-0.01 * reach, 1.01 * reach], zeroline=False),
+        "xaxis": _titled("trial", range=[-0.01 * reach, 1.01 * reach], zeroline=False, **_whole_numbers(reach)),
         "yaxis": _objective_axis(record, scale),
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     }
@@ -122,7 +123,11 @@ def learning_curves(record: SweepRecord) -> Chart | None:
         last = i == len(drawn) - 1
         colour = hue_of(record, trial) or (COLOURS[1] if last else _ramp(i / max(1, len(drawn) - 1)))
         traces.append(_curve(record, trial, colour, 3 if last else 1.2))
-    layout = {"xaxis": _titled("epoch", rangemode="tozero"), "yaxis": _objective_axis(record, scale)}
+    epochs = max(len(record.curves[trial.number]) for trial in [*drawn, *failed])
+    layout = {
+        "xaxis": _titled("epoch", rangemode="tozero", **_whole_numbers(epochs)),
+        "yaxis": _objective_axis(record, scale),
+    }
     return Chart(traces, layout, 420, beyond(scale, noun="value"))
 
 
@@ -156,12 +161,10 @@ def _panel(record: SweepRecord, axis: Axis, scale: Scale) -> Chart:
         "xaxis": _titled(label_text(cut(axis.key, LONGEST)), zeroline=False),
     }
     if not axis.categories:
-        found = np.log10(axis.places([trial.params for trial in trials])) if axis.log and trials else np.zeros(1)
-        layout["xaxis"] |= _decades(float(found.min()), float(found.max())) if axis.log else {}
+        layout["xaxis"] |= _logarithmic(axis, trials) if axis.log and trials else {}
         return Chart([*_coloured(record, drawn, lambda t: axis.place(t.params))], layout, 290, note)
-    ticks = list(range(len(axis.categories)))
-    layout["xaxis"] |= {"range": [-0.6, len(ticks) - 0.4], "showgrid": False, "tickvals": ticks}
-    layout["xaxis"]["ticktext"] = [label_text(cut(name)) for name in axis.categories]
+    names = {float(place): label_text(cut(name)) for place, name in enumerate(axis.categories)}
+    layout["xaxis"] |= {"range": [-0.6, len(names) - 0.4], "showgrid": False, **labelled(names)}
     places = dict(zip((t.number for t in drawn), axis.places([t.params for t in drawn]) + jitter(drawn), strict=True))
     strips = _coloured(record, drawn, lambda t: places[t.number])
     return Chart([_boxes(axis, trials), *strips], layout, 290, note)
@@ -231,13 +234,34 @@ def _objective_axis(record: SweepRecord, scale: Scale) -> Plot:
     axis = _titled(
         label_text(cut(record.metric, LONGEST)), range=[scale.low, scale.high], zeroline=False, automargin=True
     )
-    return axis | (_decades(scale.low, scale.high) if scale.log else {})
+    if not scale.log:
+        return axis
+    # A double click shows what lies beyond, and that needs ticks too.
+    further = ticks(scale.high, scale.worst, log=True) if scale.beyond else {}
+    return axis | {"type": "log", **_powers(ticks(scale.low, scale.high, log=True) | further)}
 
 
-def _decades(low: float, high: float) -> Plot:
-    """A logarithmic axis with ticks at 1, 2 and 5, or at powers of ten only where there are many."""
-    steps = "D2" if high - low < 2.5 else math.ceil((high - low) / 6)
-    return {"type": "log", "dtick": steps, "exponentformat": "e"}
+def _logarithmic(axis: Axis, trials: Sequence[Trial]) -> Plot:
+    """A logarithmic axis around the trials' values."""
+    found = np.log10(axis.places([trial.params for trial in trials]))
+    margin = 0.06 * float(np.ptp(found)) or 0.5
+    low, high = float(found.min()) - margin, float(found.max()) + margin
+    return {"type": "log", "range": [low, high], **_powers(ticks(low, high, log=True))}
+
+
+def _powers(at: Mapping[float, str]) -> Plot:
+    """Ticks at these exponents of ten; the chart places them by value."""
+    return labelled({10.0**exponent: text for exponent, text in at.items()})
+
+
+def labelled(at: Mapping[float, str]) -> Plot:
+    """Ticks at these places with these texts."""
+    return {"tickvals": rounded(list(at)), "ticktext": list(at.values())}
+
+
+def _whole_numbers(reach: int) -> Plot:
+    """Of an axis of counts from 0: left alone, a short one has ticks at fractions."""
+    return {"dtick": 1} if reach <= 10 else {}
 
 
 def _titled(text: str, **more: Any) -> Plot:

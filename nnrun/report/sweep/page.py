@@ -135,10 +135,11 @@ def _curves(record: SweepRecord, place: Any) -> tuple[str, str]:
     chart = charts.learning_curves(record)
     if chart is None:
         return "", _empty("No learning curves are recorded.")
-    lead = f"{escape(record.metric)} over the epochs; the thick line is the best trial"
+    thick = "thick" if record.hue else "thick orange"
+    lead = f"{escape(record.metric)} over the epochs; the {thick} line is the best trial"
     lead += ", dotted lines are trials that did not complete." if _has_dotted(chart) else "."
     if not record.hue:
-        lead += " The bluer a line, the better the trial’s rank."
+        lead += " The bluer another line, the better its trial’s rank."
     drawn = len(chart.traces)
     known = sum(bool(record.curves.get(trial.number)) for trial in record.trials)
     if drawn < known:

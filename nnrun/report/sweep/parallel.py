@@ -1,14 +1,12 @@
 """Parallel coordinates: a line per trial through all its values."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from nnrun.ledger import Trial
-from nnrun.report.sweep.axis import Axis, objective_scale
-from nnrun.report.sweep.charts import LONGEST, Chart, Plot, beyond, rounded, spread
+from nnrun.report.sweep.axis import Axis, objective_scale, ticks
+from nnrun.report.sweep.charts import LONGEST, Chart, Plot, beyond, labelled, rounded, spread
 from nnrun.report.sweep.record import SweepRecord, objective
 from nnrun.report.sweep.text import cut, label_text
 
@@ -24,7 +22,7 @@ def parallel(record: SweepRecord) -> Chart:
     scale = objective_scale(record.objectives, record.direction)
     places = scale.places([objective(trial) for trial in trials])
     last = {"label": _broken(record.metric), "values": rounded(places), "range": [scale.low, scale.high]}
-    last |= _ticks(scale.low, scale.high, scale.log)
+    last |= labelled(ticks(scale.low, scale.high, scale.log))
     line = {"color": [*range(len(trials))], "cmin": -1, "cmax": len(trials) - 1, "colorscale": RANKS}
     dimensions = [*(_parallel_axis(axis, trials) for axis in record.axes), last]
     trace = {"type": "parcoords", "line": line, "dimensions": dimensions, "labelfont": {"size": 12}}
@@ -40,28 +38,16 @@ def _parallel_axis(axis: Axis, trials: Sequence[Trial]) -> Plot:
     if axis.categories:
         low, high = 0.0, len(axis.categories) - 1.0
         names = [cut(name, LONGEST_NAME) for name in axis.categories]
-        ticks: Plot = {"tickvals": list(range(len(names))), "ticktext": names}
+        named = {float(place): name for place, name in enumerate(names)}
     else:
-        ticks = _ticks(low, high, axis.log)
+        named = ticks(low, high, axis.log)
     margin = (high - low) or 1.0
     low, high = (low - margin, high + margin) if low == high else (low, high)
     if known.size < len(places):
         low -= 0.15 * margin
         places = np.where(np.isnan(places), low, places)
-        ticks = {"tickvals": [low, *ticks["tickvals"]], "ticktext": ["(none)", *ticks["ticktext"]]}
-    return {"label": _broken(axis.key), "values": rounded(places), "range": [low, high], **ticks}
-
-
-def _ticks(low: float, high: float, log: bool) -> Plot:
-    """Decades where there are some, else a few round numbers."""
-    ends = np.array([low, high])
-    at = np.asarray(np.arange(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1.0), dtype=float)
-    if not log or len(at) < 2:
-        round_ones = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(*(10.0**ends if log else ends))
-        at = np.asarray(round_ones, dtype=float)
-        at = np.log10(at[at > 0]) if log else at
-    at = at[(at >= low - 1e-9) & (at <= high + 1e-9)]
-    return {"tickvals": rounded(at), "ticktext": [f"{value:.6g}" for value in (10.0**at if log else at)]}
+        named = {low: "(none)", **named}
+    return {"label": _broken(axis.key), "values": rounded(places), "range": [low, high], **labelled(named)}
 
 
 def _broken(key: str) -> str:

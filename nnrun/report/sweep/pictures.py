@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from nnrun.ledger import Trial
-from nnrun.report.style import COLOURS, figure, label
+from nnrun.report.style import COLOURS, figure, label, whole_numbers
 from nnrun.report.sweep import charts
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.record import SweepRecord, objective
@@ -46,10 +47,13 @@ def _best_value(record: SweepRecord, scale: Scale) -> Figure:
     failed = [trial.number for trial in record.failed]
     if failed:
         at = [0.02] * len(failed)
-        axes.plot(failed, at, "x", color=COLOURS[1], ms=4, transform=axes.get_xaxis_transform(), label="failed")
+        place = axes.get_xaxis_transform()
+        axes.plot(failed, at, "x", color=COLOURS[1], ms=6, mew=1.8, transform=place, label="failed", clip_on=False)
     _limit(axes, scale)
     label(axes, "best value over trials", "trial", _plain(record.metric))
+    whole_numbers(axes)
     axes.legend(frameon=False, fontsize=8)
+    _name_choices(picture, record)
     return picture
 
 
@@ -66,7 +70,18 @@ def _hyperparameters(record: SweepRecord, scale: Scale) -> Figure:
         empty.set_axis_off()
     for inner in (axes for i, axes in enumerate(picture.axes) if i % columns):
         inner.set_ylabel("")
+    _name_choices(picture, record)
     return picture
+
+
+def _name_choices(picture: Figure, record: SweepRecord) -> None:
+    """A legend beside the panels of the choices that give points their colours."""
+    if record.hue is None:
+        return
+    key, choices = record.hue
+    dots = [Line2D([], [], color=colour, marker="o", ms=5, ls="") for colour in COLOURS[: len(choices)]]
+    names, title = [_plain(name, LONGEST_NAME) for name in choices], _plain(key, LONGEST_NAME)
+    picture.legend(dots, names, title=title, loc="outside right upper", frameon=False, fontsize=8, title_fontsize=8)
 
 
 def _panel(axes: Axes, record: SweepRecord, axis: Axis, scale: Scale) -> None:
