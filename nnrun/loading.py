@@ -1,6 +1,7 @@
 """A finished run, back from its folder: no code from it is executed, no data is loaded."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from nnrun import config, preprocessing
+from nnrun import config, preprocessing, recorded
 from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
@@ -18,6 +19,8 @@ from nnrun.execution.devices import Placement
 from nnrun.preprocessing import Preprocessing
 from nnrun.tasks.base import ArrayScaling, Task
 from nnrun.training.program import Fitted, Program, State, Weights, weight_names
+
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Loade
     `data`, where the run's own data set is at hand, completes the task by what only the training part tells.
     Raises ConfigError when weights or preprocessing are missing, damaged or of another network.
     """
+    if not (folder / WEIGHTS).is_file():
+        raise ConfigError(without_weights(folder, plain))
     fitted = preprocessing.load(folder)
     built = _with_task(config.build(plain), data)
     static, numbers = built.split()
@@ -58,6 +63,23 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Loade
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
     return LoadedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
+
+
+def without_weights(folder: Path, plain: dict[str, Any]) -> str:
+    """Why the folder of a checked config has no weights, and what to do about it."""
+    said, name, summary = f"{folder} has no weights ({WEIGHTS})", shlex.quote(str(folder)), recorded.summary(folder)
+    if (folder.resolve().parent / "sweep.yaml").exists():
+        return f"{said}. Of a sweep's trials only the best one's are kept, in {folder.parent / 'best'}."
+    if summary["status"] == "completed":
+        return f"{said}, though its training is completed. To train again: nnrun repeat {name}"
+    if summary["status"] != "failed":
+        return f"{said}. If it is still to be trained: nnrun resume {name}"
+    error = str(summary.get("error"))
+    said = f"{said}, because its training failed: {error.partition('. ')[0][:300]}."
+    if "optimizer.learning_rate" not in error:
+        return f"{said} More says nnrun show {name}. To train again: nnrun repeat {name}"
+    tenth = config.build(plain).optimizer.config.learning_rate / 10
+    return f"{said} Train again with a smaller rate: nnrun repeat {name} optimizer.learning_rate={tenth:g}"
 
 
 def _with_task(built: RunConfig, data: Data | None) -> RunConfig:
@@ -93,11 +115,9 @@ def _rebuild(
 
 def _weights(folder: Path, like: Any) -> Any:
     """Reads what the network consists of, after the file's header said that shapes and types are the network's."""
-    path = folder / "model.safetensors"
+    path = folder / WEIGHTS
     leaves, structure = jax.tree.flatten(like)
     again = f"Train again: nnrun repeat {folder}"
-    if not path.is_file():
-        raise ConfigError(f"{path} is missing: the run has no weights yet. Continue it: nnrun resume {folder}")
     try:
         with safe_open(path, framework="numpy") as file:
             held, arrays = set(file.keys()), []

@@ -1,7 +1,7 @@
 """The words after a verb: its arguments, and options in the form `--name`, `--name VALUE` or `--name=VALUE`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
@@ -12,7 +12,8 @@ class Usage:
     """What a verb takes.
 
     needed: names of the arguments, RUN first; optional: one more. flags: options that stand alone; values: options
-    with a value, each with an example of one. example: a whole command.
+    with a value, each with an example of one. example: a whole command. settings: words NAME=VALUE, with an example of
+    a value each.
     """
 
     verb: str
@@ -21,16 +22,21 @@ class Usage:
     flags: tuple[str, ...]
     values: dict[str, str]
     example: str
+    settings: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        options = [f"--{name}" for name in self.flags] + [f"--{name} {value}" for name, value in self.values.items()]
+        options = [f"{name}={value}" for name, value in self.settings.items()]
+        options += [f"--{name}" for name in self.flags] + [f"--{name} {value}" for name, value in self.values.items()]
         words = [*self.needed, *([f"[{self.optional}]"] if self.optional else []), *(f"[{word}]" for word in options)]
         return " ".join(["nnrun", self.verb, *words])
 
 
 @dataclass(frozen=True)
 class Words:
-    """The arguments in order, "" for an optional one that was left out; flags that were set; values by name."""
+    """The arguments in order, "" for an optional one that was left out; flags that were set; values by name.
+
+    `values` has settings too.
+    """
 
     arguments: tuple[str, ...]
     flags: frozenset[str]
@@ -45,7 +51,9 @@ def parse(usage: Usage, words: Sequence[str]) -> Words:
     left = iter(words)
     for word in left:
         name, has_value, value = word.removeprefix("--").partition("=")
-        if not word.startswith("-") or word == "-":
+        if name in usage.settings and has_value and not word.startswith("-"):
+            values[name] = value
+        elif not word.startswith("-") or word == "-":
             arguments.append(word)
         elif word == "--":
             arguments += left
@@ -70,6 +78,8 @@ def _unknown(usage: Usage, word: str) -> str:
         return f"{word} takes no value. Write {word} alone."
     if not known:
         return f"nnrun {usage.verb} takes no options, but got {word}. Write: {usage}"
+    if usage.settings:
+        return f"nnrun {usage.verb} has no option {word}. Write: {usage}"
     return f"nnrun {usage.verb} has no option {word}. {nearest(word, known)}"
 
 
@@ -79,5 +89,8 @@ def _arguments(usage: Usage, words: list[str]) -> tuple[str, ...]:
         missing = " and ".join(usage.needed[len(words) :])
         raise ConfigError(f"nnrun {usage.verb} needs {missing}, for example {usage.example}")
     if len(words) > most:
+        name, is_setting, _ = words[most].partition("=")
+        if usage.settings and is_setting:
+            raise ConfigError(f"There is no {name}= for nnrun {usage.verb}. Choose from: {', '.join(usage.settings)}.")
         raise ConfigError(f"nnrun {usage.verb} takes nothing more, but got {words[most]}. Write: {usage}")
     return (*words, *[""] * (most - len(words)))

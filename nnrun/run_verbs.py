@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,6 +25,15 @@ PREDICT = Usage(
 )
 EVALUATE = Usage("evaluate", ("RUN",), "INPUT", ("trust",), {"output": "FOLDER"}, f"nnrun evaluate {RUN} labelled.csv")
 SHOW = Usage("show", ("RUN",), None, (), {}, "nnrun show outputs/runs/DATE/TIME_lstm_sine")
+SAMPLE = Usage(
+    "sample",
+    ("RUN",),
+    None,
+    ("trust",),
+    {},
+    "nnrun sample outputs/runs/DATE/TIME_vae_digits n=16",
+    {"n": "16", "seed": "0"},
+)
 UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What damage can end in that none of the checks knows."""
 OF_IMPORTANCE = ("metric", "repeats", "seed")
@@ -154,16 +162,9 @@ def sample(words: list[str]) -> int:
 
     Writes samples.npz and figures/samples.png into the run's folder.
     """
-    typed = [word for word in words if "=" in word and not word.startswith("-")]
-    given = options.parse(
-        Usage("sample", ("RUN",), None, ("trust",), {}, "nnrun sample outputs/runs/DATE/TIME_vae_digits n=16"),
-        [word for word in words if word not in typed],
-    )
+    given = options.parse(SAMPLE, words)
     folder, plain = trained(given)
-    named = dict(word.partition("=")[::2] for word in typed)
-    if unknown := set(named) - {"n", "seed"}:
-        raise ConfigError(f"There is no {unknown.pop()}= for nnrun sample. Choose from: n, seed.")
-    n, seed = _whole("n", named.get("n", "16"), 1), _whole("seed", named.get("seed", "0"), 0)
+    n, seed = _whole("n", given.values.get("n", "16"), 1), _whole("seed", given.values.get("seed", "0"), 0)
     with _working():
         from nnrun import sampling
 
@@ -176,18 +177,13 @@ def trained(given: Words) -> tuple[Path, dict[str, Any]]:
     folder = recorded.folder(given.arguments[0])
     plain, _ = recorded.config(folder, "trust" in given.flags)
     if not (folder / "model.safetensors").exists():
-        raise ConfigError(f"{folder} has no weights (model.safetensors). {_instead(folder)}")
+        from nnrun.loading import without_weights
+
+        raise ConfigError(without_weights(folder, plain))
     status = recorded.summary(folder)["status"]
     if status != "completed":
         terminal.say(f"Warning: {folder} is {status}, so these are the weights of the best epoch so far.")
     return folder, plain
-
-
-def _instead(folder: Path) -> str:
-    sweep = folder.resolve().parent
-    if (sweep / "sweep.yaml").exists():
-        return f"Of a sweep's trials only the best one's are kept, in {folder.parent / 'best'}."
-    return f"If it is still to be trained: nnrun resume {shlex.quote(str(folder))}"
 
 
 def _loaded(folder: Path, plain: dict[str, Any]) -> Any:

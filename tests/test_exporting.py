@@ -101,7 +101,7 @@ def test_a_file_is_replaced_where_that_is_asked_for(nnrun, here, tmp_path):
 
 def test_a_run_without_weights_is_named(nnrun, here):
     (here / "model.safetensors").unlink()
-    text = "run has no weights (model.safetensors). If it is still to be trained: nnrun resume run"
+    text = "run has no weights (model.safetensors), though its training is completed. To train again: nnrun repeat run"
     assert nnrun("export", "run") == (2, "", f"nnrun: {text}\n")
 
 

@@ -1,9 +1,11 @@
 """Predictions of a finished run: the same as its own, from any kind of file, whole or not at all."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import polars
@@ -178,6 +180,31 @@ def test_a_run_that_is_not_completed_is_used_with_a_warning(nnrun, finished_run,
     done = nnrun("predict", "run", "new.npy", "--overwrite")
     said = "run has no weights (model.safetensors). If it is still to be trained: nnrun resume run"
     assert (done.code, done.err) == (2, f"nnrun: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            "The training loss became NaN or infinite in epoch 1. Divide optimizer.learning_rate by 10.",
+            "The training loss became NaN or infinite in epoch 1. Train again with a smaller rate: "
+            "nnrun repeat run optimizer.learning_rate=0.0001",
+        ),
+        ("x.gz is cut. Replace it.", "x.gz is cut. More says nnrun show run. To train again: nnrun repeat run"),
+    ],
+)
+def test_a_failed_run_without_weights_is_to_be_repeated_not_resumed(
+    nnrun, finished_run, sources, tmp_path, error, text
+):
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "run/model.safetensors").unlink()
+    summary = json.loads((tmp_path / "run/summary.json").read_text()) | {"status": "failed", "error": error}
+    (tmp_path / "run/summary.json").write_text(json.dumps(summary))
+    said = f"run has no weights (model.safetensors), because its training failed: {text}"
+    assert nnrun("predict", "run", "new.npy") == (2, "", f"nnrun: {said}\n")
+    with contextlib.chdir(tmp_path), pytest.raises(ConfigError) as caught:
+        load(Path("run"), recorded.config(Path("run"))[0])
+    assert str(caught.value) == said
 
 
 def test_a_reader_that_gives_another_shape_is_refused(loaded):

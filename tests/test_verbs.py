@@ -95,6 +95,15 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
             "seed must be an integer >= 0 and < 4294967296, but got x. Set for example seed=0.",
         ),
         (["sample", "run", "m=3"], "There is no m= for nnrun sample. Choose from: n, seed."),
+        (
+            ["sample", "run", "16"],
+            "nnrun sample takes nothing more, but got 16. Write: nnrun sample RUN [n=16] [seed=0] [--trust]",
+        ),
+        (
+            ["sample", "run", "--n", "16"],
+            "nnrun sample has no option --n. Write: nnrun sample RUN [n=16] [seed=0] [--trust]",
+        ),
+        (["sample", "n=4"], "nnrun sample needs RUN, for example nnrun sample outputs/runs/DATE/TIME_vae_digits n=16"),
         (["sample", "run", "n=0"], "n must be an integer >= 1, but got 0. Set for example n=16."),
     ],
 )

@@ -39,9 +39,11 @@ class Cifar10(OfficialImages):
         source = self._locate(folder)
         try:
             batches = read_archive(source) if source.is_file() else read_folder(source)
+            if lacking := [name for name in TRAIN + TEST if name not in batches]:
+                raise ValueError(f"it lacks {', '.join(lacking)}")
             train, test = (b"".join(batches[name] for name in names) for names in (TRAIN, TEST))
             return self._decode(train, source), self._decode(test, source)
-        except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
+        except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
             raise RunError(
                 f"{source} must hold the binary version of CIFAR-10, but reading it failed: {error}. "
                 "Replace it, or remove it so that it is downloaded again."
@@ -61,8 +63,8 @@ class Cifar10(OfficialImages):
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """Content of the batches in an unpacked archive, by name."""
-    return {name: (folder / name).read_bytes() for name in TRAIN + TEST}
+    """Content of the batches that are in an unpacked archive, by name."""
+    return {name: (folder / name).read_bytes() for name in TRAIN + TEST if (folder / name).is_file()}
 
 
 def read_archive(path: Path) -> dict[str, bytes]:

@@ -18,11 +18,15 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file with its SHA-256 and the addresses it may be had from, tried in this order."""
+    """A file with its SHA-256 and the addresses it may be had from, tried in this order.
+
+    `others` are the files of the same set that are missing too: whoever has to fetch one by hand is told of all.
+    """
 
     name: str
     sha256: str
     urls: tuple[str, ...]
+    others: tuple["RemoteFile", ...] = ()
 
 
 def dataset_folder(name: str, root: str | None) -> Path:
@@ -43,30 +47,51 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
 
     Raises RunError when no address gives a file of the right SHA-256, or the folder cannot be written.
     """
+    partial = _empty(file, folder)
+    try:
+        return _from_any(file, partial, folder)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _empty(file: RemoteFile, folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=folder)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror}), so what is missing cannot be downloaded into it: "
+            f"{_wanted(file)}. Choose another folder: dataset.root=FOLDER, which must exist, or the environment "
+            "variable NNRUN_CACHE=FOLDER."
+        ) from error
+    os.close(handle)
+    return Path(name)
+
+
+def _from_any(file: RemoteFile, partial: Path, folder: Path) -> Path:
     failures = []
     for url in file.urls:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return _fetch_from(url, file, folder)
+            _download(url, partial)
+            _check_sum(partial, file.sha256)
+            return partial.replace(folder / file.name)
         except (OSError, ValueError, http.client.HTTPException) as error:
             failures.append(f"{url} ({error or type(error).__name__})")
+    these, them = ("these files", "them") if file.others else ("this file", "it")
     raise RunError(
-        f"{file.name} could not be downloaded to {folder}: {'; '.join(failures)}. Put the file there yourself "
-        f"(SHA-256 {file.sha256}), or set dataset.root= to the folder that holds it."
+        f"{file.name} could not be downloaded: {'; '.join(failures)}. Put {these} into the folder {folder} yourself, "
+        f"or set dataset.root= to the folder that holds {them}: {_wanted(file)}."
     )
 
 
-def _fetch_from(url: str, file: RemoteFile, folder: Path) -> Path:
+def _wanted(file: RemoteFile) -> str:
+    return ", ".join(f"{each.name} (SHA-256 {each.sha256})" for each in (file, *file.others))
+
+
+def _download(url: str, target: Path) -> None:
     logging.getLogger(__name__).info("downloading %s", url)
-    handle, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=folder)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as target, urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as source:
-            shutil.copyfileobj(source, target)
-        _check_sum(partial, file.sha256)
-        return partial.replace(folder / file.name)
-    finally:
-        partial.unlink(missing_ok=True)
+    with target.open("wb") as content, urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as source:
+        shutil.copyfileobj(source, content)
 
 
 def _check_sum(path: Path, sha256: str) -> None:

@@ -1,7 +1,7 @@
 """Image sets that come with an official test part: the rest is divided into training and validation."""
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -100,16 +100,22 @@ class IdxImages(OfficialImages):
 
     def read(self, folder: Path) -> tuple[Labelled, Labelled]:
         """Reads the four files; missing ones are downloaded into `folder`."""
+        missing = [self._remote(name) for name in self.sha256 if not _plain_or_packed(folder, name).is_file()]
+        for position, file in enumerate(missing, 1):
+            fetch(replace(file, others=tuple(missing[position:])), folder)
         return self._pair(folder, "train"), self._pair(folder, "t10k")
 
-    def _pair(self, folder: Path, part: str) -> Labelled:
-        source = self._find(folder, f"{part}-images-idx3-ubyte")
-        images = read_idx(source, 3)[..., None]
-        return self.check(images, read_idx(self._find(folder, f"{part}-labels-idx1-ubyte"), 1), source)
+    def _remote(self, name: str) -> RemoteFile:
+        return RemoteFile(name, self.sha256[name], tuple(f"{url}/{name}" for url in self.mirrors))
 
-    def _find(self, folder: Path, name: str) -> Path:
-        packed = f"{name}.gz"
-        for path in (folder / packed, folder / name):
-            if path.is_file():
-                return path
-        return fetch(RemoteFile(packed, self.sha256[packed], tuple(f"{url}/{packed}" for url in self.mirrors)), folder)
+    def _pair(self, folder: Path, part: str) -> Labelled:
+        source, labels = (
+            _plain_or_packed(folder, f"{part}-{what}-ubyte.gz") for what in ("images-idx3", "labels-idx1")
+        )
+        return self.check(read_idx(source, 3)[..., None], read_idx(labels, 1), source)
+
+
+def _plain_or_packed(folder: Path, name: str) -> Path:
+    """The packed file, or where there is only the plain one that."""
+    packed, plain = folder / name, folder / name.removesuffix(".gz")
+    return plain if plain.is_file() and not packed.is_file() else packed

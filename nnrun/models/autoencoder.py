@@ -87,6 +87,9 @@ class Sparsity(nnx.Module):
 class Autoencoder(Model):
     """h = encoder(x), x̂ = decoder(h), trained so that x̂ rebuilds x.
 
+    inputs x (batch, ...) -> code h (batch, latent_size) -> prediction x̂ (batch, ...) of the inputs' shape. The dense
+    encoder flattens x: h_0 = x, h_i = φ(h_{i-1} W_i + b_i) over `hidden_sizes`, h = h_L W + b; the convolutional one
+    takes images (batch, height, width, channels). The decoder mirrors the encoder's sizes with weights of its own.
     With `input_noise` the encoder sees a corrupted x̃ and x̂ still has to rebuild x: fresh noise while training; at
     evaluation, where examples are numbered by `index`, noise that is fixed per number. With `sparsity` the code is
     penalised. Source: Goodfellow, Bengio & Courville, Deep Learning (2016), chapter 14.

@@ -29,6 +29,9 @@ def gaussian_kl(mean: jax.Array, log_variance: jax.Array) -> jax.Array:
 class VAE(Model):
     """q(z|x) = N(μ(x), diag σ²(x)), x̂ = decoder(z); z = μ + σ ε with ε ~ N(0, I) while training, z = μ otherwise.
 
+    inputs x (batch, ...) -> μ, log σ² and z (batch, latent_size) -> prediction x̂ (batch, ...) of the inputs' shape.
+    μ and log σ² are the halves of the encoder's output (batch, 2 latent_size): dense over the flattened x, or
+    convolutional over images (batch, height, width, channels). The decoder mirrors the encoder's sizes.
     terms["kl"] = β KL(q(z|x) ‖ N(0, I)) / D with D the elements of x, because the reconstruction loss is a mean over
     elements. So loss + kl is the negative ELBO per element: of a Bernoulli likelihood for
     output_activation=sigmoid with task.loss=binary_cross_entropy, of a Gaussian one with variance β/2 (up to

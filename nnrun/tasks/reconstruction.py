@@ -1,6 +1,7 @@
 """Rebuilding the inputs, and telling what is new by how badly that goes."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -35,7 +36,8 @@ class Reconstruction(Task):
 
     An example's anomaly score is its error, the mean squared difference over its elements. It is flagged as an anomaly
     above a threshold that validation errors fix after training, without labels (`Data.error_threshold`). Baselines are
-    PCA of the code's size, fitted on the training part, and for a denoiser the noisy inputs as they are.
+    PCA of the code's size, fitted on the training part, where that is smaller than the inputs, and for a denoiser the
+    noisy inputs as they are.
     """
 
     config: ReconstructionConfig
@@ -150,12 +152,23 @@ class Reconstruction(Task):
         return found if outputs.latent is None else found | {"latent": outputs.latent}
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
-        """pca with as many components as the code has units, applied to what the network saw; noisy_input."""
+        """pca with as many components as the code has units, applied to what the network saw; noisy_input.
+
+        With as many components as inputs PCA is exact and no comparison: it is left out, and the user told.
+        """
         clean = scaled_inputs(data, "test")
         seen = clean if outputs.seen is None else np.asarray(outputs.seen)
         found = {} if outputs.seen is None else {"noisy_input": _score(seen - clean, data)}
-        if outputs.latent is not None:
-            pca = fit_pca(_rows(scaled_inputs(data, "train")), outputs.latent.shape[-1])
+        units, size = 0 if outputs.latent is None else outputs.latent.shape[-1], _rows(clean).shape[1]
+        if units >= size:
+            logging.getLogger(__name__).info(
+                "Note: there is no PCA baseline, because a code of %d units can hold the inputs as they are. "
+                "For a comparison set model.latent_size below %d, the number of inputs.",
+                units,
+                size,
+            )
+        elif units:
+            pca = fit_pca(_rows(scaled_inputs(data, "train")), units)
             found["pca"] = _score(pca.reconstruct(_rows(seen)) - _rows(clean), data)
         return found
 

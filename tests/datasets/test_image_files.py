@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -66,21 +67,58 @@ def test_a_failed_download_says_what_to_put_where(server, tmp_path):
     with pytest.raises(RunError) as caught:
         fetch(RemoteFile("data.bin", wrong, urls), tmp_path / "cache")
     assert str(caught.value) == (
-        f"data.bin could not be downloaded to {tmp_path}/cache: {urls[0]} (HTTP Error 404: File not found); "
-        f"{urls[1]} (wrong content: SHA-256 {SUM}). Put the file there yourself (SHA-256 {wrong}), "
-        "or set dataset.root= to the folder that holds it."
+        f"data.bin could not be downloaded: {urls[0]} (HTTP Error 404: File not found); "
+        f"{urls[1]} (wrong content: SHA-256 {SUM}). Put this file into the folder {tmp_path}/cache yourself, "
+        f"or set dataset.root= to the folder that holds it: data.bin (SHA-256 {wrong})."
     )
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_unreachable_address_and_an_unwritable_folder_are_run_errors(tmp_path):
+def test_an_unreachable_address_is_a_run_error(tmp_path):
+    with pytest.raises(RunError, match=r"http://127\.0\.0\.1:9/x \(.*\)\. Put this file into the folder"):
+        fetch(RemoteFile("x", SUM, ("http://127.0.0.1:9/x",)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_ways_to_another(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
-    with pytest.raises(RunError, match=r"http://127\.0\.0\.1:9/x \(.*\)\. Put the file there yourself"):
-        fetch(RemoteFile("x", SUM, ("http://127.0.0.1:9/x",)), tmp_path)
-    with pytest.raises(RunError, match="x could not be downloaded to"):
-        fetch(RemoteFile("x", SUM, ("http://127.0.0.1:9/x",)), blocked / "folder")
+    other = RemoteFile("y", "1" * 64, ())
+    with pytest.raises(RunError) as caught:
+        fetch(RemoteFile("x", SUM, ("http://127.0.0.1:9/x",), (other,)), blocked / "folder")
+    assert str(caught.value) == (
+        f"{blocked}/folder cannot be written (Not a directory), so what is missing cannot be downloaded into it: "
+        f"x (SHA-256 {SUM}), y (SHA-256 {other.sha256}). Choose another folder: dataset.root=FOLDER, which must exist, "
+        "or the environment variable NNRUN_CACHE=FOLDER."
+    )
     assert list(tmp_path.iterdir()) == [blocked]
+
+
+@pytest.mark.parametrize("member", [Mnist, FashionMnist])
+def test_a_failed_download_names_all_missing_files_and_no_other(member, tmp_path, monkeypatch):
+    monkeypatch.setattr(member, "mirrors", ("http://127.0.0.1:9",))
+    (tmp_path / "train-images-idx3-ubyte").touch()
+    (tmp_path / "t10k-images-idx3-ubyte.gz").touch()
+    with pytest.raises(RunError) as caught:
+        member(OfficialConfig(root=str(tmp_path))).load()
+    first, second = "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+    text = str(caught.value)
+    assert text.startswith(f"{first} could not be downloaded: http://127.0.0.1:9/{first} (")
+    assert text.endswith(
+        f"). Put these files into the folder {tmp_path} yourself, or set dataset.root= to the folder that holds them: "
+        f"{first} (SHA-256 {member.sha256[first]}), {second} (SHA-256 {member.sha256[second]})."
+    )
+
+
+def test_a_failed_download_of_cifar10_names_the_archive(tmp_path, monkeypatch):
+    archive = dataclasses.replace(Cifar10.archive, urls=("http://127.0.0.1:9/x",))
+    monkeypatch.setattr(Cifar10, "archive", archive)
+    with pytest.raises(RunError) as caught:
+        Cifar10(OfficialConfig(root=str(tmp_path))).load()
+    assert str(caught.value).endswith(
+        f"). Put this file into the folder {tmp_path} yourself, or set dataset.root= to the folder that holds it: "
+        f"cifar-10-binary.tar.gz (SHA-256 {archive.sha256})."
+    )
 
 
 def test_an_interrupted_download_leaves_nothing(tmp_path, monkeypatch):
@@ -219,6 +257,7 @@ def test_damaged_cifar10_is_one_paragraph(tmp_path, damage):
         batch.write_bytes(batch.read_bytes()[:-1])
     elif damage == "missing":
         batch.unlink()
+        batch.with_name("data_batch_4.bin").unlink()
     else:
         shutil.rmtree(source)
         source = tmp_path / "cifar-10-binary.tar.gz"
@@ -228,3 +267,4 @@ def test_damaged_cifar10_is_one_paragraph(tmp_path, damage):
     text = str(caught.value)
     assert text.startswith(f"{source} must hold the binary version of CIFAR-10, but reading it failed: ")
     assert text.endswith("Replace it, or remove it so that it is downloaded again.")
+    assert damage != "missing" or "failed: it lacks data_batch_2.bin, data_batch_4.bin. " in text

@@ -258,3 +258,13 @@ def test_error_texts(make, text):
     with pytest.raises(ConfigError) as caught:
         make()
     assert str(caught.value) == text
+
+
+def test_help_has_formula_shapes_and_source(nnrun):
+    said = nnrun("model=autoencoder", "--help").out
+    for part in (
+        "inputs x (batch, ...) -> code h (batch, latent_size) -> prediction x̂ (batch, ...) of the inputs' shape.",
+        "h_i = φ(h_{i-1} W_i + b_i) over `hidden_sizes`, h = h_L W + b",
+        "Source: Goodfellow, Bengio & Courville, Deep Learning (2016), chapter 14.",
+    ):
+        assert part in said

@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -159,6 +160,19 @@ def test_baselines_of_a_denoiser_start_from_the_noisy_inputs():
         "mse": pytest.approx(((pca.reconstruct(seen) - clean) ** 2).mean(), rel=1e-5),
         "mae": pytest.approx(np.abs(pca.reconstruct(seen) - clean).mean(), rel=1e-5),
     }
+
+
+@pytest.mark.parametrize("units", [11, 12, 13])
+def test_a_code_that_holds_all_inputs_has_no_pca_beside_it(units, caplog):
+    data = make_data()
+    outputs = fake_outputs(data, seen=True)._replace(latent=np.zeros((11, units), np.float32))
+    with caplog.at_level(logging.INFO, "nnrun"):
+        found = task().baselines(outputs, data)
+    assert list(found) == (["noisy_input", "pca"] if units < 12 else ["noisy_input"])
+    assert caplog.messages == [
+        f"Note: there is no PCA baseline, because a code of {units} units can hold the inputs as they are. "
+        "For a comparison set model.latent_size below 12, the number of inputs."
+    ] * (units >= 12)
 
 
 def test_cross_entropy_error_texts():
