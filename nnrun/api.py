@@ -112,6 +112,8 @@ class TrainedModel:
         reader = self._run.preprocessing.reader
         is_path = isinstance(values, str | Path)
         blocks = list(reader.blocks(Path(values), block_size(self._run))) if is_path else [reader.block(values)]
+        if not blocks:
+            raise ConfigError("There is no example to predict. Give at least one.")
         parts = []
         for block in blocks:
             check_shape(self._run, block)

@@ -51,6 +51,7 @@ class Watch:
                 signal.signal(number, handler)
             os.close(self._write)
             self._thread.join()
+            os.close(self._read)
 
     def heard(self) -> bool:
         """Whether a signal came; if so the caller saves and ends, however long that takes."""
@@ -68,7 +69,6 @@ class Watch:
 
     def _guard(self) -> None:
         received = os.read(self._read, 1)
-        os.close(self._read)
         if received and not self._handled.wait(TRAINING_GRACE_SECONDS if self.training else GRACE_SECONDS):
             interrupted = Interrupted(received[0])
             self._emergency(interrupted)

@@ -41,7 +41,10 @@ class Predictor:
         """The Outputs of every example as NumPy arrays (n, ...).
 
         first: the number of the first example, for a denoiser that is to corrupt its inputs as in its own test.
+        Raises ConfigError when there is none.
         """
+        if not batches.count(part):
+            raise ConfigError("There is no example to predict. Give at least one.")
         kept = {name: values for name, values in part.items() if name not in ANSWERS}
         found = [self._outputs(self.run.traced, self.run.state, chunk) for chunk in self.chunks(kept, first)]
         count = batches.count(part)

@@ -41,13 +41,14 @@ def notes_of(config: RunConfig, data: Data, summary: dict[str, Any]) -> dict[str
 
 def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | None:
     """The newest usable checkpoint of a folder; says why others are not."""
-    for path in checkpoint.checkpoints(folder):
+    paths = checkpoint.checkpoints(folder)
+    for path in paths:
         try:
             state, found = checkpoint.load_exactly(path, like)
             _check_kept(path, found)
             return Restored(state, **found)
         except ValueError as error:
-            say(f"Warning: {error} Falling back to the checkpoint before.")
+            say(f"Warning: {error}{'' if path == paths[-1] else ' Falling back to the checkpoint before.'}")
     return None
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from jax.errors import JaxRuntimeError
 
 from nnrun import config, recorded, sweep_record, sweep_results
+from nnrun.composition import Composed
+from nnrun.config import RunConfig
 from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.execution import groups, loaded
@@ -46,6 +48,7 @@ class Sweep:
         self.folder = SweepFolder(path)
         self.terminal = Terminal(self.folder.log)
         self.failures: collections.Counter[str] = collections.Counter()
+        self._built: dict[int, tuple[Composed, RunConfig, str]] = {}
         self.progress = SweepProgress(
             self.terminal, self.objective.metric, maximize=self.objective.direction == "maximize"
         )
@@ -182,10 +185,10 @@ class Sweep:
         return [self._member(trial) for trial in self.ledger.group(group)]
 
     def _member(self, trial: Trial) -> Member:
-        composed = self.record.trials.composed(trial.params)
-        built = config.build(composed.plain)
-        command = self.record.command_of(trial.params)
-        return Member(trial.number, trial.params, composed, built, command, is_final=trial.state in FINAL)
+        if trial.number not in self._built:
+            composed = self.record.trials.composed(trial.params)
+            self._built[trial.number] = composed, config.build(composed.plain), self.record.command_of(trial.params)
+        return Member(trial.number, trial.params, *self._built[trial.number], is_final=trial.state in FINAL)
 
     def _train(self, settings: GroupSettings, members: list[Member]) -> None:
         """Trains a group to its end; one that cannot be built or trained fails, and the others go on."""

@@ -60,6 +60,8 @@ def test_what_does_not_fit_is_told(model, rows):
         model.predict(rows[:, :2])
     with pytest.raises(ConfigError, match=r"lacks column petal width \(cm\), which the network was trained on"):
         model.predict(polars.DataFrame({name: [1.0] for name in Iris.input_names[:3]}))
+    with pytest.raises(ConfigError, match=r"There is no example to predict\. Give at least one\."):
+        model.predict(polars.DataFrame({name: [1.0] for name in Iris.input_names}).head(0))
     with pytest.raises(ConfigError, match="without latent codes"):
         model.encode(rows)
     with pytest.raises(ConfigError, match="nowhere is not a run's folder"):

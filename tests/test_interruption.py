@@ -123,3 +123,19 @@ SLOW = """
 def test_a_caller_that_heard_the_signal_may_take_its_time_to_save():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(SLOW)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "saved 130\n", "")
+
+
+TWICE = """
+    import signal, time
+    from nnrun.interruption import Watch
+    with Watch(lambda interrupted: print("emergency", flush=True)) as watch:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.3)
+        signal.raise_signal(signal.SIGTERM)
+        assert watch.heard()
+"""
+
+
+def test_a_second_signal_finds_the_pipe_still_open():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(TWICE)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

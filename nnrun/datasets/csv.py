@@ -162,8 +162,18 @@ class Csv(Dataset):
                 f"dataset=csv reads dataset.path, or dataset.train where parts have files of their own: give {what}. "
                 "Set for example dataset.path=houses.csv."
             )
-        given = {TRAIN: c.path or c.train, VAL: c.val, TEST: c.test}
-        return {part: Path(name).expanduser() for part, name in given.items() if name is not None}
+        given = {TRAIN: "path" if c.path else "train", VAL: "val", TEST: "test"}
+        named = {part: (key, getattr(c, key)) for part, key in given.items()}
+        return {part: _existing(key, name) for part, (key, name) in named.items() if name is not None}
+
+
+def _existing(key: str, name: str) -> Path:
+    path = Path(name).expanduser()
+    try:
+        path.stat()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.{key}.") from None
+    return path
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

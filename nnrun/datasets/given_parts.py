@@ -1,5 +1,6 @@
 """Data sets that may come with a validation or a test part of their own; what is missing is cut from the rest."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +28,14 @@ class Division(NamedTuple):
         return values[:train], values[train:val], values[val:]
 
 
-def divide(counts: tuple[int, int, int], labels: np.ndarray | None, config: DatasetConfig) -> Division:
+def divide(
+    counts: tuple[int, int, int], labels: np.ndarray | None, config: DatasetConfig, source: str | Path | None = None
+) -> Division:
     """Indices into the examples of the given training, validation and test part, one after the other.
 
     counts: how many were given of each, 0 for a part that is cut from the training part, by `dataset.seed`.
     labels: (sum of counts,) classes, which every part then has in equal proportions; None: numbers.
-    Raises ConfigError when too few are left for training.
+    Raises ConfigError when too few are left for training, and names the `source`.
     """
     _, rng = streams(config.seed)
     starts = np.cumsum([0, *counts[:2]])
@@ -44,8 +47,9 @@ def divide(counts: tuple[int, int, int], labels: np.ndarray | None, config: Data
     )
     if kept[0] - val - test < FEWEST:
         raise ConfigError(
-            f"Every part needs at least {FEWEST} examples, but {kept[0]} are too few to keep {val} for validation and "
-            f"{test} for the test. Add examples, or set smaller dataset.val_fraction and dataset.test_fraction."
+            f"{f'{source}: every' if source else 'Every'} part needs at least {FEWEST} examples, but {kept[0]} are too "
+            f"few to keep {val} for validation and {test} for the test. Add examples, or set smaller "
+            "dataset.val_fraction and dataset.test_fraction."
         )
     cut_val, cut_test, train = np.split(orders[0], [val, val + test])
     return Division(train, np.sort(orders[1] if counts[1] else cut_val), np.sort(orders[2] if counts[2] else cut_test))

@@ -109,7 +109,9 @@ class Idx(Dataset):
             counts = (counts[0], 0, len(test))
         labels = np.searchsorted(values, numbers).astype(np.int32)
         whole = {"inputs": images, "targets": labels}
-        train, val, test_part = (take(whole, index) for index in divide(counts, labels, self.config))
+        train, val, test_part = (
+            take(whole, index) for index in divide(counts, labels, self.config, self.config.images)
+        )
         arrays = ArrayReader(spec.inputs, targets=(), classes=len(names), class_names=names)
         reader = IdxReader(arrays, tuple(values.tolist()))
         scaling = fit(train["inputs"], self.config.scaling)

@@ -125,7 +125,8 @@ def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
         if form.resize is None:
             raise RunError(
                 f"{path} has {image.size[0]} x {image.size[1]} pixels, but the first training image has {width} x "
-                f"{height}. Train with a size that all are brought to, for example dataset.size={min(height, width)}."
+                f"{height}. Resize that file, or train with a size that all are brought to, for example "
+                f"dataset.size={min(height, width)}."
             )
         change = ImageOps.fit if form.resize == "crop" else Image.Image.resize
         image = change(image, (width, height), Image.Resampling.BILINEAR)

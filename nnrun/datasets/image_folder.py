@@ -71,7 +71,7 @@ class ImageFolder(Dataset):
         files = [path for part in tree.parts for path in part.files]
         labels = np.concatenate([part.labels for part in tree.parts if part.labels is not None])
         given = [len(part.files) for part in tree.parts]
-        division = divide((given[0], given[1], given[2]), labels, self.config)
+        division = divide((given[0], given[1], given[2]), labels, self.config, self._path())
         labels = labels[division.order]
         chosen = Listing([files[i] for i in division.order], labels)
         key = self._cache_key(reader.form, chosen)

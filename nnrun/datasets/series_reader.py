@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from nnrun.datasets.base import Part
-from nnrun.datasets.reader import Block, Reader
+from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.series_table import Missing, SeriesTable, inside, read_series, time_labels
-from nnrun.datasets.table_file import Header, Separator, check_columns, read_frame
+from nnrun.datasets.table_file import Header, Separator, read_frame
 from nnrun.datasets.windows import count_windows, cut_windows
 from nnrun.errors import ConfigError
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class TimeseriesReader(Reader):
     """Every window of a series, in order of time, told apart by the `time` (or `row` from 1) of its last step.
 
-    columns: the inputs; targets: which of them are forecast. The newest windows, whose future is not in the file, come
-    last and have no `targets`, so the last example is the forecast of what comes next.
+    columns: the inputs; targets: which of them are forecast; others: what else the training table had. The newest
+    windows, whose future is not in the file, come last and have no `targets`, so the last example is the forecast of
+    what comes next.
     """
 
     name: ClassVar[str] = "timeseries"
@@ -40,12 +41,22 @@ class TimeseriesReader(Reader):
     separator: Separator = "auto"
     encoding: str = "utf-8"
     header: Header = "auto"
+    decimal: str = "."
+    others: tuple[str, ...] = ()
 
     def table(self, frame: "polars.DataFrame", source: str | Path) -> SeriesTable:
         """The series in a table. Raises ConfigError for a missing column, RunError for damaged content."""
-        names = (*self.columns, *(() if self.time is None else (self.time,)))
-        check_columns(frame, names, source, "the series it was trained on")
-        return read_series(frame, self.columns, self.time, self.missing, self.positive, source)
+        if missing := [name for name in self._used() if name not in frame.columns]:
+            extra = self._unknown(frame)
+            raise ConfigError(
+                f"{source} lacks {listed(missing)}, which the network was trained on"
+                f"{f', and has {listed(extra)}, unknown to it' if extra else ''}. Add what is missing."
+            )
+        return read_series(frame, self.columns, self.time, self.missing, self.positive, source, self.decimal)
+
+    def unknown(self, source: Path) -> tuple[str, ...]:
+        """Columns of a file that are not used, though the training table had none of that name."""
+        return self._unknown(read_frame(source, self.separator, self.encoding, self.header))
 
     def example_shape(self) -> tuple[int, ...]:
         """(window, columns)."""
@@ -75,16 +86,23 @@ class TimeseriesReader(Reader):
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
         """The windows of a newer series, first those with targets. Raises ConfigError when it is shorter than one."""
         frame = read_frame(source, self.separator, self.encoding, self.header)
-        table = self._long_enough(self.table(frame, source), source)
+        table = self.table(frame, source)
+        self._check_length(len(table.values), source)
         yield from _cut(self.windows(table, 0, len(table.values)), size)
         yield from _cut(self.newest(table), size)
 
     def block(self, values: Any) -> Block:
         """Every window of a data frame, or of an array (time, variables), without targets."""
-        table = self._long_enough(self._in_memory(values), "The series")
+        table = self._in_memory(values)
         every = [self.windows(table, 0, len(table.values)), self.newest(table)]
         labels = {name: np.concatenate([block.labels[name] for block in every]) for name in every[0].labels}
         return Block({"inputs": np.concatenate([block.part["inputs"] for block in every])}, labels)
+
+    def _used(self) -> tuple[str, ...]:
+        return (*self.columns, *(() if self.time is None else (self.time,)))
+
+    def _unknown(self, frame: "polars.DataFrame") -> tuple[str, ...]:
+        return tuple(name for name in frame.columns if name not in (*self._used(), *self.others))
 
     def _in_memory(self, values: Any) -> SeriesTable:
         import polars
@@ -92,7 +110,10 @@ class TimeseriesReader(Reader):
         if hasattr(values, "columns"):
             columns = {str(name): np.asarray(values[name]) for name in values.columns}
             plain = {name: list(v) if v.dtype == object else v for name, v in columns.items()}
-            return self.table(polars.DataFrame(plain), "The data frame")
+            frame = polars.DataFrame(plain)
+            # Texts of no rows have no type, which could not be read.
+            self._check_length(frame.height, "The series")
+            return self.table(frame, "The data frame")
         array = np.asarray(values, np.float64)
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[1] != len(self.columns):
@@ -100,16 +121,16 @@ class TimeseriesReader(Reader):
                 f"The array must hold a series of shape (time, {len(self.columns)}), the columns "
                 f"{', '.join(self.columns)}, but got {array.shape}. Give one row for each step of time."
             )
+        self._check_length(len(array), "The series")
         frame = polars.DataFrame(array, list(self.columns))
         return read_series(frame, self.columns, None, self.missing, self.positive, "The array")
 
-    def _long_enough(self, table: SeriesTable, source: str | Path) -> SeriesTable:
-        if len(table.values) < self.window:
+    def _check_length(self, rows: int, source: str | Path) -> None:
+        if rows < self.window:
             raise ConfigError(
-                f"{source} must have at least {self.window} rows, one window, but has {len(table.values)}. Give more "
-                "of the series' past."
+                f"{source} must have at least {self.window} rows, one window, but has {rows}. Give more of the series' "
+                "past."
             )
-        return table
 
     def _block(self, part: Part, table: SeriesTable, last: np.ndarray) -> Block:
         if table.times is None:

@@ -29,24 +29,58 @@ def read_series(
     missing: Missing,
     positive: bool,
     source: str | Path,
+    decimal: str = ".",
 ) -> SeriesTable:
     """The named columns of a table in order of time.
 
     missing `previous` fills a gap with the value before it; `positive` refuses what has no logarithm. Raises RunError
-    for a value that is no number or missing and for a time that is not after the one before, with the row from 1.
+    for a value that is no number or missing and for a time that is not after the one before, with the row from 1, and
+    ConfigError for a number with a comma where that is not the `decimal` mark.
     """
-    values = np.stack([_values(frame[name], missing, source) for name in columns], axis=1)
+    values = np.stack([_values(frame[name], decimal, missing, source) for name in columns], axis=1)
     if positive and (values <= 0).any():
         row, column = np.argwhere(values <= 0)[0]
         raise RunError(
             f"{source}, row {row + 1}, column {columns[column]} is {values[row, column]:g}, which has no logarithm. "
             "Set dataset.transform=none."
         )
-    return SeriesTable(values, None if time is None else _ascending(times(frame[time], source), time, source))
+    if time is None:
+        return SeriesTable(values, None)
+    return SeriesTable(values, _ascending(times(_pointed(frame[time], decimal), source), time, source))
 
 
-def _values(column: "polars.Series", missing: Missing, source: str | Path) -> np.ndarray:
-    found = numbers(column, source)
+def series_numbers(column: "polars.Series", decimal: str, source: str | Path) -> np.ndarray:
+    """(n,) float64, nan where a value is missing. Raises RunError for other texts, ConfigError for another decimal."""
+    try:
+        return numbers(_pointed(column, decimal), source)
+    except RunError as error:
+        raise _comma(column, decimal, source) or error from None
+
+
+def _pointed(column: "polars.Series", decimal: str) -> "polars.Series":
+    import polars
+
+    if decimal == "." or column.dtype != polars.String:
+        return column
+    return column.str.replace(r"^(\s*[-+]?\d*),", "${1}.")
+
+
+def _comma(column: "polars.Series", decimal: str, source: str | Path) -> ConfigError | None:
+    import polars
+
+    if decimal == "," or column.dtype != polars.String:
+        return None
+    rows = column.str.contains(r"^\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*$").arg_true()
+    if not len(rows):
+        return None
+    return ConfigError(
+        f"{source}, row {rows[0] + 1}, column {column.name} is {column[rows[0]]!r}, but decimals must follow a point. "
+        "Where the comma is the decimal mark, set 'dataset.decimal=\",\"'."
+    )
+
+
+def _values(column: "polars.Series", decimal: str, missing: Missing, source: str | Path) -> np.ndarray:
+    found = series_numbers(column, decimal, source)
     known = ~np.isnan(found)
     if known.all():
         return found

@@ -34,7 +34,7 @@ class Division:
         self._profiles = profiles
 
     def parts(self, label: Label | None) -> dict[int, np.ndarray]:
-        """By file the part (rows,) of every row; rows without a target and those over the limit are UNUSED."""
+        """By file the part (rows,) of every row; blank lines, those without a target and over the limit are UNUSED."""
         usable = {part: self._usable(part) for part in self.sources}
         counts = tuple(int(rows.sum()) for rows in usable.values())
         given = self.sources.keys()
@@ -51,7 +51,7 @@ class Division:
         fractions = Fractions(
             self.config.val_fraction if VAL in wanted else 0, self.config.test_fraction if TEST in wanted else 0
         )
-        found = {TRAIN: self._cut(label, usable[TRAIN], fractions, limits[TRAIN], rng)}
+        found = {TRAIN: self._cut(label, usable, fractions, limits[TRAIN], rng)}
         for part in (VAL, TEST):
             if part in given:
                 rows = np.flatnonzero(usable[part])
@@ -62,17 +62,17 @@ class Division:
     def _cut(
         self,
         label: Label | None,
-        usable: np.ndarray,
+        usable_by_part: dict[int, np.ndarray],
         fractions: Fractions,
         limit: int,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        roles = self.roles
+        roles, usable = self.roles, usable_by_part[TRAIN]
         if roles.time is not None:
             return table_split.by_time(usable, self._times(self._profiles[roles.time]), fractions, limit, rng)
         if roles.group is not None:
             groups = {part: self._hashes(roles.group, part) for part in self.sources}
-            self._check_groups(groups)
+            self._check_groups({part: values[usable_by_part[part]] for part, values in groups.items()})
             return table_split.by_group(usable, groups[TRAIN], fractions, limit, rng)
         if limit > table_split.MANY_ROWS and self.config.limit is None:
             return table_split.by_draws(usable, fractions, rng)
@@ -82,14 +82,13 @@ class Division:
 
     def _gather(self, name: str, part: int, function: Any) -> np.ndarray:
         """(rows,) what a function of a column and its place gives."""
-        return np.concatenate(
-            [function(frame[name], place) for frame, place in table_source.blocks(self.sources[part], self.format)]
-        )
+        blocks = table_source.blocks(self.sources[part], self.format)
+        return _by_row([(place.rows, function(frame[name], place)) for frame, place in blocks])
 
     def _usable(self, part: int) -> np.ndarray:
         """(rows,) whether a row has all its targets."""
         blocks = table_source.blocks(self.sources[part], self.format)
-        return np.concatenate([self._complete(frame) for frame, _ in blocks])
+        return _by_row([(place.rows, self._complete(frame)) for frame, place in blocks])
 
     def _complete(self, frame: "polars.DataFrame") -> np.ndarray:
         found = np.ones(frame.height, bool)
@@ -144,3 +143,11 @@ class Division:
             return found.to_numpy()
 
         return self._gather(name, TRAIN, times)
+
+
+def _by_row(pieces: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """(rows,) the values of every row by its number, 0 for a blank line."""
+    rows, values = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+    found = np.zeros(int(rows[-1]) + 1, values.dtype)
+    found[rows] = values
+    return found

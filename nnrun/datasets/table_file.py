@@ -3,10 +3,12 @@
 import codecs
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
 
 from nnrun.errors import ConfigError, NnrunError, RunError
 
@@ -21,6 +23,13 @@ PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive or a spreadsheet", 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
+class Table(NamedTuple):
+    """A frame, and of each of its rows the number (n,), counted from 0 below the header with blank lines."""
+
+    frame: "polars.DataFrame"
+    rows: np.ndarray
+
+
 def read_frame(
     path: str | Path,
     separator: Separator = "auto",
@@ -28,9 +37,21 @@ def read_frame(
     header: Header = "auto",
     rows: int | None = None,
 ) -> "polars.DataFrame":
+    """The frame of `read_table`."""
+    return read_table(path, separator, encoding, header, rows).frame
+
+
+def read_table(
+    path: str | Path,
+    separator: Separator = "auto",
+    encoding: str = "utf-8",
+    header: Header = "auto",
+    rows: int | None = None,
+) -> Table:
     """The table of a file, or its first `rows`: text columns from a csv or tsv, typed ones from a parquet.
 
-    An empty field is null, a blank line is left out; a column without a name is `column_<position>`, counted from 1.
+    An empty field is null. A blank line is left out, except between the rows of a single column, where it is a missing
+    value. A column without a name is `column_<position>`, counted from 1.
     separator `auto`: a tab in a .tsv, else what the first line has most of; header `auto`: none where the first line
     holds numbers alone. The same unchanged file is read once.
     Raises ConfigError for a file that is missing, empty, of another kind or encoding, or without usable names, and
@@ -43,10 +64,10 @@ def read_frame(
         raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.path.") from None
     if path.is_dir() or path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path} must be a table: a file that ends in one of {', '.join(SUFFIXES)}.")
-    frame = _cached(path, found.st_mtime_ns, found.st_size, separator, encoding, header, rows)
+    table = _cached(path, found.st_mtime_ns, found.st_size, separator, encoding, header, rows)
     if (again := path.stat()).st_mtime_ns != found.st_mtime_ns or again.st_size != found.st_size:
         raise changed(path)
-    return frame
+    return table
 
 
 def changed(path: Path) -> RunError:
@@ -66,27 +87,28 @@ def check_columns(frame: "polars.DataFrame", names: tuple[str, ...], source: str
 @lru_cache(maxsize=4)
 def _cached(
     path: Path, modified: int, length: int, separator: Separator, encoding: str, header: Header, rows: int | None
-) -> "polars.DataFrame":
+) -> Table:
     if length == 0:
         raise ConfigError(f"{path} is empty. Name a table with at least a header and one row.")
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path, rows)
-    frame = _read_text(path, separator, encoding, header, rows)
-    if frame.height == 0:
+    table = _read_text(path, separator, encoding, header, rows)
+    if table.frame.height == 0:
         raise ConfigError(f"{path} has no rows below its header. Name a table with at least one row.")
-    return frame
+    return table
 
 
-def _read_parquet(path: Path, rows: int | None) -> "polars.DataFrame":
+def _read_parquet(path: Path, rows: int | None) -> Table:
     import polars
 
     try:
-        return polars.read_parquet(path, n_rows=rows)
+        frame = polars.read_parquet(path, n_rows=rows)
+        return Table(frame, np.arange(frame.height))
     except (polars.exceptions.PolarsError, OSError) as error:
         raise RunError(f"{path} is no whole parquet file: {first_line(error)}.") from None
 
 
-def _read_text(path: Path, separator: Separator, encoding: str, header: Header, rows: int | None) -> "polars.DataFrame":
+def _read_text(path: Path, separator: Separator, encoding: str, header: Header, rows: int | None) -> Table:
     import polars
 
     text = _decoded(path, encoding)
@@ -96,10 +118,11 @@ def _read_text(path: Path, separator: Separator, encoding: str, header: Header, 
     if not any(field.strip() for field in fields):
         raise ConfigError(f"{path} holds nothing but blank lines. Name a table with at least a header and one row.")
     names = names_of(path, fields, header)
-    titled = names is not None
+    # Without a mark of its encoding polars takes a text that begins with x^ for a compressed one.
+    titled, content = names is not None, text.encode("utf-8-sig")
     try:
         frame = polars.read_csv(
-            text.encode(),
+            content,
             separator=mark,
             has_header=titled,
             new_columns=list(names or positions(len(fields))),
@@ -114,7 +137,32 @@ def _read_text(path: Path, separator: Separator, encoding: str, header: Header, 
         short = damage(path, io.StringIO(text, newline=""), mark, len(fields))
         if short is not None:
             raise short
-    return frame.filter(~polars.all_horizontal(polars.all().is_null()))
+    return without_blank_lines(frame, 0, lambda: blank_lines(io.BytesIO(content), titled, len(fields)))
+
+
+def blank_lines(lines: Iterable[bytes], titled: bool, width: int) -> np.ndarray:
+    """(n,) numbers of the rows that are blank lines and no rows of the table: of a single column those at its end."""
+    row, quoted, found = -int(titled), False, list[int]()
+    for line in lines:
+        if not quoted and not line.strip(b"\r\n"):
+            found.append(row)
+        elif width == 1:
+            found.clear()
+        quoted ^= bool(line.count(b'"') % 2)
+        row += not quoted
+    return np.array(found, int)
+
+
+def without_blank_lines(frame: "polars.DataFrame", start: int, blank: Callable[[], np.ndarray]) -> Table:
+    """A frame whose first row has the number `start`; `blank` is only asked where a row has nothing but nulls."""
+    import polars
+
+    rows = np.arange(start, start + frame.height)
+    empty = frame.select(polars.all_horizontal(polars.all().is_null())).to_series().to_numpy()
+    if not empty.any():
+        return Table(frame, rows)
+    kept = ~(empty & np.isin(rows, blank()))
+    return Table(frame.filter(kept), rows[kept])
 
 
 def _decoded(path: Path, encoding: str) -> str:
@@ -181,18 +229,44 @@ def _is_number(field: str) -> bool:
 
 
 def damage(path: Path, lines: Iterable[str], separator: str, width: int) -> NnrunError | None:
-    """An error for the first line that is not `width` fields, or for a quote that nothing closes."""
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    """An error for the first line that is not `width` fields, or for a quote that nothing closes or opens."""
+    record = list[str]()
+    reader = csv.reader(_kept(lines, record), delimiter=separator, strict=True)
+    start = 1
     try:
         for fields in reader:
             if fields and len(fields) != width:
                 return RunError(
-                    f"{path}, line {reader.line_num} has {len(fields)} fields, but the first line has {width}. "
+                    f"{path}, line {start} has {len(fields)} fields, but the first line has {width}. "
                     "Put fields that hold the separator into double quotes, or set dataset.separator."
                 )
+            if "".join(record).count('"') % 2:
+                return _lone_quote(path, start, next(field for field in fields if '"' in field))
+            start = reader.line_num + 1
+            record.clear()
     except csv.Error as error:
-        return RunError(f"{path}, line {reader.line_num}: {error}. Check the double quotes of that row.")
+        return RunError(
+            f"{path}, line {start}: {_reason(error)}. Check the double quotes of the row that begins there."
+        )
     return None
+
+
+def _kept(lines: Iterable[str], record: list[str]) -> Iterator[str]:
+    for line in lines:
+        record.append(line)
+        yield line
+
+
+def _reason(error: csv.Error) -> str:
+    return "a double quote is opened and never closed" if "unexpected end of data" in str(error) else str(error)
+
+
+def _lone_quote(path: Path, line: int, field: str) -> RunError:
+    quoted = '"' + field.replace('"', '""') + '"'
+    return RunError(
+        f"{path}, line {line} has a double quote inside the field {field}, which nothing closes. Take it out, or write "
+        f"the field as {quoted}."
+    )
 
 
 def first_line(error: Exception) -> str:

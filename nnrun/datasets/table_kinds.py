@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from nnrun.datasets.table_notation import NOTATIONS, Notation, first_no_date, fitting_notations
 from nnrun.datasets.table_roles import hint
-from nnrun.datasets.table_values import FORMATS, Place, fitting_patterns, infinity, known, numbers, texts
+from nnrun.datasets.table_values import FORMATS, Place, fitting_patterns, infinity, is_plain, known, numbers, texts
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -42,10 +43,18 @@ class Profile:
         self.lacking: int | None = None
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
+        self._count, self._last = 0, -1
         self._patterns: tuple[str, ...] = FORMATS
+        self._notations: tuple[Notation, ...] = NOTATIONS
+        self._no_date: tuple[int, str] | None = None
 
     def update(self, column: "polars.Series", place: Place) -> None:
         """Looks at the next rows. Raises ConfigError for lists and bytes."""
+        if not is_plain(column):
+            raise ConfigError(
+                f"{place.source}: column {self.name} holds {column.dtype}, which no field of a table is. Leave it out: "
+                f"dataset.drop=[{self._typed}]."
+            )
         words = known(column, self._missing)
         found = numbers(words, (), self._decimal)
         given = words.drop_nulls()
@@ -57,15 +66,31 @@ class Profile:
             self.values = _collected(self.values, given.unique())
         if self.lacking is None and words.null_count():
             self.lacking = int(place.rows[int(words.is_null().arg_true()[0])]) + 1
-        if len(self._starts) < 2:
-            self._starts |= set(np.unique(found.fill_null(float("inf")).to_numpy() - place.rows)[:2].tolist())
+        self._count_rows(found, place)
         self._infinity = self._infinity or infinity(found, place)
         wrong = found.is_null() & words.is_not_null()
         if self.other is None and wrong.any():
             position = int(wrong.arg_true()[0])
             self.other = int(place.rows[position]) + 1, words[position]
+        if self._notations and wrong.any():
+            self._notations = () if self.temporal else fitting_notations(words.filter(wrong), self._notations)
         if self._patterns and not self.temporal and len(given):
-            self._patterns = () if self.numeric else fitting_patterns(words, self._patterns)
+            self._narrow(words, place)
+
+    def _narrow(self, words: "polars.Series", place: Place) -> None:
+        before = self._patterns
+        self._patterns = () if self.numeric else fitting_patterns(words, before)
+        if not self.numeric and not self._patterns:
+            position = first_no_date(words, before)
+            self._no_date = None if position is None else (int(place.rows[position]) + 1, words[position])
+
+    def _count_rows(self, found: "polars.Series", place: Place) -> None:
+        """What the numbers lead by over the rows of their file, counted without blank lines."""
+        self._count = 0 if place.rows[0] <= self._last else self._count
+        if len(self._starts) < 2:
+            lead = (found - np.arange(self._count, self._count + len(found))).drop_nulls()
+            self._starts |= set(lead.unique().head(2).to_list())
+        self._count, self._last = self._count + len(found), int(place.rows[-1])
 
     @property
     def different(self) -> int:
@@ -79,8 +104,8 @@ class Profile:
 
     @property
     def counts_rows(self) -> bool:
-        """Whether it numbers the rows from 0 or 1."""
-        return self.is_numeric and self.rows > 1 and self._starts in ({0.0}, {1.0})
+        """Whether it numbers the rows from 0 or 1, except for empty ones."""
+        return self.is_numeric and self.rows > 1 and 2 * self.filled > self.rows and self._starts in ({0.0}, {1.0})
 
     def input_kind(self, source: str | Path, stated: str | None, most: int, categorical: str) -> Kind:
         """As a column of inputs: as `stated`, or told from the values; texts of more than `most` kinds are refused."""
@@ -94,6 +119,8 @@ class Profile:
             return Kind("date", self._pattern(source))
         if 2 * self.numbers >= self.filled:
             raise ConfigError(self._mixed(source))
+        if self._no_date is not None:
+            raise ConfigError(self._nearly_dates(source, *self._no_date))
         if self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
             raise ConfigError(self._text(source))
         return Kind("embedding" if categorical == "embedding" else "one_hot")
@@ -120,6 +147,8 @@ class Profile:
             return self._number()
         if self.temporal or self._patterns:
             return Kind("date", self._pattern(source))
+        if self._no_date is not None:
+            raise ConfigError(self._nearly_dates(source, *self._no_date))
         row, word = self.other or (1, "")
         raise ConfigError(
             f"{source}: dataset.time names column {self.name}, which holds neither dates nor numbers: row {row} is "
@@ -149,6 +178,8 @@ class Profile:
         if 0 < self.numbers < self.filled and 2 * self.numbers >= self.filled:
             raise ConfigError(self._mixed(source))
         if self.different > MOST_CLASSES or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
+            if self._notation:
+                raise ConfigError(self._written(source, self._notation))
             raise ConfigError(
                 f"{source}: the target {self.name} has {_about(self.different)} different texts in {self.filled} rows, "
                 "too many for classes. Name another column: dataset.target=NAME."
@@ -157,6 +188,8 @@ class Profile:
     def _pattern(self, source: str | Path) -> str:
         if self.temporal:
             return ""
+        if self._no_date is not None:
+            raise ConfigError(self._nearly_dates(source, *self._no_date))
         if not self._patterns:
             raise ConfigError(
                 f"{source}: the dates of column {self.name} are not written alike, or in a way that is not known. "
@@ -170,16 +203,38 @@ class Profile:
             )
         return self._patterns[0]
 
-    def _mixed(self, source: str | Path) -> str:
+    @property
+    def _notation(self) -> Notation | None:
+        """How all texts are written, if they are numbers."""
+        return self._notations[0] if self.other and self._notations else None
+
+    def _written(self, source: str | Path, notation: Notation) -> str:
         row, word = self.other or (0, "")
+        return (
+            f"{source}: column {self.name} holds numbers with {notation.what}, in row {row} {word!r}, which are read "
+            f"as texts. {notation.move}"
+        )
+
+    def _nearly_dates(self, source: str | Path, row: int, word: str) -> str:
+        return f"{source}: column {self.name} holds dates, but row {row} is {word!r}. {self._ways_out(word)}"
+
+    def _mixed(self, source: str | Path) -> str:
+        if self._notation:
+            return self._written(source, self._notation)
+        row, word = self.other or (0, "")
+        return f"{source}: column {self.name} mixes numbers and texts: row {row} is {word!r}. {self._ways_out(word)}"
+
+    def _ways_out(self, word: str) -> str:
         means = json.dumps(word, ensure_ascii=False)
         return (
-            f"{source}: column {self.name} mixes numbers and texts: row {row} is {word!r}. Correct it; or say that it "
-            f"means a missing value, {hint('missing', self._typed, f'[{means}]')}; or take all values as texts, "
-            f"{hint('types', self._typed, 'categorical')}; or leave it out, dataset.drop=[{self._typed}]."
+            f"Correct it; or say that it means a missing value, {hint('missing', self._typed, f'[{means}]')}; or take "
+            f"all values as texts, {hint('types', self._typed, 'categorical')}; or leave it out, "
+            f"dataset.drop=[{self._typed}]."
         )
 
     def _text(self, source: str | Path) -> str:
+        if self._notation:
+            return self._written(source, self._notation)
         row, word = self.other or (1, "")
         return (
             f"{source}: column {self.name} holds text, {_about(self.different)} different values in {self.filled} rows "

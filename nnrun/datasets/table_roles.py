@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnrun.datasets.table_file import SEPARATORS
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
 
@@ -50,7 +51,12 @@ def assign(config: Any, columns: Sequence[str], source: Path) -> Roles:
     for name in named:
         if name in targets:
             raise ConfigError(f"dataset.features and dataset.target both name {name}. Leave it out of one of them.")
-    out = {*targets, *found.all("drop", config.drop), group, time}
+    dropped = found.all("drop", config.drop)
+    for key, names in (("target", targets), ("features", named)):
+        for name in names:
+            if name in dropped:
+                raise ConfigError(f"dataset.drop and dataset.{key} both name {name}. Leave it out of one of them.")
+    out = {*targets, *dropped, group, time}
     inputs = named or tuple(name for name in columns if name not in out)
     types = {found.one("types", key) or "": kind for key, kind in (config.types or {}).items()}
     typed = {name: name if PLAIN.fullmatch(name) else str(i + 1) for i, name in enumerate(columns)}
@@ -86,8 +92,18 @@ class _Finder:
             return given if given is None else str(given)
         if isinstance(given, int):
             return self._at(key, given)
-        listed = nearest(given, self.columns)
+        listed = self._one_column() if len(self.columns) == 1 else nearest(given, self.columns)
         raise ConfigError(f"dataset.{key} names the column {given}, which {self._source} does not have. {listed}")
+
+    def _one_column(self) -> str:
+        """What may be wrong with a table of a single column."""
+        said = f"Its only column is {self.columns[0]}."
+        if self._source.suffix.lower() == ".parquet":
+            return said
+        return (
+            f"{said} Where that is several names, set the mark between them, dataset.separator, to one of "
+            f"{', '.join(SEPARATORS)}, or write the file with one of these."
+        )
 
     def all(self, key: str, given: Columns) -> tuple[str, ...]:
         """The names of several columns. Raises ConfigError for one that is named twice."""

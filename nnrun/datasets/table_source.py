@@ -41,16 +41,12 @@ def blocks(path: Path, format: TableFormat, size: int = BLOCK_ROWS) -> Iterator[
 
     Raises ConfigError for a file that is no table, RunError for a damaged row and a file that changes.
     """
-    start = 0
-    for frame in table_stream.frames(path, format, size) if _is_large(path) else _slices(path, format, size):
-        yield frame, Place(path, np.arange(start, start + frame.height))
-        start += frame.height
+    for frame, rows in table_stream.tables(path, format, size) if _is_large(path) else _slices(path, format, size):
+        yield frame, Place(path, rows)
 
 
-def _slices(path: Path, format: TableFormat, size: int) -> Iterator["polars.DataFrame"]:
-    frame = table_file.read_frame(path, format.separator, format.encoding, format.header)
-    for start in range(0, frame.height, size):
-        yield frame[start : start + size]
+def _slices(path: Path, format: TableFormat, size: int) -> Iterator[table_file.Table]:
+    yield from table_stream.cut(table_file.read_table(path, format.separator, format.encoding, format.header), size)
 
 
 def _is_large(path: Path) -> bool:

@@ -8,7 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nnrun.datasets import table_file
+from nnrun.datasets.table_file import Table
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -30,11 +33,11 @@ def column_names(path: Path, format: Any) -> tuple[str, ...]:
     return _head(path, _stamp(path), format)[0]
 
 
-def frames(path: Path, format: Any, size: int) -> Iterator["polars.DataFrame"]:
+def tables(path: Path, format: Any, size: int) -> Iterator[Table]:
     """At most `size` rows at a time, without blank lines. Raises RunError for damaged lines and a file that changes."""
     import polars
 
-    stamp, checked = _stamp(path), False
+    stamp, checked, start = _stamp(path), False, 0
     names = column_names(path, format)
     batches = _scan(path, format, names).collect_batches(chunk_size=size, maintain_order=True)
     try:
@@ -44,11 +47,19 @@ def frames(path: Path, format: Any, size: int) -> Iterator["polars.DataFrame"]:
                 _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
             if _stamp(path) != stamp:
                 raise table_file.changed(path)
-            yield from _cut(frame.filter(~polars.all_horizontal(polars.all().is_null())), size)
+            yield from cut(_numbered(path, stamp, format, frame, start), size)
+            start += frame.height
     except polars.exceptions.PolarsError as error:
         if path.suffix.lower() != ".parquet":
             _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
         raise RunError(f"{path}: {table_file.first_line(error)}.") from None
+
+
+def _numbered(path: Path, stamp: tuple[int, int], format: Any, frame: "polars.DataFrame", start: int) -> Table:
+    if path.suffix.lower() == ".parquet":
+        return Table(frame, np.arange(start, start + frame.height))
+    names, _, titled = _head(path, stamp, format)
+    return table_file.without_blank_lines(frame, start, lambda: _blank_lines(path, stamp, titled, len(names)))
 
 
 def _scan(path: Path, format: Any, names: tuple[str, ...]) -> "polars.LazyFrame":
@@ -99,6 +110,13 @@ def _check_lines(path: Path, stamp: tuple[int, int], separator: str, width: int)
             raise damage
 
 
-def _cut(frame: "polars.DataFrame", size: int) -> Iterator["polars.DataFrame"]:
-    for start in range(0, frame.height, size):
-        yield frame[start : start + size]
+@lru_cache(maxsize=16)
+def _blank_lines(path: Path, stamp: tuple[int, int], titled: bool, width: int) -> np.ndarray:
+    with path.open("rb") as lines:
+        return table_file.blank_lines(lines, titled, width)
+
+
+def cut(table: Table, size: int) -> Iterator[Table]:
+    """At most `size` rows at a time."""
+    for start in range(0, table.frame.height, size):
+        yield Table(table.frame[start : start + size], table.rows[start : start + size])

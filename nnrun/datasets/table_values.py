@@ -51,7 +51,7 @@ YEARS = (1500, 2500)
 
 
 class Place(NamedTuple):
-    """Where some rows come from: `rows` (n,) counts from 0 below the header."""
+    """Where some rows come from: `rows` (n,) counts from 0 below the header, blank lines too."""
 
     source: str | Path
     rows: np.ndarray
@@ -70,7 +70,7 @@ def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Serie
         found = column.str.strip_chars()
     elif column.dtype.is_float():
         found = _shortest(column.fill_nan(None))
-    elif column.dtype.is_nested() or column.dtype in (polars.Binary, polars.Object):
+    elif not is_plain(column):
         raise ConfigError(f"Column {column.name} holds {column.dtype}, which no field of a table is. Leave it out.")
     else:
         found = column.cast(polars.String)
@@ -80,6 +80,13 @@ def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Serie
         # A mark that is a number counts however it is written: 0, 0.0.
         nothing = nothing | found.cast(polars.Float64, strict=False).is_in(marks).fill_null(False)
     return found.set(nothing.fill_null(False), None)
+
+
+def is_plain(column: "polars.Series") -> bool:
+    """Whether it holds no lists, structs, bytes or objects."""
+    import polars
+
+    return not column.dtype.is_nested() and column.dtype not in (polars.Binary, polars.Object)
 
 
 def _shortest(column: "polars.Series") -> "polars.Series":

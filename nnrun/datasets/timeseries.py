@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from nnrun.datasets import series_remarks
 from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
-from nnrun.datasets.columns import is_time, numbers
+from nnrun.datasets.columns import is_time
 from nnrun.datasets.forecasting import WindowConfig, naive_error
 from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
-from nnrun.datasets.series_table import Missing, SeriesTable, irregular
+from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers
 from nnrun.datasets.split import check_fractions, part_sizes, share
 from nnrun.datasets.table_file import Header, Separator, check_columns, read_frame
 from nnrun.errors import ConfigError, RunError
@@ -48,6 +49,7 @@ class TimeseriesConfig(WindowConfig):
     look_back: bool = setting(True, "windows of validation and test see values of the part before, never its targets")
     anomalies: tuple[str, ...] = setting((), "labelled stretches START/END, for the evaluation alone")
     separator: Separator = setting("auto", "between the fields of a row")
+    decimal: Literal[".", ","] = setting(".", "mark before the decimals")
     encoding: str = setting("utf-8", "of the text")
     header: Header = setting("auto", "whether the first line names the columns; auto: unless it holds numbers alone")
 
@@ -94,6 +96,7 @@ class Timeseries(Dataset):
         train = table.values[slice(*rows[0])]
         scaling = self._fit(train)
         chosen = list(reader.targets)
+        notes = self._notes(table, train)
         return Data(
             spec,
             train_part,
@@ -106,14 +109,14 @@ class Timeseries(Dataset):
             series=Series(c.period, naive_error(train[:, chosen], c.period), reader.targets),
             reader=reader,
             labels=_first(blocks[2].labels, counts[2]),
-            notes=self._notes(table, train),
+            notes=notes,
         )
 
     @cached_property
     def reader(self) -> TimeseriesReader:
         """Reads newer series like this one. Raises ConfigError when the columns of the file do not fit the config."""
         c, frame = self.config, self._frame
-        targets = (c.target,) if isinstance(c.target, str) else c.target or ()
+        targets = self._named
         check_columns(frame, targets, self._path, "dataset.target")
         check_columns(frame, c.features or (), self._path, "dataset.features")
         check_columns(frame, c.drop, self._path, "dataset.drop")
@@ -135,6 +138,8 @@ class Timeseries(Dataset):
             c.separator,
             c.encoding,
             c.header,
+            c.decimal,
+            tuple(name for name in frame.columns if name not in (*inputs, time)),
         )
 
     @property
@@ -142,6 +147,12 @@ class Timeseries(Dataset):
         if self.config.path is None:
             raise ConfigError("dataset=timeseries needs a file. Set dataset.path, for example dataset.path=series.csv.")
         return self.config.path
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        """The columns that dataset.target names."""
+        target = self.config.target
+        return (target,) if isinstance(target, str) else target or ()
 
     @property
     def _frame(self) -> "polars.DataFrame":
@@ -167,7 +178,7 @@ class Timeseries(Dataset):
             )
         for name in inputs:
             try:
-                numbers(frame[name][:1], self._path)
+                series_numbers(frame[name][:1], self.config.decimal, self._path)
             except RunError as error:
                 raise ConfigError(f"{error} For example dataset.drop=[{name}].") from None
 
@@ -233,10 +244,15 @@ class Timeseries(Dataset):
         return Scaling(found.offset, found.scale, log)
 
     def _notes(self, table: SeriesTable, train: np.ndarray) -> tuple[str, ...]:
-        found = [] if table.times is None else [irregular(table.times, self._path)]
-        for name, constant in zip(self.reader.columns, np.ptp(train, axis=0) == 0, strict=True):
-            found.append(f"{self._path}: column {name} is constant in the training rows." if constant else None)
-        return tuple(note for note in found if note)
+        """Raises ConfigError where the targets are constant in the training rows."""
+        c, columns = self.config, self.reader.columns
+        same, targets = series_remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
+        if c.horizon:
+            series_remarks.check_targets(same, targets, bool(self._named), self._path)
+        found = series_remarks.notes(table, same, self._path)
+        if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
+            return found
+        return (*found, *series_remarks.rising(table, columns, self._frame.columns[0], self._path))
 
 
 def _first(arrays: Part, count: int) -> Part:

@@ -1,5 +1,6 @@
 """What dataset=csv refuses, word for word."""
 
+import polars
 import pytest
 
 from tests.datasets.tables import refusal, write
@@ -112,6 +113,73 @@ REFUSED = {
         {"types": {"d": "%Y-%m-%d"}},
         "column d is '2024-01-32', but its dates are written as %Y-%m-%d. Correct it.",
     ),
+    "decimal commas": (
+        {"x": [f'"{i},5"' for i in range(30)], "class": ["a", "b"] * 15},
+        {},
+        "t.csv: column x holds numbers with a comma before the decimals, in row 1 '0,5', which are read as texts. Set "
+        "'dataset.decimal=\",\"'.",
+    ),
+    "decimal commas of the target": (
+        {"x": range(2, 32), "class": [f'"{i},25"' for i in range(30)]},
+        {},
+        "column class holds numbers with a comma before the decimals, in row 1 '0,25', which are read as texts. Set "
+        "'dataset.decimal=\",\"'.",
+    ),
+    "whole numbers beside decimal commas": (
+        {"x": [*range(20), *[f'"{i},5"' for i in range(10)]], "class": ["a", "b"] * 15},
+        {},
+        "column x holds numbers with a comma before the decimals, in row 21 '0,5'",
+    ),
+    "thousands": (
+        {"x": [f'"{941 + i},715"' for i in range(30)], "class": ["a", "b"] * 15},
+        {},
+        "column x holds numbers with commas between the thousands, in row 1 '941,715', which are read as texts. Take "
+        "the commas out of the file, or, where they stand before the decimals, set 'dataset.decimal=\",\"'.",
+    ),
+    "per cent": (
+        {"x": [f"{i / 7:.2f}%" for i in range(30)], "class": ["a", "b"] * 15},
+        {},
+        "column x holds numbers with a per cent sign, in row 1 '0.00%', which are read as texts. Take the signs out of "
+        "the file.",
+    ),
+    "an impossible date": (
+        {
+            "x": range(2, 32),
+            "d": [f"{2 + i}.02.2020" if i != 4 else "31.02.2020" for i in range(20)]
+            + [f"{1 + i}.03.2020" for i in range(10)],
+            "class": ["a", "b"] * 15,
+        },
+        {},
+        "t.csv: column d holds dates, but row 5 is '31.02.2020'. Correct it; or say that it means a missing value, "
+        "'dataset.missing={d: [\"31.02.2020\"]}'; or take all values as texts, 'dataset.types={d: categorical}'; or "
+        "leave it out, dataset.drop=[d].",
+    ),
+    "an impossible date where dates are stated": (
+        {
+            "x": range(2, 22),
+            "d": [f"2020-02-{30 if i == 0 else i + 1:02}" for i in range(20)],
+            "class": ["a", "b"] * 10,
+        },
+        {"types": {"d": "date"}},
+        "t.csv: column d holds dates, but row 1 is '2020-02-30'",
+    ),
+    "a target that is dropped": (
+        {"x": range(2, 22), "class": ["a", "b"] * 10},
+        {"drop": ["class"]},
+        "dataset.drop and dataset.target both name class. Leave it out of one of them.",
+    ),
+    "a feature that is dropped": (
+        {"x": range(2, 22), "y": range(2, 22), "class": ["a", "b"] * 10},
+        {"features": ["x", "y"], "drop": [2]},
+        "dataset.drop and dataset.features both name y. Leave it out of one of them.",
+    ),
+    "another separator": (
+        {"x^class": ["1^a", "2^b"] * 10},
+        {},
+        "dataset.target names the column class, which t.csv does not have. Its only column is x^class. Where that is "
+        "several names, set the mark between them, dataset.separator, to one of comma, semicolon, tab, pipe, space, "
+        "or write the file with one of these.",
+    ),
     "duplicate names": (
         {"x": range(2, 22), " x": range(2, 22), "class": ["a", "b"] * 10},
         {},
@@ -126,8 +194,20 @@ def test_what_is_refused_names_rule_value_and_next_move(name, tmp_path):
     assert text in refusal(write(tmp_path / "t.csv", content), **values)
 
 
+def test_a_column_of_lists_is_named_with_its_file(tmp_path):
+    table = {"x": range(2, 22), "l": [[1.0, 2.0]] * 20, "class": ["a", "b"] * 10}
+    polars.DataFrame(table).write_parquet(tmp_path / "t.parquet")
+    assert refusal(tmp_path / "t.parquet") == (
+        "t.csv: column l holds List(Float64), which no field of a table is. Leave it out: dataset.drop=[l]."
+    )
+
+
 def test_files_that_are_not_there_or_empty_or_named_twice(tmp_path):
     assert refusal(tmp_path / "t.csv") == "t.csv cannot be opened: No such file or directory. Check dataset.path."
+    for key in ("val", "test"):
+        found = write(tmp_path / "found.csv", {"x": range(2, 22), "class": ["a", "b"] * 10})
+        said = refusal(found, path=None, train=str(found), **{key: "none.csv"})
+        assert said == f"none.csv cannot be opened: No such file or directory. Check dataset.{key}."
     (tmp_path / "t.csv").touch()
     assert refusal(tmp_path / "t.csv").startswith("t.csv is empty.")
     for values in ({"path": None}, {"train": "u.csv"}):

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from nnrun.datasets import table_source
 from nnrun.datasets.table_file import check_columns, read_frame
+from nnrun.datasets.table_source import TableFormat
 from nnrun.errors import ConfigError, NnrunError, RunError
 
 SHARED_FOLDER = settings(
@@ -64,7 +66,15 @@ def test_by_extension_a_tsv_is_split_at_tabs_and_a_parquet_keeps_its_types(tmp_p
         ("a,b\n", "t.csv", ConfigError, " has no rows below its header."),
         ("a,b\n1,2\n3\n", "t.csv", RunError, ", line 3 has 1 fields, but the first line has 2."),
         ("a,b\n1,2\n\n3,4,5\n", "t.csv", RunError, ", line 4 has 3 fields, but the first line has 2."),
-        ('a,b\n1,2\n"3,4\n', "t.csv", RunError, ", line 3: unexpected end of data. Check the double quotes"),
+        ('a,b\n1,2\n"3,4\n', "t.csv", RunError, ", line 3: a double quote is opened and never closed. Check"),
+        ('a,b\n1,2\n"3,4\n5,6\n\n7,8\n', "t.csv", RunError, ", line 3: a double quote is opened and never closed."),
+        (
+            'a,b\n1,2\n5"2,4\n7,8\n',
+            "t.csv",
+            RunError,
+            ', line 3 has a double quote inside the field 5"2, which nothing closes. Take it out, or write the field '
+            'as "5""2".',
+        ),
         ('a,b\n"x"y,1\n', "t.csv", RunError, ", line 2: ',' expected after '\"'."),
         ("a,b,a\n1,2,3\n", "t.csv", ConfigError, " has two columns named a: columns 1 and 3. Rename one."),
         ("1,x\n2,y\n", "t.csv", ConfigError, "Set dataset.header=true or dataset.header=false."),
@@ -86,6 +96,35 @@ def test_what_is_no_table_is_said_with_file_and_line(content, name, error, said,
         read_frame(path)
     assert str(caught.value).startswith(str(path))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n\n", "\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("content", "numbered"),
+    [
+        ("a,b\n1,2\n\n,\n3,4", {0: ("1", "2"), 2: (None, None), 3: ("3", "4")}),
+        ("a,b\n\n1,2\n,", {1: ("1", "2"), 2: (None, None)}),
+        ('a,b\n"1\n\nx",2\n\n3,4\n\n,\n5,6', {0: ("1\n\nx", "2"), 2: ("3", "4"), 4: (None, None), 5: ("5", "6")}),
+        ("1,2\n\n3,4", {0: ("1", "2"), 2: ("3", "4")}),
+        ("a\n1\n\n3\n\n5", {0: ("1",), 1: (None,), 2: ("3",), 3: (None,), 4: ("5",)}),
+        ("a\n\n\n3", {0: (None,), 1: (None,), 2: ("3",)}),
+        ('a\n1\n""', {0: ("1",), 1: ("",)}),
+    ],
+)
+@pytest.mark.parametrize("large", [False, True])
+def test_empty_rows_keep_their_numbers_and_blank_lines_count(content, numbered, end, large, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_source, "LARGE", 0 if large else 2**26)
+    blocks = list(table_source.blocks(write(tmp_path, content + end), TableFormat(), 2))
+    assert [int(row) for _, place in blocks for row in place.rows] == list(numbered)
+    assert [row for frame, _ in blocks for row in frame.rows()] == list(numbered.values())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_empty_rows_of_a_parquet_are_rows(large, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_source, "LARGE", 0 if large else 2**26)
+    polars.DataFrame({"a": [1, None, 3, None], "b": ["x", None, "z", None]}).write_parquet(tmp_path / "t.parquet")
+    blocks = list(table_source.blocks(tmp_path / "t.parquet", TableFormat(), 3))
+    assert [int(row) for _, place in blocks for row in place.rows] == [0, 1, 2, 3]
 
 
 def test_a_path_that_is_not_there_a_folder_and_an_unknown_encoding(tmp_path):

@@ -5,6 +5,7 @@ import polars
 import pytest
 
 from nnrun import preprocessing
+from nnrun.datasets import table_source
 from nnrun.datasets.csv import Csv
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError, RunError
@@ -107,6 +108,23 @@ def test_a_category_never_seen_is_all_zeros_or_the_number_0(table):
     reader = make(table, categorical="embedding").load().reader
     assert reader.cardinalities == (5,)
     assert reader.block(new).part["categories"].tolist() == [[0], [3], [4], [4]]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_an_empty_row_gets_the_training_mean_and_later_rows_keep_their_numbers(large, tmp_path, monkeypatch):
+    table, new = tmp_path / "t.csv", tmp_path / "new.csv"
+    polars.DataFrame({"x": [i / 7 for i in range(40)], "class": ["a", "b"] * 20}).write_csv(table)
+    data = make(table).load()
+    mean = data.train["inputs"].mean()
+    monkeypatch.setattr(table_source, "LARGE", 5 if large else 2**26)
+    for content in ("x\n1.0\n\n3.0\n\n5.0\n\n\n", "x,y\n1.0,\n,\n3.0,\n,\n5.0,\n"):
+        new.write_text(content)
+        found = joined(data.reader.blocks(new, 2))
+        assert found.labels["row"].tolist() == [1, 2, 3, 4, 5]
+        np.testing.assert_allclose(found.part["inputs"][:, 0], [1, mean, 3, mean, 5], rtol=1e-6)
+    new.write_text("x,y\n1.0,\n\n,\nten,\n")
+    with pytest.raises(RunError, match=r"new\.csv, row 4, column x is 'ten'"):
+        list(data.reader.blocks(new, 2))
 
 
 def test_missing_columns_are_named_beside_the_unknown_ones(table, tmp_path):

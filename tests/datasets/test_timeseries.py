@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from nnrun import preprocessing
 from nnrun.datasets.base import Anchor
+from nnrun.datasets.series_table import read_series
+from nnrun.datasets.table_file import read_frame
 from nnrun.datasets.timeseries import Timeseries
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.preprocessing import Preprocessing
@@ -147,6 +149,61 @@ def test_a_constant_column_is_reported(series, tmp_path):
     assert np.isfinite(data.input_scaling.apply(data.test["inputs"])).all()
 
 
+def test_a_target_that_never_changes_is_refused(series, tmp_path):
+    path = write(tmp_path, series | {"c": np.ones(60)})
+    said = "s.csv: the target c is the same in every training row, so there is nothing to learn. Name another column: "
+    for values in ({"target": "c"}, {"target": ["a", "c"]}, {"drop": ["a", "b"]}):
+        with pytest.raises(ConfigError, match=said):
+            make(path, window=4, **values).load()
+    assert make(path, window=4, horizon=0, drop=["a", "b"]).load().spec.targets is None
+
+
+def test_numbers_that_may_be_the_time_are_reported(series, tmp_path):
+    seconds = {"t": 1_700_000_000 + 60 * np.arange(60), "a": series["a"]}
+    path = write(tmp_path, seconds)
+    (note,) = make(path, window=4).load().notes
+    assert note == (
+        f"{path}: column t rises from row to row as times do, but is taken for a value. If it is the time, set "
+        "dataset.time=t."
+    )
+    for values in ({"time": "t"}, {"time": None}, {"target": "t"}, {"drop": ["t"]}, {"drop": ["a"]}):
+        assert make(path, window=4, **values).load().notes == ()
+    assert make(write(tmp_path, series | {"c": np.arange(60)}), window=4).load().notes == ()
+
+
+def test_a_comma_may_mark_the_decimals(series, tmp_path):
+    plain = make(write(tmp_path, series), window=4).load()
+    path = tmp_path / "comma.csv"
+    polars.DataFrame(series).write_csv(path, separator=";", decimal_comma=True)
+    data = make(path, window=4, decimal=",").load()
+    np.testing.assert_array_equal(data.train["inputs"], plain.train["inputs"])
+    (first, _) = data.reader.blocks(path, 100)
+    np.testing.assert_array_equal(first.part["inputs"][-1], plain.test["inputs"][-1])
+    with pytest.raises(ConfigError) as caught:
+        make(path, window=4).load()
+    assert str(caught.value) == (
+        f"{path}, row 1, column a is '{series['a'][0]}', but decimals must follow a point. Where the comma is the "
+        "decimal mark, set 'dataset.decimal=\",\"'."
+    ).replace(str(series["a"][0]), str(series["a"][0]).replace(".", ","))
+
+
+def test_a_comma_in_a_later_row_is_told_too(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("a;b\n" + "1;2\n" * 20 + "1;2,5\n")
+    with pytest.raises(ConfigError, match="row 21, column b is '2,5', but decimals must follow a point"):
+        make(path, window=2).load()
+    path.write_text("a;b\n1;x,5\n")
+    with pytest.raises(RunError, match=r"row 1, column b is 'x,5', but the column must hold numbers\."):
+        read_series(read_frame(path), ("b",), None, "refuse", False, path, ",")
+
+
+def test_columns_that_are_not_used_are_known(series, tmp_path):
+    path = write(tmp_path, series | {"c": np.arange(60)})
+    reader = make(path, window=4, drop=["c"]).load().reader
+    assert reader.unknown(path) == ()
+    assert reader.unknown(write(tmp_path, series | {"c": np.arange(60), "d": np.arange(60)}, "more.csv")) == ("d",)
+
+
 def test_a_missing_value_may_be_the_one_before(series, tmp_path):
     gap = series["a"].copy()
     gap[[7, 8]] = np.nan
@@ -215,14 +272,31 @@ def test_damaged_rows_are_told_with_row_and_column(series, tmp_path, column, row
     assert f"{path}, {said}" in str(caught.value)
 
 
+class Empty:
+    """What a data frame of pandas without rows shows of itself."""
+
+    def __init__(self, types):
+        self._types, self.columns = types, list(types)
+
+    def __getitem__(self, name):
+        return np.empty(0, self._types[name])
+
+
 def test_a_file_for_prediction_that_does_not_fit(series, tmp_path):
     reader = make(write(tmp_path, series), window=5).load().reader
     few = write(tmp_path, {name: values[:4] for name, values in series.items()}, "few.csv")
-    other = write(tmp_path, {"day": series["day"], "a": series["a"]}, "other.csv")
+    other = write(tmp_path, {"when": series["day"], "a": series["a"]}, "other.csv")
     with pytest.raises(ConfigError, match=r"few\.csv must have at least 5 rows, one window, but has 4\."):
         list(reader.blocks(few, 8))
-    with pytest.raises(ConfigError, match=r"other\.csv has no column b, which the series it was trained on names\."):
+    for none in (polars.DataFrame(series).head(0), np.zeros((0, 2)), Empty({"day": object, "a": object, "b": float})):
+        with pytest.raises(ConfigError, match=r"The series must have at least 5 rows, one window, but has 0\."):
+            reader.block(none)
+    with pytest.raises(ConfigError) as caught:
         list(reader.blocks(other, 8))
+    assert str(caught.value) == (
+        f"{other} lacks columns b, day, which the network was trained on, and has column when, unknown to it. Add what "
+        "is missing."
+    )
     with pytest.raises(ConfigError, match=r"shape \(time, 2\), the columns a, b, but got \(9, 3\)"):
         reader.block(np.zeros((9, 3)))
 
