@@ -153,6 +153,8 @@ def hand_over(
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, None, {})) from None
     except OSError as error:
+        if error.filename is None:
+            raise
         raise ConfigError(
             f"The output folder {error.filename} cannot be written ({error.strerror}). "
             f"Set hydra.{'sweep' if sweep else 'run'}.dir= to one that can."
@@ -232,7 +234,8 @@ def _is_vain(folder: Path) -> bool:
         summary = recorded.summary(folder)
     except ConfigError:
         return False
-    return summary["status"] == "failed" and not summary["epochs"]
+    saved = (folder / "checkpoints").exists()
+    return summary["status"] == "failed" and not summary["epochs"] and not saved
 
 
 def _claim_folder(kind: str, names: str) -> Path:

@@ -260,11 +260,21 @@ def test_error_texts(make, text):
     assert str(caught.value) == text
 
 
-def test_help_has_formula_shapes_and_source(nnrun):
-    said = nnrun("model=autoencoder", "--help").out
-    for part in (
+HELP = {
+    "autoencoder": (
         "inputs x (batch, ...) -> code h (batch, latent_size) -> prediction x̂ (batch, ...) of the inputs' shape.",
         "h_i = φ(h_{i-1} W_i + b_i) over `hidden_sizes`, h = h_L W + b",
         "Source: Goodfellow, Bengio & Courville, Deep Learning (2016), chapter 14.",
-    ):
-        assert part in said
+    ),
+    "vae": (
+        "z = μ + σ ε with ε ~ N(0, I) while training",
+        "inputs x (batch, ...) -> μ, log σ² and z (batch, latent_size) -> prediction x̂ (batch, ...) of the",
+        "Sources: Kingma & Welling, Auto-Encoding Variational Bayes (2014)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HELP)
+def test_help_has_formula_shapes_and_source(nnrun, name):
+    said = nnrun(f"model={name}", "--help").out
+    assert [part for part in HELP[name] if part not in said] == []
