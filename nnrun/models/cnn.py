@@ -11,6 +11,7 @@ from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes, whole_examples
 from nnrun.models.convolution import Conv
 from nnrun.models.layers import (
+    MONOTONE,
     Activation,
     DenseStack,
     Dropout,
@@ -116,10 +117,17 @@ class ConvBlock(nnx.Module):
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, *space, inputs) -> (batch, *positions, filters)."""
-        x = activate(self.activation, self.norm(self.conv(x), rngs))
+        y = self.norm(self.conv.products(x), rngs)
+        if self.pooling == "max" and self.activation in MONOTONE:
+            # The largest of φ(y + b) is φ of the largest y, plus b: the same, computed for fewer elements.
+            return self.dropout(self._activated(max_pool(y, self.pool_size)), rngs)
+        y = self._activated(y)
         if self.pooling != "none":
-            x = (max_pool if self.pooling == "max" else average_pool)(x, self.pool_size)
-        return self.dropout(x, rngs)
+            y = (max_pool if self.pooling == "max" else average_pool)(y, self.pool_size)
+        return self.dropout(y, rngs)
+
+    def _activated(self, y: jax.Array) -> jax.Array:
+        return activate(self.activation, self.conv.biased(y))
 
 
 class CNN(Model):

@@ -12,6 +12,8 @@ from nnrun.models.base import Number
 from nnrun.models.randomness import bernoulli
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
+MONOTONE = ("relu", "leaky_relu", "elu", "tanh", "sigmoid")
+"""Those that never fall where their input rises."""
 Normalization = Literal["none", "batch", "layer"]
 
 

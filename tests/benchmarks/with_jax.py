@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from nnrun.models.convolution import shifted_convolution
+from nnrun.models.convolution import product_convolution
 from nnrun.models.gru import ResetBeforeCell
 from nnrun.models.layout import Layout
 from nnrun.models.lstm import LSTMCell
@@ -105,8 +105,8 @@ def predict(case: Case, weights: Weights, x: jax.Array) -> jax.Array:
 def convolutional(weights: Weights, x: jax.Array) -> jax.Array:
     """(batch, height, width, channels) -> (batch, features)."""
     for i in range(len(FILTERS)):
-        x = shifted_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME) + weights[f"conv{i}.bias"]
-        x = max_pool(jax.nn.relu(x), 2)
+        x = max_pool(product_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME), 2)
+        x = jax.nn.relu(x + weights[f"conv{i}.bias"])
     return x.reshape(x.shape[0], -1)
 
 

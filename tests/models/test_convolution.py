@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nnrun.models import convolution
-from nnrun.models.convolution import Conv, convolve, framework_convolution, shifted_convolution
+from nnrun.models import patches, winograd
+from nnrun.models.convolution import Conv, convolve, framework_convolution, product_convolution
 from nnrun.models.pooling import average_pool, global_average, max_pool
 from nnrun.models.windows import pads, positions
+from nnrun.models.winograd import suits, winograd_convolution
 
 CASES = [  # space, kernel, stride, padding
     ((7,), (3,), (1,), "same"),
@@ -52,25 +53,54 @@ def slow_convolution(x, kernel, stride, amounts):
 
 @pytest.mark.parametrize(("space", "extents", "stride", "padding"), CASES)
 def test_convolution_is_the_plain_loop_with_its_gradients(monkeypatch, space, extents, stride, padding):
+    amounts = pads(padding, space, extents, stride)
+
+    def forms():
+        whole, by_example = patches.PIECE_BYTES, 0
+        for size, function in (
+            (whole, product_convolution),
+            (by_example, product_convolution),
+            (whole, framework_convolution),
+        ):
+            monkeypatch.setattr(patches, "PIECE_BYTES", size)
+            yield lambda x, kernel, function=function: function(x, kernel, stride, amounts)
+
+    plain_loop_with_gradients(forms, space, extents, stride, amounts)
+
+
+FILTERED = [  # space, zeros around: tiles that end with the space and those that do not
+    ((7,), ((1, 1),)),
+    ((4, 6), ((1, 1), (1, 1))),
+    ((5, 4), ((0, 0), (1, 1))),
+    ((3, 7), ((2, 0), (0, 1))),
+    ((1, 2), ((1, 1), (2, 2))),
+    ((3, 3), ((0, 0), (0, 0))),
+]
+
+
+@pytest.mark.parametrize(("space", "amounts"), FILTERED)
+def test_minimal_filtering_is_the_plain_loop_with_its_gradients(monkeypatch, space, amounts):
+    def forms():
+        for pieces in (1, 2):
+            monkeypatch.setattr(winograd, "fitting_pieces", lambda *_, pieces=pieces: pieces)
+            yield lambda x, kernel: winograd_convolution(x, kernel, amounts)
+
+    axes = len(space)
+    plain_loop_with_gradients(forms, space, (3,) * axes, (1,) * axes, amounts)
+
+
+def plain_loop_with_gradients(forms, space, extents, stride, amounts):
     rng = np.random.default_rng(0)
     x, kernel = rng.normal(size=(2, *space, 3)), rng.normal(size=(*extents, 3, 4))
-    amounts = pads(padding, space, extents, stride)
     expected = slow_convolution(x, kernel, stride, amounts)
-    assert expected.shape[1:-1] == positions(space, extents, stride, padding)
     cotangent, dx, dk = rng.normal(size=expected.shape), rng.normal(size=x.shape), rng.normal(size=kernel.shape)
     # the convolution is linear in each argument, so its derivative along dx and dk is known exactly
     along_x = (slow_convolution(dx, kernel, stride, amounts) * cotangent).sum()
     along_k = (slow_convolution(x, dk, stride, amounts) * cotangent).sum()
 
     def both(x, kernel, cotangent):
-        whole, by_example = convolution.PIECE_BYTES, 0
-        for size, function in (
-            (whole, shifted_convolution),
-            (by_example, shifted_convolution),
-            (whole, framework_convolution),
-        ):
-            monkeypatch.setattr(convolution, "PIECE_BYTES", size)
-            y, back = jax.vjp(lambda x, k, f=function: f(x, k, stride, amounts), x, kernel)
+        for form in forms():
+            y, back = jax.vjp(form, x, kernel)
             yield y, *back(cotangent)
 
     with jax.enable_x64(True):
@@ -134,9 +164,12 @@ def test_the_first_of_equal_largest_values_gets_the_gradient(stride, expected):
     assert gradient.ravel().tolist() == expected
 
 
-@pytest.mark.parametrize("piece_bytes", [convolution.PIECE_BYTES, 0])
-def test_batched_trials_are_the_single_ones(monkeypatch, piece_bytes):
-    monkeypatch.setattr(convolution, "PIECE_BYTES", piece_bytes)
+@pytest.mark.parametrize("least_channels", [winograd.LEAST_CHANNELS, 1])
+@pytest.mark.parametrize("piece_bytes", [patches.PIECE_BYTES, 0])
+def test_batched_trials_are_the_single_ones(monkeypatch, piece_bytes, least_channels):
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", least_channels)
+    for module in (patches, winograd):
+        monkeypatch.setattr(module, "PIECE_BYTES", piece_bytes)
     rng = np.random.default_rng(2)
     x = jnp.asarray(rng.normal(size=(3, 2, 6, 5, 2)), jnp.float32)
     kernels = jnp.asarray(rng.normal(size=(3, 3, 3, 2, 4)), jnp.float32)
@@ -159,7 +192,7 @@ def test_patches_of_a_large_batch_are_never_all_in_memory():
     x, kernel = jax.ShapeDtypeStruct((64, 28, 28, 8), jnp.float32), jax.ShapeDtypeStruct((3, 3, 8, 4), jnp.float32)
 
     def loss(x, kernel):
-        return jnp.sum(jnp.sin(shifted_convolution(x, kernel, (1, 1), ((1, 1), (1, 1)))))
+        return jnp.sum(jnp.sin(product_convolution(x, kernel, (1, 1), ((1, 1), (1, 1)))))
 
     program = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, kernel))
     assert "f32[8,28,28,72]" in program
@@ -168,14 +201,52 @@ def test_patches_of_a_large_batch_are_never_all_in_memory():
 
 def test_large_kernels_take_the_whole_batch_at_once():
     x, kernel = jax.ShapeDtypeStruct((64, 8, 8, 128), jnp.float32), jax.ShapeDtypeStruct((3, 3, 128, 256), jnp.float32)
-    program = jax.make_jaxpr(lambda x, k: shifted_convolution(x, k, (1, 1), ((1, 1), (1, 1))))(x, kernel)
-    assert "f32[64,8,8,1152]" in str(program)
+    program = jax.make_jaxpr(lambda x, k: product_convolution(x, k, (2, 2), ((1, 1), (1, 1))))(x, kernel)
+    assert "f32[64,4,4,1152]" in str(program)
+
+
+def test_many_tiles_of_minimal_filtering_are_never_all_in_memory():
+    x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((64, 32, 32, 64), (3, 3, 64, 64)))
+
+    def loss(x, kernel):
+        return jnp.sum(jnp.sin(product_convolution(x, kernel, (1, 1), ((1, 1), (1, 1)))))
+
+    program = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, kernel))
+    assert f"f32[{64 // 16 * 256},64]" in program
+    assert f"f32[{64 * 256},64]" not in program
+
+
+SUITED = ((14, 14, 32), (3, 3, 32, 64), (1, 1), 1, jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("space", "kernel", "stride", "padding", "dtype", "expected"),
+    [
+        (*SUITED, True),
+        ((14, 32), (3, 32, 64), (1,), 1, jnp.float32, True),
+        (*SUITED[:4], jnp.bfloat16, False),
+        (*SUITED[:2], (2, 2), *SUITED[3:], False),
+        (*SUITED[:3], 3, jnp.float32, False),
+        ((14, 14, 16), (3, 3, 16, 64), *SUITED[2:], False),
+        ((14, 14, 32), (5, 5, 32, 64), *SUITED[2:], False),
+        ((14, 14, 32), (3, 1, 32, 64), *SUITED[2:], False),
+        ((4, 4, 512), (3, 3, 512, 512), *SUITED[2:], False),
+        ((8, 8, 256), (3, 3, 256, 256), *SUITED[2:], True),
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 64])
+def test_minimal_filtering_is_chosen_by_the_shapes_of_an_example(
+    batch, space, kernel, stride, padding, dtype, expected
+):
+    amounts = ((padding, padding),) * (len(space) - 1)
+    x, weights = jax.ShapeDtypeStruct((batch, *space), dtype), jax.ShapeDtypeStruct(kernel, dtype)
+    assert suits(x, weights, stride, amounts) == expected
 
 
 def test_kernel_gradients_of_many_pieces_are_summed_in_single_precision(monkeypatch):
-    monkeypatch.setattr(convolution, "PIECE_BYTES", 0)
+    monkeypatch.setattr(patches, "PIECE_BYTES", 0)
     x, kernel = jnp.ones((300, 4, 1), jnp.bfloat16), jnp.ones((3, 1, 1), jnp.bfloat16)
-    gradient = jax.grad(lambda k: shifted_convolution(x, k, (1,), ((1, 1),)).astype(jnp.float32).sum())(kernel)
+    gradient = jax.grad(lambda k: product_convolution(x, k, (1,), ((1, 1),)).astype(jnp.float32).sum())(kernel)
     assert gradient.dtype == jnp.bfloat16
     # In steps of bfloat16 a sum of ones ends at 256.
     assert gradient.ravel().tolist() == [900, 1200, 900]
@@ -191,6 +262,14 @@ def test_layer_adds_its_bias_and_keeps_the_type():
     assert y.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.asarray(y, np.float32), np.tile(np.arange(3), (1, 4, 1)))
     assert Conv(2, 3, (1, 7), bias=False, rngs=nnx.Rngs(0)).bias is None
+
+
+@pytest.mark.parametrize(("space", "extents", "stride", "padding"), CASES)
+def test_positions_are_those_of_the_convolution(space, extents, stride, padding):
+    amounts = pads(padding, space, extents, stride)
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, *space, 3), (*extents, 3, 4)))
+    y = jax.eval_shape(lambda x, k: framework_convolution(x, k, stride, amounts), *shapes)
+    assert y.shape[1:-1] == positions(space, extents, stride, padding)
 
 
 def test_positions_never_fall_below_zero():
