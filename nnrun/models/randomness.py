@@ -1,5 +1,7 @@
 """Random numbers inside a training step, laid out so that a compiler can fold them into the layer that uses them."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -25,17 +27,14 @@ class Streams:
     dropout = noise = sample = augmentation = _next
 
 
-def bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """What jax.random.bits(key, shape) gives, as one elementwise expression.
+def threefry(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Two random words for each element, Threefry-2x32 of its number in row-major order, as elementwise expressions.
 
-    JAX rolls the rounds of Threefry-2x32 into a loop on a CPU, whose iterations cost more than a small layer.
+    JAX rolls the rounds into a loop on a CPU, whose iterations cost more than a small layer.
     """
     words = jax.random.key_data(key)
     schedule = (words[0], words[1], words[0] ^ words[1] ^ jnp.uint32(PARITY))
-    count = 1
-    for extent in shape:
-        count *= extent
-    low = jax.lax.iota(jnp.uint32, count).reshape(shape) + schedule[1]
+    low = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape) + schedule[1]
     high = jnp.full(shape, schedule[0])
     for block in range(5):
         for rotation in ROTATIONS[block % 2]:
@@ -43,22 +42,32 @@ def bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
             low = high ^ (low << rotation | low >> (32 - rotation))
         high = high + schedule[(block + 1) % 3]
         low = low + schedule[(block + 2) % 3] + jnp.uint32(block + 1)
-    return high ^ low
+    return high, low
 
 
 def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """What jax.random.uniform(key, shape) gives: numbers in [0, 1)."""
+    high, low = threefry(key, shape)
     one = jnp.uint32(0x3F800000)
-    return jax.lax.bitcast_convert_type(bits(key, shape) >> 9 | one, jnp.float32) - 1
+    return jax.lax.bitcast_convert_type((high ^ low) >> 9 | one, jnp.float32) - 1
 
 
 def bernoulli(key: jax.Array, probability: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """What jax.random.bernoulli(key, probability, shape) gives: true with a probability, which may be traced."""
+    """True with a probability in steps of 2^-24, which may be traced.
+
+    The first word of Threefry decides for the first half of the leading axis, its second word for the second half.
+    """
+    half = (-(-shape[0] // 2), *shape[1:])
 
     def drawn() -> jax.Array:
-        return uniform(key, shape) < probability
+        least = jnp.ceil(probability.astype(jnp.float32) * 2**24).astype(jnp.int32)
+        high, low = ((word >> 8).astype(jnp.int32) < least for word in threefry(key, half))
+        return high.astype(jnp.uint8) | low.astype(jnp.uint8) << 1
 
-    if jax.default_backend() != "cpu":
-        return drawn()
-    # A compiler would fold the rounds into every use, forward and backward; nothing is folded through a condition.
-    return jax.lax.cond(probability >= 0, drawn, lambda: jnp.zeros(shape, bool))
+    if jax.default_backend() == "cpu":
+        # A compiler would fold the rounds into every use, forward and backward; nothing is folded through a condition.
+        both = jax.lax.cond(probability >= 0, drawn, lambda: jnp.zeros(half, jnp.uint8))
+    else:
+        both = drawn()
+    word = jnp.arange(2, dtype=jnp.uint8).reshape(2, *[1] * len(shape))
+    return ((both >> word & 1) == 1).reshape(-1, *shape[1:])[: shape[0]]

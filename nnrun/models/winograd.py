@@ -2,8 +2,8 @@
 
 Two neighbouring outputs y of three weights g over four inputs d need four products instead of six:
 y = Aᵀ [(G g) ⊙ (Bᵀ d)], and the same along every further axis. Summed over the input channels, the products at each of
-the 4 x 4 places are those of two matrices. In float32 the outputs are as exact as by plain sums, relative errors of 2 to
-7e-7, and the gradients half as exact (measured against float64 with 32 to 512 channels).
+the 4 x 4 places are those of two matrices. In float32 the outputs are as exact as by plain sums, relative errors being
+2e-7 to 7e-7, and the gradients half as exact (measured against float64 with 32 to 512 channels).
 Source: Lavin & Gray, Fast algorithms for convolutional neural networks (2016), F(2x2, 3x3).
 """
 
