@@ -44,9 +44,18 @@ class Evaluation:
 
 def evaluation(found: list[Any], count: int) -> Evaluation:
     """The Evaluation of `count` examples from the Statistics of their padded chunks."""
+    return evaluations([jax.tree.map(lambda leaf: leaf[None], chunk) for chunk in found], count)(0)
+
+
+def evaluations(found: list[Any], count: int) -> Callable[[int], Evaluation]:
+    """The same of Statistics with a leading axis of slots, as a function of the slot."""
     sums = {name: np.sum([f.sums[name] for f in found], 0) for name in found[0].sums}
-    rows = {name: np.concatenate([f.rows[name] for f in found])[:count] for name in found[0].rows}
-    return Evaluation(sums, rows)
+    rows = {name: np.concatenate([f.rows[name] for f in found], 1)[:, :count] for name in found[0].rows}
+
+    def of_slot(slot: int) -> Evaluation:
+        return Evaluation(*({name: values[slot] for name, values in kept.items()} for kept in (sums, rows)))
+
+    return of_slot
 
 
 def compile_together(lowered: Iterable[Any]) -> None:

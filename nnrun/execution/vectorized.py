@@ -11,7 +11,7 @@ import numpy as np
 
 from nnrun.config import RunConfig, as_arrays
 from nnrun.datasets.base import Part
-from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
+from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluations
 from nnrun.execution.devices import TrialPlacement
 from nnrun.training import batches
 from nnrun.training.program import EpochSums, State
@@ -142,8 +142,7 @@ class GroupRun:
         state = self.state._replace(weights=self.state.best) if best else self.state
         active, chunks = self.placement.put(self._active), self.compiled.chunks(part)
         found = [jax.device_get(self.compiled.evaluate(self.traced, state, active, chunk)) for chunk in chunks]
-        count = batches.count(part)
-        return self._of_members(lambda s: evaluation([jax.tree.map(lambda a: a[s], f) for f in found], count))
+        return self._of_members(evaluations(found, batches.count(part)))
 
     def repack(self) -> None:
         """Spreads the active members over the devices again where that saves work; call between epochs."""

@@ -1,7 +1,7 @@
 """What a task is: it says what head it needs, what is minimised, and what is reported."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -35,6 +35,10 @@ class Statistics(NamedTuple):
 
     sums: dict[str, jax.Array]
     rows: dict[str, jax.Array]
+
+
+Summed = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+"""On the host: the added-up sums and the joined rows of a part."""
 
 
 class Task(abc.ABC):
@@ -83,6 +87,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """Metrics on the host, without a prefix, from the added-up sums and the joined rows."""
+
+    def finish_all(self, found: Sequence[Summed], data: Data) -> list[dict[str, float]]:
+        """What `finish` gives for each of several networks on the same part."""
+        return [self.finish(sums, rows, data) for sums, rows in found]
 
     @abc.abstractmethod
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Classification."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,7 +14,7 @@ from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import number, setting
 from nnrun.tasks import losses, metrics
-from nnrun.tasks.base import ArrayScaling, Statistics, Task
+from nnrun.tasks.base import ArrayScaling, Statistics, Summed, Task
 from nnrun.tasks.scores import score
 
 MOST_RANKED_CLASSES = 100
@@ -124,14 +125,18 @@ class Classification(Task):
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """accuracy, macro_f1, auroc, log_loss."""
-        confusion = sums["confusion"]
-        found = {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
+        return self.finish_all([(sums, rows)], data)[0]
+
+    def finish_all(self, found: Sequence[Summed], data: Data) -> list[dict[str, float]]:
+        """The same of several networks, whose AUROCs are one computation."""
+        ranked: list[dict[str, float]] = [{}] * len(found)
         if self._ranked:
-            keep = rows["valid"] if self.data.per_step else slice(None)
-            labels, scores = rows["labels"][keep], rows["scores"][keep]
-            rank = metrics.auroc if self.classes == 2 else metrics.macro_auroc
-            found["auroc"] = rank(labels, scores)
-        return found | {"log_loss": metrics.log_loss(sums["nll"], confusion.sum())}
+            first = found[0][1]
+            keep = first["valid"] if self.data.per_step else slice(None)
+            scores = np.stack([rows["scores"][keep] for _, rows in found])
+            rank = metrics.aurocs if self.classes == 2 else metrics.macro_aurocs
+            ranked = [{"auroc": area} for area in rank(first["labels"][keep], scores)]
+        return [_counted(sums) | area | _log_loss(sums) for (sums, _), area in zip(found, ranked, strict=True)]
 
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Columns target, predicted (class names) and probability_<class>; for time steps three arrays.
@@ -179,6 +184,15 @@ class Classification(Task):
     def _scores(self, logits: jax.Array) -> jax.Array:
         """(..., classes) log-probabilities, or (...) the log-odds of two classes: neither ties where p rounds to 1."""
         return logits[..., 1] - logits[..., 0] if self.classes == 2 else jax.nn.log_softmax(losses.wide(logits))
+
+
+def _counted(sums: dict[str, np.ndarray]) -> dict[str, float]:
+    confusion = sums["confusion"]
+    return {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
+
+
+def _log_loss(sums: dict[str, np.ndarray]) -> dict[str, float]:
+    return {"log_loss": metrics.log_loss(sums["nll"], sums["confusion"].sum())}
 
 
 def class_counts(part: Part, spec: DataSpec) -> np.ndarray:

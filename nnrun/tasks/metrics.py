@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 
+BLOCK = 2**18
+"""Scores that are ordered at once: with more their working memory leaves the cache."""
+
 Sums = np.ndarray | np.floating | float
 
 DIRECTIONS = {
@@ -85,15 +88,24 @@ def auroc(positive: np.ndarray, scores: np.ndarray) -> float:
     Exact, from average ranks: (Σ rank_positive - P(P + 1)/2) / (P N); nan when one class is missing or a score is nan.
     Source: Hanley & McNeil, The Meaning and Use of the Area under a ROC Curve (1982).
     """
-    return _auroc(scores[np.asarray(positive, bool)], np.sort(scores))
+    return aurocs(positive, np.asarray(scores)[None])[0]
 
 
-def macro_auroc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Mean over the classes that occur of one-vs-rest AUROC; labels (n,), scores (n, classes); nan with one class."""
-    columns = np.ascontiguousarray(np.asarray(scores).T)
-    ordered = np.sort(columns, axis=1)
-    found = [_auroc(columns[label][labels == label], ordered[label]) for label in np.flatnonzero(np.bincount(labels))]
-    return float(np.mean(found))
+def aurocs(positive: np.ndarray, scores: np.ndarray) -> list[float]:
+    """`auroc` of several networks; positive (n,), scores (networks, n)."""
+    found: list[float] = _areas(np.asarray(positive, bool)[None], scores[:, None])[:, 0].tolist()
+    return found
+
+
+def macro_aurocs(labels: np.ndarray, scores: np.ndarray) -> list[float]:
+    """Mean over the classes that occur of one-vs-rest AUROC, of several networks; nan with one class.
+
+    labels (n,), scores (networks, n, classes).
+    """
+    occurring = np.flatnonzero(np.bincount(labels))
+    positive = labels == occurring[:, None]
+    found: list[float] = _areas(positive, scores[..., occurring].swapaxes(1, 2)).mean(-1).tolist()
+    return found
 
 
 def stretches_found(marked: np.ndarray, flagged: np.ndarray) -> float:
@@ -102,10 +114,38 @@ def stretches_found(marked: np.ndarray, flagged: np.ndarray) -> float:
     return float(np.mean([flagged[start:end].any() for start, end in edges.reshape(-1, 2)]))
 
 
-def _auroc(hits: np.ndarray, ordered: np.ndarray) -> float:
-    """From the scores of the positives and all scores in order; a nan is last in order."""
+def _areas(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """(networks, classes) areas; positive (classes, n), scores (networks, classes, n)."""
+    some = max(BLOCK // max(positive.size, 1), 1)
+    blocks = [scores[start : start + some] for start in range(0, len(scores), some)]
+    return np.concatenate([_areas_of_block(positive, np.ascontiguousarray(block)) for block in blocks])
+
+
+def _areas_of_block(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """From one sort of all scores, each with a last bit that marks positives."""
+    marked = _whole_numbers(scores).astype(np.int64) << 1 | positive
+    marked.sort(-1)
+    ranks = (marked & 1).astype(np.float64) @ np.arange(1.0, marked.shape[-1] + 1)
+    hits = positive.sum(-1)
+    with np.errstate(invalid="ignore"):
+        areas = (ranks - hits * (hits + 1) / 2) / (hits * (positive.shape[-1] - hits))
+    shared = ((marked[..., 1:] ^ marked[..., :-1]) == 1).any(-1)
+    for row in zip(*np.nonzero(shared), strict=True):
+        areas[row] = _area_with_ties(scores[row][positive[row[-1]]], np.sort(scores[row]))
+    areas[np.isnan(scores).any(-1)] = math.nan
+    return areas
+
+
+def _whole_numbers(scores: np.ndarray) -> np.ndarray:
+    """Integers in the order of the scores, equal where those are."""
+    if scores.dtype != np.float32:
+        return np.unique(scores, return_inverse=True)[1].reshape(scores.shape)
+    bits = (scores + np.float32(0)).view(np.int32)  # of -0 those of 0
+    return bits ^ (bits >> 31 & np.int32(0x7FFFFFFF))
+
+
+def _area_with_ties(hits: np.ndarray, ordered: np.ndarray) -> float:
+    """From the scores of the positives and all scores in order."""
     count, misses = len(hits), len(ordered) - len(hits)
-    if not count or not misses or np.isnan(ordered[-1]):
-        return math.nan
     rank = (np.searchsorted(ordered, hits, "left") + np.searchsorted(ordered, hits, "right") + 1) / 2
     return float((rank.sum() - count * (count + 1) / 2) / (count * misses))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -132,9 +132,9 @@ def fit(
             return
         found, step = trainer.evaluate(data.val), trainer.position
         rows = {}
-        for i in active:
+        for i, measured in zip(active, metrics_of_all([found[i] for i in active], task, data, "val"), strict=True):
             rows[i] = {"epoch": epoch, "step": step, "learning_rate": sums[i].learning_rate, "seconds": 0.0}
-            rows[i] |= {"train/loss": sums[i].loss / sums[i].examples, **metrics(found[i], task, data, "val")}
+            rows[i] |= {"train/loss": sums[i].loss / sums[i].examples, **measured}
         improved = {i: patience[i].see(row) for i, row in rows.items()}
         costs = [objective.cost(rows.get(i, {})) for i in range(len(histories))]
         trainer.end_epoch(costs, [improved.get(i, False) for i in range(len(histories))])
@@ -148,8 +148,14 @@ def fit(
 
 def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:
     """Every metric of an evaluated part: `val/loss`, the model's own terms, and what the task reports."""
-    own = {"loss": found.loss, **found.terms, **task.finish(found.sums, found.rows, data)}
-    return {f"{part}/{name}": value for name, value in own.items()}
+    return metrics_of_all([found], task, data, part)[0]
+
+
+def metrics_of_all(found: Sequence[Any], task: Task, data: Data, part: str) -> list[dict[str, float]]:
+    """The same of several networks."""
+    finished = task.finish_all([(one.sums, one.rows) for one in found], data)
+    own = [{"loss": one.loss, **one.terms, **more} for one, more in zip(found, finished, strict=True)]
+    return [{f"{part}/{name}": value for name, value in values.items()} for values in own]
 
 
 class Pace:

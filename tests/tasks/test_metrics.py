@@ -74,10 +74,36 @@ def test_confusion_metrics_are_those_of_scikit_learn():
     assert metrics.macro_f1(CONFUSION) == pytest.approx(expected)
 
 
-def test_auroc_is_the_share_of_pairs_in_order():
+def macro_auroc(labels, scores):
+    (found,) = metrics.macro_aurocs(labels, scores[None])
+    return found
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("block", [1, metrics.BLOCK])
+def test_aurocs_of_many_networks_are_those_of_each(monkeypatch, dtype, block):
+    monkeypatch.setattr(metrics, "BLOCK", block)
+    rng = np.random.default_rng(4)
+    labels, scores = rng.integers(0, 3, 40), rng.normal(size=(5, 40, 3)).astype(dtype)
+    scores[1] = scores[1].round(1)  # equal ones, -0 among them
+    scores[2, 7, 1] = np.nan
+    scores[3, 4] = -np.inf
+    pairs = list(itertools.product(range(40), repeat=2))
+    expected = np.empty((5, 3))
+    for network, column in itertools.product(range(5), range(3)):
+        values = [(scores[network, i, column], scores[network, j, column]) for i, j in pairs
+                  if (labels[i] == column) and (labels[j] != column)]  # fmt: skip
+        expected[network, column] = np.mean([(p > n) + (p == n) / 2 for p, n in values])
+    expected[2, 1] = np.nan
+    np.testing.assert_allclose(metrics.macro_aurocs(labels, scores), expected.mean(1), rtol=1e-12)
+    np.testing.assert_allclose(metrics.aurocs(labels == 1, scores[..., 1]), expected[:, 1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_auroc_is_the_share_of_pairs_in_order(dtype):
     rng = np.random.default_rng(1)
     for _ in range(20):
-        positive, scores = rng.random(15) < 0.4, rng.integers(0, 6, 15).astype(float)
+        positive, scores = rng.random(15) < 0.4, rng.integers(-3, 3, 15).astype(dtype)
         pairs = list(itertools.product(scores[positive], scores[~positive]))
         expected = np.mean([(p > n) + (p == n) / 2 for p, n in pairs]) if pairs else math.nan
         np.testing.assert_allclose(metrics.auroc(positive, scores), expected, rtol=1e-12)
@@ -99,7 +125,7 @@ def test_auroc_is_that_of_scikit_learn():
     probabilities = rng.dirichlet(np.ones(4), 200).round(2) + 1e-9
     probabilities /= probabilities.sum(1, keepdims=True)
     expected = reference.roc_auc_score(labels, probabilities, multi_class="ovr")
-    assert metrics.macro_auroc(labels, probabilities) == pytest.approx(expected)
+    assert macro_auroc(labels, probabilities) == pytest.approx(expected)
     assert metrics.auroc(labels == 1, probabilities[:, 1]) == pytest.approx(
         reference.roc_auc_score(labels == 1, probabilities[:, 1])
     )
@@ -107,14 +133,14 @@ def test_auroc_is_that_of_scikit_learn():
 
 def test_macro_auroc_means_over_the_classes_that_occur():
     labels, scores = np.array([0, 0, 2]), np.array([[3.0, 9.0, 0.0], [1.0, 9.0, 2.0], [2.0, 9.0, 1.0]])
-    assert metrics.macro_auroc(labels, scores) == pytest.approx((0.5 + 0.5) / 2)
-    assert math.isnan(metrics.macro_auroc(np.zeros(3, int), scores))
+    assert macro_auroc(labels, scores) == pytest.approx((0.5 + 0.5) / 2)
+    assert math.isnan(macro_auroc(np.zeros(3, int), scores))
 
 
 def test_macro_auroc_is_undefined_where_a_class_that_occurs_has_a_score_that_is_none():
     labels, scores = np.array([0, 0, 2]), np.array([[3.0, np.nan, 0.0], [1.0, 9.0, -np.inf], [2.0, 9.0, 1.0]])
-    assert metrics.macro_auroc(labels, scores) == pytest.approx((0.5 + 1) / 2)
-    assert math.isnan(metrics.macro_auroc(np.array([0, 1, 2]), scores))
+    assert macro_auroc(labels, scores) == pytest.approx((0.5 + 1) / 2)
+    assert math.isnan(macro_auroc(np.array([0, 1, 2]), scores))
 
 
 def test_auroc_of_a_hundred_thousand_scores():

@@ -13,7 +13,7 @@ from nnrun.training.fit import Epoch, Failure, Objective, Pace, Patience, Stretc
 
 LOSS = Objective("val/loss", "minimize")
 DATA = SimpleNamespace(val="val")
-TASK = SimpleNamespace(finish=lambda sums, rows, data: {"accuracy": sums})
+TASK = SimpleNamespace(finish_all=lambda found, data: [{"accuracy": sums} for sums, _ in found])
 
 
 class FakeTrainer:
