@@ -12,7 +12,7 @@ from nnrun.config import RunConfig
 from nnrun.drawing import Drawing, Subject
 from nnrun.errors import RunError
 from nnrun.execution.loaded import Loaded
-from nnrun.execution.serial import SerialRun
+from nnrun.execution.serial import TrainedRun
 from nnrun.group_training import rank
 from nnrun.ledger import Ledger, Trial
 from nnrun.outputs import read_trial
@@ -122,7 +122,7 @@ class _Winner:
         self._is_whole = (self._own / "model.safetensors").exists()
         if not self._is_whole:
             self._loaded = load(self._config)
-            self._network = SerialRun(self._loaded.config, self._loaded.data, untrained=False)
+            self._network = TrainedRun(self._loaded.config, self._loaded.data)
 
     def crown(self, started: float) -> None:
         """best/ from its kept weights: test metrics and figures, without training again."""
@@ -138,7 +138,7 @@ class _Winner:
         with ThreadPoolExecutor(1) as pool:
             # Half a second of Python, while compilers need none.
             pool.submit(importlib.import_module, "nnrun.report.style")
-            self._network.compile_judging()
+            self._network.compile()
         run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
         run.crown(self._loaded, self._network, kept, self._own)
 

@@ -70,7 +70,7 @@ def compile_together(lowered: Iterable[Any]) -> None:
 class Compiled:
     """Functions of a run on the devices of a placement, compiled when first called, and its data there.
 
-    steps(traced, state, source, count), evaluate(traced, state, chunk), outputs(traced, state, chunk) and
+    steps(traced, state, source, count), evaluate, outputs and judge(traced, state, chunk), and
     end_epoch(traced, state, value, improved) are those of the Program; `steps` and `end_epoch` consume the state.
     """
 
@@ -88,6 +88,7 @@ class Compiled:
         self.evaluate = jax.jit(self._evaluate(), compiler_options=options)
         self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1, compiler_options=options)
         self.outputs = jax.jit(self.program.outputs, compiler_options=options)
+        self.judge = jax.jit(self.program.judge, compiler_options=options)
 
     def init_all(self, traced: Any) -> State:
         """The states before the first step of numbers with a leading axis of members, as NumPy arrays.

@@ -20,21 +20,20 @@ from nnrun.training.program import EpochSums, State
 class SerialRun:
     """The state of one run: a trainer with one member.
 
-    `compiled` may be that of another run of equal static config and data. `untrained` False leaves out the initial
-    weights: zeros are there until others are adopted.
+    `compiled` may be that of another run of equal static config and data.
     """
 
-    def __init__(self, config: RunConfig, data: Data, compiled: Compiled | None = None, untrained: bool = True) -> None:
+    def __init__(self, config: RunConfig, data: Data, compiled: Compiled | None = None) -> None:
         static, traced = config.split()
         self.compiled = compiled or Compiled(static, data, Placement(batch_devices(config)))
         self.program, self.placement = self.compiled.program, self.compiled.placement
-        self._numbers, self._untrained = as_arrays(traced), untrained
+        self._numbers = as_arrays(traced)
         self.traced = self.placement.put(self._numbers)
 
     @cached_property
     def state(self) -> State:
         """What training carries; initial weights are drawn when first asked for."""
-        return self.placement.put(self._initial() if self._untrained else self._zeros())
+        return self.placement.put(self._initial())
 
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: leaf[0], self.compiled.init_all(self._twice()))
@@ -43,20 +42,11 @@ class SerialRun:
         # A loop over a single member would be unrolled and round otherwise than in a group.
         return jax.tree.map(lambda number: np.stack([number, number]), self._numbers)
 
-    def _zeros(self) -> State:
-        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
-
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         started = time.perf_counter()
         compile_together(self._lowered())
         return time.perf_counter() - started
-
-    def compile_judging(self) -> None:
-        """Compiles what the report of weights that were trained elsewhere needs."""
-        chunk, state = self._chunk(), self.placement.like(self._shapes)
-        functions = (self.compiled.evaluate, self.compiled.outputs)
-        compile_together(function.lower(self.traced, state, chunk) for function in functions)
 
     def _lowered(self) -> Iterator[Any]:
         source, _ = self.compiled.feed.take(0)
@@ -70,10 +60,6 @@ class SerialRun:
 
     def _chunk(self) -> Any:
         return next(iter(self.compiled.chunks(self.compiled.data.val)))
-
-    @cached_property
-    def _shapes(self) -> State:
-        return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def snapshot(self) -> tuple[State, dict[str, Any]]:
         """Everything that training needs to go on."""
@@ -131,15 +117,21 @@ class SerialRun:
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
-        state, chunks = self._state(best), self.compiled.chunks(part)
-        found = [jax.device_get(self.compiled.evaluate(self.traced, state, chunk)) for chunk in chunks]
-        return [evaluation(found, batches.count(part))]
+        return [evaluation(self._statistics(part, self._state(best)), batches.count(part))]
 
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
-        state, chunks = self._state(True), self.compiled.chunks(part)
-        found = [jax.device_get(self.compiled.outputs(self.traced, state, chunk)) for chunk in chunks]
+        found = self._outputs(part, self._state(True))
         return jax.tree.map(lambda *parts: np.concatenate(parts)[: batches.count(part)], *found)
+
+    def _statistics(self, part: Part, state: State) -> list[Any]:
+        """Those of the part's chunks."""
+        evaluate, chunks = self.compiled.evaluate, self.compiled.chunks(part)
+        return [jax.device_get(evaluate(self.traced, state, chunk)) for chunk in chunks]
+
+    def _outputs(self, part: Part, state: State) -> list[Any]:
+        outputs, chunks = self.compiled.outputs, self.compiled.chunks(part)
+        return [jax.device_get(outputs(self.traced, state, chunk)) for chunk in chunks]
 
     def model(self) -> Any:
         """The network with its best weights, to be called eagerly on one device."""
@@ -147,3 +139,32 @@ class SerialRun:
 
     def _state(self, best: bool) -> State:
         return self.state._replace(weights=self.state.best) if best else self.state
+
+
+class TrainedRun(SerialRun):
+    """A run of weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
+
+    _latest: tuple[Part, State, list[Any]] | None = None
+
+    def _initial(self) -> State:
+        return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
+
+    def _lowered(self) -> Iterator[Any]:
+        yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes), self._chunk())
+
+    @cached_property
+    def _shapes(self) -> State:
+        return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
+
+    def _statistics(self, part: Part, state: State) -> list[Any]:
+        return [statistics for statistics, _ in self._judged(part, state)]
+
+    def _outputs(self, part: Part, state: State) -> list[Any]:
+        return [outputs for _, outputs in self._judged(part, state)]
+
+    def _judged(self, part: Part, state: State) -> list[Any]:
+        """Kept for the latest part, of which first the one and then the other is asked."""
+        if self._latest is None or self._latest[0] is not part or self._latest[1] is not state:
+            judge, chunks = self.compiled.judge, self.compiled.chunks(part)
+            self._latest = part, state, [jax.device_get(judge(self.traced, state, chunk)) for chunk in chunks]
+        return self._latest[2]

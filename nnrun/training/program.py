@@ -121,21 +121,21 @@ class Program:
 
     def evaluate(self, traced: Traced, state: State, chunk: Part) -> Statistics:
         """Statistics of a padded chunk (batches, batch, ...) of examples, with its mask."""
-
-        def one(batch: Batch) -> Statistics:
-            outputs, _ = self._network.forward(traced, state.weights, state.numbers, batch)
-            return self._network.statistics(traced, outputs, batch, state.fitted.targets)
-
-        sums, rows = self._over_batches(one, state, chunk)
-        return Statistics(jax.tree.map(lambda s: s.sum(0), sums), jax.tree.map(_join, rows))
+        judged = self._judged(traced, state)
+        return _of_chunk(self._over_batches(lambda batch: judged(batch)[0], state, chunk))
 
     def outputs(self, traced: Traced, state: State, chunk: Part) -> Outputs:
-        """Outputs of every example of a chunk (batches, batch, ...)."""
+        """Outputs of every example of a chunk (batches, batch, ...), which needs no targets."""
 
         def one(batch: Batch) -> Outputs:
             return self._network.forward(traced, state.weights, state.numbers, batch)[0]._replace(penalties={})
 
         return jax.tree.map(_join, self._over_batches(one, state, chunk))
+
+    def judge(self, traced: Traced, state: State, chunk: Part) -> tuple[Statistics, Outputs]:
+        """What `evaluate` and `outputs` give, at once."""
+        found, outputs = self._over_batches(self._judged(traced, state), state, chunk)
+        return _of_chunk(found), jax.tree.map(_join, outputs)
 
     def end_epoch(self, traced: Traced, state: State, value: jax.Array, improved: jax.Array) -> State:
         """The state with the best weights kept and the schedule told."""
@@ -173,6 +173,14 @@ class Program:
 
     def _given(self, chunk: Chunk) -> Callable[[jax.Array], Batch]:
         return lambda step: {name: self._shard(values[step - chunk.first]) for name, values in chunk.rows.items()}
+
+    def _judged(self, traced: Traced, state: State) -> Callable[[Batch], tuple[Statistics, Outputs]]:
+        def one(batch: Batch) -> tuple[Statistics, Outputs]:
+            outputs, _ = self._network.forward(traced, state.weights, state.numbers, batch)
+            found = self._network.statistics(traced, outputs, batch, state.fitted.targets)
+            return found, outputs._replace(penalties={})
+
+        return one
 
     def _over_batches(self, function: Callable[[Batch], Any], state: State, chunk: Part) -> Any:
         def scaled(batch: Batch) -> Batch:
@@ -351,6 +359,11 @@ def _learning(tree: Any, trainable: tuple[str, ...], frozen: Any = None) -> Any:
     others = jax.tree.leaves(frozen) if frozen is not None else [jnp.zeros_like(leaf) for leaf in leaves]
     learns = [any(fnmatch.fnmatch(name, glob) for glob in trainable) for name in weight_names(tree)]
     return jax.tree.unflatten(structure, [a if on else b for a, b, on in zip(leaves, others, learns, strict=True)])
+
+
+def _of_chunk(found: Statistics) -> Statistics:
+    """From those of its batches."""
+    return Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), jax.tree.map(_join, found.rows))
 
 
 def _join(stacked: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from jax import monitoring
 
 from nnrun import checkpoint
 from nnrun.execution.devices import TrialPlacement
-from nnrun.execution.serial import SerialRun
+from nnrun.execution.serial import TrainedRun
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 
@@ -134,13 +134,25 @@ def test_training_uses_what_was_compiled_ahead(make_trials, compilations, way):
 
 def test_a_report_uses_what_was_compiled_ahead(make_trials, compilations):
     trials = make_trials(0)
-    trainer = SerialRun(trials.configs[0], trials.data, untrained=False)
+    trainer = TrainedRun(trials.configs[0], trials.data)
     compilations.clear()
-    trainer.compile_judging()
+    trainer.compile()
     trainer.adopt(trainer.weights())
     trainer.evaluate(trials.data.test, best=True)
     trainer.outputs(trials.data.test)
-    assert len(compilations) == 2
+    assert len(compilations) == 1
+
+
+def test_trained_weights_are_judged_as_where_they_were_trained(make_trials):
+    trials = make_trials(0)
+    (trained,) = trials.alone()
+    trials.epochs(trained, 1)
+    elsewhere = TrainedRun(trials.configs[0], trials.data)
+    elsewhere.adopt(jax.device_get(trained.weights()))
+    for part in (trials.data.val, trials.data.test, trials.data.val):
+        (expected,), (found,) = trained.evaluate(part, best=True), elsewhere.evaluate(part, best=True)
+        jax.tree.map(np.testing.assert_allclose, vars(found), vars(expected))
+        jax.tree.map(np.testing.assert_allclose, elsewhere.outputs(part), trained.outputs(part))
 
 
 def test_spreading_over_the_devices_again_compiles_nothing(trials, compiled, undisturbed):
