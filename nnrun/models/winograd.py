@@ -36,8 +36,11 @@ TO_OUTPUTS: Rows = ((1, 1, 1, 0), (0, 1, -1, -1))
 WINDOW, TILE, STEP = 3, 4, 2
 LEAST_CHANNELS = 32
 """With fewer the products are too small to pay for what is added up before and after them (measured on CPUs)."""
-PIECE_BYTES = 10 * 2**20
-"""Of what is multiplied in a piece and its products: half of it suits one core, twice as much two (measured)."""
+PIECE_BYTES = 20 * 2**20
+"""Of what is multiplied in a piece and its products, where all cores share the work: smaller matrices do not keep two
+busy (measured)."""
+CORE_PIECE_BYTES = PIECE_BYTES // 8
+"""The same where every core trains a trial of its own: what is in its cache counts more (measured)."""
 USUAL_BATCH = 16
 """The rule when to choose this form counts so many examples, so that no other batch gets other numbers."""
 
@@ -58,7 +61,9 @@ def winograd_convolution(x: jax.Array, kernel: jax.Array, amounts: Pads) -> jax.
     places = TILE ** len(window)
     each = places * math.prod(_tiles(_extents(x, amounts))) * (inputs + outputs) * x.dtype.itemsize
     matrices = places * inputs * outputs * x.dtype.itemsize
-    pieces = fitting_pieces(len(x), each, max(PIECE_BYTES, 2 * matrices))
+    own_core = jax.sharding.get_abstract_mesh().manual_axes  # as inside the shard_map of a group
+    most = max(CORE_PIECE_BYTES if own_core else PIECE_BYTES, 2 * matrices)
+    pieces = fitting_pieces(len(x), each, most)
     return piecewise(Winograd(tuple((low, high) for low, high in amounts)), pieces, x, kernel)
 
 

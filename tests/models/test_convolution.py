@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType, PartitionSpec
 
 from nnrun.models import patches, winograd
 from nnrun.models.convolution import Conv, convolve, framework_convolution, product_convolution
@@ -212,8 +213,24 @@ def test_many_tiles_of_minimal_filtering_are_never_all_in_memory():
         return jnp.sum(jnp.sin(product_convolution(x, kernel, (1, 1), ((1, 1), (1, 1)))))
 
     program = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(x, kernel))
-    assert f"f32[{64 // 16 * 256},64]" in program
+    assert f"f32[{64 // 8 * 256},64]" in program
     assert f"f32[{64 * 256},64]" not in program
+
+
+def test_pieces_are_smaller_where_every_core_has_a_trial_of_its_own():
+    x, kernel, trial = jnp.zeros((2, 64, 14, 14, 32)), jnp.zeros((2, 3, 3, 32, 64)), PartitionSpec("trial")
+
+    def alone(x, kernel):
+        return product_convolution(x[0], kernel[0], (1, 1), ((1, 1), (1, 1)))[None]
+
+    mesh = jax.make_mesh((2,), ("trial",), axis_types=(AxisType.Auto,))
+    grouped = jax.shard_map(alone, mesh=mesh, in_specs=trial, out_specs=trial, check_vma=False)
+    shapes = {f"f32[{rows},32]": [] for rows in (3136, 392)}
+    for function in (alone, grouped):
+        program = str(jax.make_jaxpr(function)(x, kernel))
+        for shape, found in shapes.items():
+            found.append(shape in program)
+    assert list(shapes.values()) == [[True, False], [False, True]]
 
 
 SUITED = ((14, 14, 32), (3, 3, 32, 64), (1, 1), 1, jnp.float32)
