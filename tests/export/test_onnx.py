@@ -8,7 +8,8 @@ import pytest
 
 from nnrun.errors import RunError
 from nnrun.export import network, onnx
-from nnrun.export.network import Argument, Network
+from nnrun.export.network import Network
+from nnrun.export.raw import Argument
 from tests.export import networks
 
 onnxruntime = pytest.importorskip("onnxruntime")

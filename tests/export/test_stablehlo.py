@@ -14,7 +14,8 @@ from jax import export
 
 from nnrun import members
 from nnrun.export import network, stablehlo
-from nnrun.export.network import Argument, Network
+from nnrun.export.network import Network
+from nnrun.export.raw import Argument
 from tests.export import networks
 
 
