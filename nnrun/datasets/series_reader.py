@@ -10,7 +10,7 @@ import numpy as np
 from nnrun.datasets.base import Part
 from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.series_table import Missing, SeriesTable, inside, read_series, time_labels
-from nnrun.datasets.table_file import Header, Separator, read_frame
+from nnrun.datasets.table_file import Header, Separator, read_table
 from nnrun.datasets.windows import count_windows, cut_windows
 from nnrun.errors import ConfigError
 
@@ -56,7 +56,7 @@ class TimeseriesReader(Reader):
 
     def unknown(self, source: Path) -> tuple[str, ...]:
         """Columns of a file that are not used, though the training table had none of that name."""
-        return self._unknown(read_frame(source, self.separator, self.encoding, self.header))
+        return self._unknown(read_table(source, self.separator, self.encoding, self.header).frame)
 
     def example_shape(self) -> tuple[int, ...]:
         """(window, columns)."""
@@ -85,7 +85,7 @@ class TimeseriesReader(Reader):
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
         """The windows of a newer series, first those with targets. Raises ConfigError when it is shorter than one."""
-        frame = read_frame(source, self.separator, self.encoding, self.header)
+        frame = read_table(source, self.separator, self.encoding, self.header).frame
         table = self.table(frame, source)
         self._check_length(len(table.values), source)
         yield from _cut(self.windows(table, 0, len(table.values)), size)

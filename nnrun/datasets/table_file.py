@@ -30,17 +30,6 @@ class Table(NamedTuple):
     rows: np.ndarray
 
 
-def read_frame(
-    path: str | Path,
-    separator: Separator = "auto",
-    encoding: str = "utf-8",
-    header: Header = "auto",
-    rows: int | None = None,
-) -> "polars.DataFrame":
-    """The frame of `read_table`."""
-    return read_table(path, separator, encoding, header, rows).frame
-
-
 def read_table(
     path: str | Path,
     separator: Separator = "auto",
@@ -183,6 +172,12 @@ def _decoded(path: Path, encoding: str) -> str:
         raise ConfigError(
             f"dataset.encoding={encoding} is not known. Set for example dataset.encoding=latin-1."
         ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ConfigError(
+            f"{path}, line {line} holds a zero byte, which no text has. Save the file as UTF-8, or, where it is UTF-16 "
+            "without a mark, set dataset.encoding=utf-16-le."
+        )
     return (text if "\n" in text else text.replace("\r", "\n")).lstrip("\r\n")
 
 

@@ -121,6 +121,8 @@ class Profile:
             raise ConfigError(self._mixed(source))
         if self._no_date is not None:
             raise ConfigError(self._nearly_dates(source, *self._no_date))
+        if self._notation:
+            raise ConfigError(self._written(source, self._notation))
         if self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
             raise ConfigError(self._text(source))
         return Kind("embedding" if categorical == "embedding" else "one_hot")
@@ -160,6 +162,8 @@ class Profile:
         if stated == "numeric":
             self._stated(source, stated, "")
             return False
+        if stated is None and self._notation:
+            raise ConfigError(self._written(source, self._notation))
         if stated is not None or not self.is_numeric:
             self._check_classes(source)
             return True
@@ -178,8 +182,6 @@ class Profile:
         if 0 < self.numbers < self.filled and 2 * self.numbers >= self.filled:
             raise ConfigError(self._mixed(source))
         if self.different > MOST_CLASSES or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
-            if self._notation:
-                raise ConfigError(self._written(source, self._notation))
             raise ConfigError(
                 f"{source}: the target {self.name} has {_about(self.different)} different texts in {self.filled} rows, "
                 "too many for classes. Name another column: dataset.target=NAME."
@@ -210,9 +212,10 @@ class Profile:
 
     def _written(self, source: str | Path, notation: Notation) -> str:
         row, word = self.other or (0, "")
+        names = f"Where they are names of categories: {hint('types', self._typed, 'categorical')}."
         return (
             f"{source}: column {self.name} holds numbers with {notation.what}, in row {row} {word!r}, which are read "
-            f"as texts. {notation.move}"
+            f"as texts. {notation.move} {names}"
         )
 
     def _nearly_dates(self, source: str | Path, row: int, word: str) -> str:
@@ -233,8 +236,6 @@ class Profile:
         )
 
     def _text(self, source: str | Path) -> str:
-        if self._notation:
-            return self._written(source, self._notation)
         row, word = self.other or (1, "")
         return (
             f"{source}: column {self.name} holds text, {_about(self.different)} different values in {self.filled} rows "

@@ -21,7 +21,7 @@ LARGE = 2**26
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How a text file is to be read, see `table_file.read_frame`; decimal: the mark before decimals."""
+    """How a text file is to be read, see `table_file.read_table`; decimal: the mark before decimals."""
 
     separator: table_file.Separator = "auto"
     encoding: str = "utf-8"
@@ -33,7 +33,7 @@ def column_names(path: Path, format: TableFormat) -> tuple[str, ...]:
     """The table's columns. Raises ConfigError for a file that is missing, empty or no table."""
     if _is_large(path):
         return table_stream.column_names(path, format)
-    return tuple(table_file.read_frame(path, format.separator, format.encoding, format.header).columns)
+    return tuple(table_file.read_table(path, format.separator, format.encoding, format.header).frame.columns)
 
 
 def blocks(path: Path, format: TableFormat, size: int = BLOCK_ROWS) -> Iterator[tuple["polars.DataFrame", Place]]:

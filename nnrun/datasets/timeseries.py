@@ -15,7 +15,7 @@ from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
 from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers
 from nnrun.datasets.split import check_fractions, part_sizes, share
-from nnrun.datasets.table_file import Header, Separator, check_columns, read_frame
+from nnrun.datasets.table_file import Header, Separator, check_columns, read_table
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting, show, size
 
@@ -156,7 +156,7 @@ class Timeseries(Dataset):
 
     @property
     def _frame(self) -> "polars.DataFrame":
-        return read_frame(self._path, self.config.separator, self.config.encoding, self.config.header)
+        return read_table(self._path, self.config.separator, self.config.encoding, self.config.header).frame
 
     def _time(self, frame: "polars.DataFrame") -> str | None:
         chosen = self.config.time

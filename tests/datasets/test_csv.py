@@ -107,6 +107,13 @@ def test_the_target_says_whether_it_is_classification(values, stated, task, tmp_
     assert data.test["targets"].dtype == (np.int32 if task == "classification" else np.float32)
 
 
+def test_numbers_written_as_texts_are_categories_where_that_is_stated(tmp_path):
+    path = write(tmp_path / "t.csv", {"x": ['"0,5"', '"1,5"'] * 15, "class": ['"1,0"', '"2,0"'] * 15})
+    data = load(path, target="class", types={"x": "categorical", "class": "categorical"})
+    assert data.class_names == ("1,0", "2,0")
+    assert data.input_names == ("x=0,5", "x=1,5")
+
+
 def test_classes_that_are_numbers_are_in_their_order(tmp_path):
     path = write(tmp_path / "t.csv", {"x": range(3, 63), "class": [f"{(i % 6) * 2}" for i in range(60)]})
     assert load(path).class_names == ("0", "2", "4", "6", "8", "10")

@@ -125,6 +125,16 @@ REFUSED = {
         "column class holds numbers with a comma before the decimals, in row 1 '0,25', which are read as texts. Set "
         "'dataset.decimal=\",\"'.",
     ),
+    "decimal commas in two values": (
+        {"x": ['"0,5"', '"1,5"'] * 15, "class": ["a", "b"] * 15},
+        {},
+        "'dataset.decimal=\",\"'. Where they are names of categories: 'dataset.types={x: categorical}'.",
+    ),
+    "decimal commas in two values of the target": (
+        {"x": range(2, 32), "class": ['"0,5"', '"1,5"'] * 15},
+        {},
+        "column class holds numbers with a comma before the decimals, in row 1 '0,5', which are read as texts.",
+    ),
     "whole numbers beside decimal commas": (
         {"x": [*range(20), *[f'"{i},5"' for i in range(10)]], "class": ["a", "b"] * 15},
         {},

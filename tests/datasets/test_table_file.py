@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nnrun.datasets import table_source
-from nnrun.datasets.table_file import check_columns, read_frame
+from nnrun.datasets.table_file import check_columns, read_table
 from nnrun.datasets.table_source import TableFormat
 from nnrun.errors import ConfigError, NnrunError, RunError
 
@@ -49,13 +49,13 @@ def write(folder, content, name="t.csv"):
     ],
 )
 def test_tables_of_every_make(content, options, columns, tmp_path):
-    assert read_frame(write(tmp_path, content), **options).to_dict(as_series=False) == columns
+    assert read_table(write(tmp_path, content), **options).frame.to_dict(as_series=False) == columns
 
 
 def test_by_extension_a_tsv_is_split_at_tabs_and_a_parquet_keeps_its_types(tmp_path):
-    assert read_frame(write(tmp_path, "a,b\tc\n1\t2\n", "t.tsv")).columns == ["a,b", "c"]
+    assert read_table(write(tmp_path, "a,b\tc\n1\t2\n", "t.tsv")).frame.columns == ["a,b", "c"]
     polars.DataFrame({"a": [1, 2], "b": ["x", "y"]}).write_parquet(tmp_path / "t.parquet")
-    assert read_frame(tmp_path / "t.parquet").dtypes == [polars.Int64, polars.String]
+    assert read_table(tmp_path / "t.parquet").frame.dtypes == [polars.Int64, polars.String]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,7 @@ def test_by_extension_a_tsv_is_split_at_tabs_and_a_parquet_keeps_its_types(tmp_p
         ("a,b,a\n1,2,3\n", "t.csv", ConfigError, " has two columns named a: columns 1 and 3. Rename one."),
         ("1,x\n2,y\n", "t.csv", ConfigError, "Set dataset.header=true or dataset.header=false."),
         (b"a,b\n1,2\n\xe4,2\n", "t.csv", ConfigError, ", line 3: byte 0xe4 is not utf-8 text. Save the file as UTF-8"),
+        (b"a,b\n1,2\n\x003,4\n", "t.csv", ConfigError, ", line 3 holds a zero byte, which no text has."),
         (b"\x1f\x8b\x08", "t.csv", ConfigError, " is gzip, not text. Unpack it"),
         (b"PK\x03\x04", "t.csv", ConfigError, " is a zip archive or a spreadsheet, not text."),
         ("a,b\n1,2\n", "t.parquet", RunError, " is no whole parquet file: "),
@@ -93,7 +94,7 @@ def test_by_extension_a_tsv_is_split_at_tabs_and_a_parquet_keeps_its_types(tmp_p
 def test_what_is_no_table_is_said_with_file_and_line(content, name, error, said, tmp_path):
     path = write(tmp_path, content, name)
     with pytest.raises(error) as caught:
-        read_frame(path)
+        read_table(path)
     assert str(caught.value).startswith(str(path))
     assert said in str(caught.value)
 
@@ -129,19 +130,19 @@ def test_empty_rows_of_a_parquet_are_rows(large, tmp_path, monkeypatch):
 
 def test_a_path_that_is_not_there_a_folder_and_an_unknown_encoding(tmp_path):
     with pytest.raises(ConfigError, match=r"nope\.csv cannot be opened: No such file or directory\. Check"):
-        read_frame(tmp_path / "nope.csv")
+        read_table(tmp_path / "nope.csv")
     with pytest.raises(ConfigError, match="must be a table"):
-        read_frame(tmp_path)
+        read_table(tmp_path)
     with pytest.raises(ConfigError, match=r"dataset\.encoding=klingon is not known"):
-        read_frame(write(tmp_path, "a\n1\n"), encoding="klingon")
+        read_table(write(tmp_path, "a\n1\n"), encoding="klingon")
 
 
 def test_an_unchanged_file_is_read_once_and_a_changed_one_again(tmp_path):
     path = write(tmp_path, "a\n1\n")
-    first = read_frame(path)
-    assert read_frame(path) is first
+    first = read_table(path).frame
+    assert read_table(path).frame is first
     path.write_text("a\n22\n")
-    assert read_frame(path)["a"].to_list() == ["22"]
+    assert read_table(path).frame["a"].to_list() == ["22"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch):
@@ -153,7 +154,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch)
 
     monkeypatch.setattr(polars, "read_csv", slowly)
     with pytest.raises(RunError, match="changed while it was read"):
-        read_frame(path)
+        read_table(path)
 
 
 def test_a_column_that_is_not_there_names_the_nearest():
@@ -175,7 +176,7 @@ def test_what_the_standard_library_writes_comes_back(tmp_path, rows):
     text = io.StringIO(newline="")
     names = [f"n{i}" for i in range(len(rows[0]))]
     csv.writer(text).writerows([names, *rows])
-    frame = read_frame(write(tmp_path, text.getvalue()), "comma")
+    frame = read_table(write(tmp_path, text.getvalue()), "comma").frame
     assert frame.columns == names
     assert [list(row) for row in frame.rows()] == rows
 
@@ -188,7 +189,7 @@ def test_any_bytes_are_a_table_or_an_error_of_ours(tmp_path, content):
     path = write(tmp_path, content)
     frame, said = None, ""
     try:
-        frame = read_frame(path)
+        frame = read_table(path).frame
     except NnrunError as error:
         said = str(error)
     assert (frame is None) == (str(path) in said)
