@@ -34,8 +34,8 @@ TO_OUTPUTS: Rows = ((1, 1, 1, 0), (0, 1, -1, -1))
 """Aᵀ: the four products -> two outputs in a row."""
 
 WINDOW, TILE, STEP = 3, 4, 2
-LEAST_CHANNELS = 32
-"""With fewer the products are too small to pay for what is added up before and after them (measured on CPUs)."""
+LEAST_CHANNELS = {1: 64, 2: 32}
+"""By axes of space: with fewer the products that are saved do not pay for the sums before and after (measured)."""
 PIECE_BYTES = 20 * 2**20
 """Of what is multiplied in a piece and its products, where all cores share the work: smaller matrices do not keep two
 busy (measured)."""
@@ -50,7 +50,7 @@ def suits(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads)
     *window, inputs, outputs = kernel.shape
     exists = set(window) == {WINDOW} and set(stride) == {1} and all(0 <= n < WINDOW for pad in amounts for n in pad)
     exact = x.dtype == kernel.dtype and jnp.finfo(x.dtype).bits >= 32
-    if not (exists and exact and isinstance(x.shape[0], int)) or min(inputs, outputs) < LEAST_CHANNELS:
+    if not (exists and exact and isinstance(x.shape[0], int)) or min(inputs, outputs) < LEAST_CHANNELS[len(window)]:
         return False
     return USUAL_BATCH * math.prod(_tiles(_extents(x, amounts))) >= max(inputs, outputs)
 

@@ -165,10 +165,10 @@ def test_the_first_of_equal_largest_values_gets_the_gradient(stride, expected):
     assert gradient.ravel().tolist() == expected
 
 
-@pytest.mark.parametrize("least_channels", [winograd.LEAST_CHANNELS, 1])
+@pytest.mark.parametrize("least_channels", [winograd.LEAST_CHANNELS[2], 1])
 @pytest.mark.parametrize("piece_bytes", [patches.PIECE_BYTES, 0])
 def test_batched_trials_are_the_single_ones(monkeypatch, piece_bytes, least_channels):
-    monkeypatch.setattr(winograd, "LEAST_CHANNELS", least_channels)
+    monkeypatch.setitem(winograd.LEAST_CHANNELS, 2, least_channels)
     for module in (patches, winograd):
         monkeypatch.setattr(module, "PIECE_BYTES", piece_bytes)
     rng = np.random.default_rng(2)
@@ -240,7 +240,8 @@ SUITED = ((14, 14, 32), (3, 3, 32, 64), (1, 1), 1, jnp.float32)
     ("space", "kernel", "stride", "padding", "dtype", "expected"),
     [
         (*SUITED, True),
-        ((14, 32), (3, 32, 64), (1,), 1, jnp.float32, True),
+        ((14, 32), (3, 32, 64), (1,), 1, jnp.float32, False),
+        ((14, 64), (3, 64, 128), (1,), 1, jnp.float32, True),
         (*SUITED[:4], jnp.bfloat16, False),
         (*SUITED[:2], (2, 2), *SUITED[3:], False),
         (*SUITED[:3], 3, jnp.float32, False),
