@@ -156,18 +156,12 @@ def without_blank_lines(frame: "polars.DataFrame", start: int, blank: Callable[[
 
 def _decoded(path: Path, encoding: str) -> str:
     content = path.read_bytes()
-    for magic, kind in PACKED.items():
-        if content.startswith(magic):
-            raise ConfigError(f"{path} is {kind}, not text. Unpack it, or save the table as csv or parquet.")
+    check_packed(path, content)
     marked = next((name for mark, name in MARKS.items() if content.startswith(mark)), encoding)
     try:
         text = content.decode(marked)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {marked} text. Save the file as UTF-8, or "
-            "set dataset.encoding, for example dataset.encoding=latin-1."
-        ) from None
+        raise undecodable(path, error, marked) from None
     except (LookupError, ValueError):
         raise ConfigError(
             f"dataset.encoding={encoding} is not known. Set for example dataset.encoding=latin-1."
@@ -179,6 +173,22 @@ def _decoded(path: Path, encoding: str) -> str:
             "without a mark, set dataset.encoding=utf-16-le."
         )
     return (text if "\n" in text else text.replace("\r", "\n")).lstrip("\r\n")
+
+
+def undecodable(path: Path, error: UnicodeDecodeError, encoding: str) -> ConfigError:
+    """The error for the first byte that is no text of the encoding."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return ConfigError(
+        f"{path}, line {line}: byte 0x{error.object[error.start]:02x} is not {encoding} text. Save the file as UTF-8, "
+        "or set dataset.encoding, for example dataset.encoding=latin-1."
+    )
+
+
+def check_packed(path: Path, start: bytes) -> None:
+    """Raises ConfigError for a file that begins as a compressed one does."""
+    for magic, kind in PACKED.items():
+        if start.startswith(magic):
+            raise ConfigError(f"{path} is {kind}, not text. Unpack it, or save the table as csv or parquet.")
 
 
 def separator_of(path: Path, line: str) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 2**20
 """Within which the first line must end."""
+LIKE_PACKED = b"x^"
+"""For polars the mark of a compressed file, without a mark of the encoding before it."""
 
 
 def column_names(path: Path, format: Any) -> tuple[str, ...]:
@@ -88,13 +90,22 @@ def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, .
     """Names, separator, and whether the first line holds the names."""
     with path.open("rb") as file:
         start = file.read(HEAD_BYTES)
+    table_file.check_packed(path, start)
+    if start.startswith(LIKE_PACKED):
+        raise ConfigError(
+            f"{path} is too large to be read at once, and then its first line must not begin with x^, which is how a "
+            "compressed file begins. Rename the first column, or save the table as parquet."
+        )
     utf8 = codecs.lookup(format.encoding).name in ("utf-8", "ascii", "utf-8-sig")
     if not utf8 or start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ConfigError(
             f"{path} is too large to be read at once, and then it must be UTF-8, but dataset.encoding is "
             f"{format.encoding}. Convert it: iconv -f {format.encoding} -t utf-8 {path} > {path.stem}_utf8{path.suffix}"
         )
-    text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+    except UnicodeDecodeError as error:
+        raise table_file.undecodable(path, error, "utf-8") from None
     given, first = format.separator, text.partition("\n")[0]
     separator = table_file.separator_of(path, first) if given == "auto" else table_file.SEPARATORS[given]
     fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))

@@ -120,6 +120,23 @@ def test_empty_rows_keep_their_numbers_and_blank_lines_count(content, numbered, 
     assert [row for frame, _ in blocks for row in frame.rows()] == list(numbered.values())
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("x^2,y\n1,2\n", "its first line must not begin with x^, which is how a compressed file begins."),
+        (b"\x1f\x8b\x08", " is gzip, not text. Unpack it"),
+        (b"a,b\n1,2\n\xe4,2\n", ", line 3: byte 0xe4 is not utf-8 text. Save the file as UTF-8"),
+    ],
+)
+def test_what_is_no_table_is_said_of_a_large_file_too(content, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_source, "LARGE", 0)
+    path = write(tmp_path, content)
+    with pytest.raises(ConfigError) as caught:
+        list(table_source.blocks(path, TableFormat(), 2))
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_empty_rows_of_a_parquet_are_rows(large, tmp_path, monkeypatch):
     monkeypatch.setattr(table_source, "LARGE", 0 if large else 2**26)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nnrun import preprocessing
 from nnrun.datasets.base import Anchor
 from nnrun.datasets.series_table import read_series
-from nnrun.datasets.table_file import read_frame
+from nnrun.datasets.table_file import read_table
 from nnrun.datasets.timeseries import Timeseries
 from nnrun.errors import ConfigError, NnrunError, RunError
 from nnrun.preprocessing import Preprocessing
@@ -194,7 +194,7 @@ def test_a_comma_in_a_later_row_is_told_too(tmp_path):
         make(path, window=2).load()
     path.write_text("a;b\n1;x,5\n")
     with pytest.raises(RunError, match=r"row 1, column b is 'x,5', but the column must hold numbers\."):
-        read_series(read_frame(path), ("b",), None, "refuse", False, path, ",")
+        read_series(read_table(path).frame, ("b",), None, "refuse", False, path, ",")
 
 
 def test_columns_that_are_not_used_are_known(series, tmp_path):

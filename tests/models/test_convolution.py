@@ -241,7 +241,7 @@ SUITED = ((14, 14, 32), (3, 3, 32, 64), (1, 1), 1, jnp.float32)
     [
         (*SUITED, True),
         ((14, 32), (3, 32, 64), (1,), 1, jnp.float32, False),
-        ((14, 64), (3, 64, 128), (1,), 1, jnp.float32, True),
+        ((28, 64), (3, 64, 128), (1,), 1, jnp.float32, True),
         (*SUITED[:4], jnp.bfloat16, False),
         (*SUITED[:2], (2, 2), *SUITED[3:], False),
         (*SUITED[:3], 3, jnp.float32, False),
