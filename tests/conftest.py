@@ -20,6 +20,7 @@ import pytest
 
 from nnrun import cli
 from tests.made_up_files import write_image_sets
+from tests.sweep_folders import draw_nothing
 
 jax.config.update("jax_num_cpu_devices", 2)
 gc.set_threshold(cli.COLLECTED_AFTER)
@@ -109,3 +110,9 @@ def make_config():
         return config.build(plain)
 
     return make
+
+
+@pytest.fixture
+def sketchy(monkeypatch):
+    """Without pictures."""
+    draw_nothing(monkeypatch)

@@ -1,10 +1,13 @@
-"""What a sweep's folder holds, read the way other programs would."""
+"""A small sweep, and what its folder holds, read the way other programs would."""
 
 import csv
 import json
 import sqlite3
 
 import yaml
+
+SMALL = ("-m", "dataset=iris", "model.hidden_sizes=[8]", "training.epochs=2", "hydra.sweep.dir=sweep")
+"""The beginning of a sweep of seconds."""
 
 
 def table(folder, query):
@@ -61,3 +64,9 @@ def assert_same(sweep, other):
         assert rows(ours / "metrics.csv") == rows(theirs / "metrics.csv")
         assert (ours / "config.yaml").read_bytes() == (theirs / "config.yaml").read_bytes()
         assert summary(ours) | {"seconds": 0} == summary(theirs) | {"seconds": 0}
+
+
+def draw_nothing(patch):
+    """No pictures, which cost most of a small sweep's time."""
+    patch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
+    patch.setattr("nnrun.run.Run._draw", lambda *_: None)

@@ -1,6 +1,5 @@
 """Sweeps from the command line: the folder they leave, its winner, what is tried, and what goes on after an end."""
 
-import errno
 import json
 import re
 import shlex
@@ -9,12 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from nnrun import group_training
 from nnrun.ledger import Ledger
-from nnrun.sweep_outputs import SweepFolder
-from tests.sweep_folders import ledger, names, record, rows, summary, table
+from tests.sweep_folders import SMALL, ledger, names, record, rows, summary, table
 
-SMALL = ("-m", "dataset=iris", "model.hidden_sizes=[8]", "training.epochs=2", "hydra.sweep.dir=sweep")
 RATES = "optimizer.learning_rate=tag(log,interval(1e-3,1e-1))"
 NAN = (
     "The training loss became NaN or infinite in epoch 2. Most likely the learning rate is too high: "
@@ -22,13 +18,6 @@ NAN = (
 )
 SGD = ("training.batch_size=128", "optimizer=sgd")
 """A step per epoch: a learning rate of 1e30 breaks the weights in the first, and the second sees it."""
-
-
-@pytest.fixture
-def sketchy(monkeypatch):
-    """No pictures, which cost most of a small sweep's time."""
-    monkeypatch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
-    monkeypatch.setattr("nnrun.run.Run._draw", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -307,88 +296,6 @@ def test_two_processes_do_not_work_on_one_sweep(command, random_sweep, tmp_path)
     text = f"Another process works on {folder}. Wait for it or stop it, then: nnrun resume {folder}"
     assert (done.code, done.err) == (2, f"nnrun: {text}\n")
     assert record(folder)["search"]["trials"] == 7
-
-
-def test_a_folder_that_cannot_be_written_is_named_before_anything_is_trained(nnrun, tmp_path):
-    (tmp_path / "taken").write_text("")
-    done = nnrun(*SMALL[:-1], "hydra.sweep.dir=taken", "seed=0,1")
-    text = "The output folder taken is a file. Set hydra.sweep.dir= to a folder."
-    assert (done.code, done.err) == (2, f"nnrun: {text}\n")
-
-
-def test_a_group_is_saved_between_its_epochs_and_not_after_the_last(nnrun, monkeypatch, sketchy):
-    epochs = set()
-
-    def save(folder, number, state, notes):
-        epochs.update(map(len, notes["histories"].values()))
-
-    monkeypatch.setattr(SweepFolder, "save_group", save)
-    assert nnrun(*SMALL, "training.epochs=3", "training.checkpoint_seconds=0", "seed=0,1").code == 0
-    assert {1, 2} <= epochs <= {0, 1, 2}
-
-
-@pytest.mark.usefixtures("sketchy")
-@pytest.mark.parametrize("what", ["save_group", "save_weights", "write_record"])
-def test_a_full_disk_stops_the_sweep_and_resume_finishes_it(nnrun, tmp_path, monkeypatch, what):
-    calls, write = [], getattr(SweepFolder, what)
-
-    def full(self, *args):
-        calls.append(args)
-        if len(calls) > (1 if what == "write_record" else 0):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(self, *args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SweepFolder, what, full)
-        done = nnrun(*SMALL, "training.checkpoint_seconds=0", "seed=0,1,2")
-    text = "[Errno 28] No space left on device. What was measured is kept. To continue: nnrun resume sweep"
-    assert (done.code, done.err) == (1, f"nnrun: {text}\n")
-    assert "failed" not in {state for _, state, *_ in ledger(tmp_path / "sweep")[0]}
-    assert nnrun("resume", "sweep").code == 0
-    assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["completed"] * 3
-
-
-@pytest.mark.usefixtures("sketchy")
-def test_a_group_that_is_too_large_for_the_memory_is_halved(nnrun, tmp_path, monkeypatch):
-    train = group_training.GroupTraining.train
-
-    def crowded(self, settings, members):
-        if len(members) > 2:
-            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return train(self, settings, members)
-
-    monkeypatch.setattr(group_training.GroupTraining, "train", crowded)
-    done = nnrun(*SMALL, "training.epochs=1", "seed=range(5)")
-    assert done.code == 0
-    told = [int(line.split()[0]) for line in done.out.splitlines() if "do not fit into memory" in line]
-    assert told == [5, 3]
-    assert [group for *_, group, _ in ledger(tmp_path / "sweep")[0]] == [0, 0, 1, 2, 2]
-    assert [group["chunk"] for group in record(tmp_path / "sweep")["groups"]] == [2, 1, 2]
-
-
-@pytest.mark.usefixtures("sketchy")
-def test_a_group_that_cannot_be_trained_fails_and_the_others_go_on(nnrun, tmp_path, monkeypatch):
-    train = group_training.GroupTraining.train
-
-    def broken(self, settings, members):
-        if settings.number == 0:
-            raise RuntimeError("no such thing")
-        return train(self, settings, members)
-
-    monkeypatch.setattr(group_training.GroupTraining, "train", broken)
-    assert nnrun(*SMALL, "training.epochs=1", "model.activation=relu,tanh", "seed=0,1").code == 0
-    trials, _ = ledger(tmp_path / "sweep")
-    assert [state for _, state, *_ in trials] == ["failed", "failed", "completed", "completed"]
-    assert summary(tmp_path / "sweep" / "0")["error"] == trials[0][-1] == "RuntimeError: no such thing"
-    assert "no such thing" in (tmp_path / "sweep" / "run.log").read_text()
-
-
-def test_a_mistake_that_only_the_data_tell_leaves_no_folder(nnrun, tmp_path):
-    words = ("-m", "model=autoencoder", "model.output_activation=sigmoid", "task.loss=binary_cross_entropy")
-    done = nnrun(*words, "dataset=wine", "hydra.sweep.dir=sweep", "seed=0,1")
-    assert done.code == 2
-    assert done.err.startswith("nnrun: task.loss=binary_cross_entropy needs inputs between 0 and 1")
-    assert not names(tmp_path)
 
 
 @pytest.mark.usefixtures("sketchy")

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from tests.sweep_folders import ledger, names, record, rows, summary
+from tests.sweep_folders import draw_nothing, ledger, names, record, rows, summary
+
+pytestmark = pytest.mark.usefixtures("sketchy")
 
 SMALL = ("-m", "dataset=iris", "model.hidden_sizes=[8]", "training.epochs=1", "hydra.sweep.dir=sweep")
 NOISE = "task.label_smoothing=0,0.2"
@@ -17,17 +19,10 @@ def grouped(command, tmp_path_factory):
     """Objectives of the same trials as a group."""
     folder = tmp_path_factory.mktemp("grouped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
-        patch.setattr("nnrun.run.Run._draw", lambda *_: None)
+        draw_nothing(patch)
         done = command(*SMALL, NOISE, folder=folder)
     assert done.code == 0, done
     return [trial[3] for trial in ledger(folder / "sweep")[0]]
-
-
-@pytest.fixture(autouse=True)
-def _sketchy(monkeypatch):
-    monkeypatch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
-    monkeypatch.setattr("nnrun.run.Run._draw", lambda *_: None)
 
 
 def assert_complete(folder, grouped):

@@ -117,21 +117,20 @@ class SerialRun:
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
-        return [evaluation(self._statistics(part, self._state(best)), batches.count(part))]
+        state, chunks = self._state(best), self.compiled.chunks(part)
+        return [evaluation([jax.device_get(self._statistics(state, chunk)) for chunk in chunks], batches.count(part))]
 
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
-        found = self._outputs(part, self._state(True))
+        state, chunks = self._state(True), self.compiled.chunks(part)
+        found = [jax.device_get(self._outputs(state, chunk)) for chunk in chunks]
         return jax.tree.map(lambda *parts: np.concatenate(parts)[: batches.count(part)], *found)
 
-    def _statistics(self, part: Part, state: State) -> list[Any]:
-        """Those of the part's chunks."""
-        evaluate, chunks = self.compiled.evaluate, self.compiled.chunks(part)
-        return [jax.device_get(evaluate(self.traced, state, chunk)) for chunk in chunks]
+    def _statistics(self, state: State, chunk: Part) -> Any:
+        return self.compiled.evaluate(self.traced, state, chunk)
 
-    def _outputs(self, part: Part, state: State) -> list[Any]:
-        outputs, chunks = self.compiled.outputs, self.compiled.chunks(part)
-        return [jax.device_get(outputs(self.traced, state, chunk)) for chunk in chunks]
+    def _outputs(self, state: State, chunk: Part) -> Any:
+        return self.compiled.outputs(self.traced, state, chunk)
 
     def model(self) -> Any:
         """The network with its best weights, to be called eagerly on one device."""
@@ -144,8 +143,6 @@ class SerialRun:
 class TrainedRun(SerialRun):
     """A run of weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
 
-    _latest: tuple[Part, State, list[Any]] | None = None
-
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
 
@@ -156,15 +153,8 @@ class TrainedRun(SerialRun):
     def _shapes(self) -> State:
         return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
-    def _statistics(self, part: Part, state: State) -> list[Any]:
-        return [statistics for statistics, _ in self._judged(part, state)]
+    def _statistics(self, state: State, chunk: Part) -> Any:
+        return self.compiled.judge(self.traced, state, chunk)[0]
 
-    def _outputs(self, part: Part, state: State) -> list[Any]:
-        return [outputs for _, outputs in self._judged(part, state)]
-
-    def _judged(self, part: Part, state: State) -> list[Any]:
-        """Kept for the latest part, of which first the one and then the other is asked."""
-        if self._latest is None or self._latest[0] is not part or self._latest[1] is not state:
-            judge, chunks = self.compiled.judge, self.compiled.chunks(part)
-            self._latest = part, state, [jax.device_get(judge(self.traced, state, chunk)) for chunk in chunks]
-        return self._latest[2]
+    def _outputs(self, state: State, chunk: Part) -> Any:
+        return self.compiled.judge(self.traced, state, chunk)[1]

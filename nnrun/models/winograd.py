@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from nnrun.models.products import Products, fitting_pieces, piecewise
-from nnrun.models.windows import Pads, positions
+from nnrun.models.windows import Pads, pad_space, positions
 
 Rows = tuple[tuple[float, ...], ...]
 Grid = Any
@@ -170,7 +170,7 @@ def _turned(rows: Rows) -> Rows:
 def _padded(x: jax.Array, before: Sequence[int], extents: Sequence[int]) -> jax.Array:
     """Zeros before and after every axis of space, so that it has the extents."""
     zeros = [(low, n - size - low) for low, n, size in zip(before, extents, x.shape[1:-1], strict=True)]
-    return jnp.pad(x, ((0, 0), *zeros, (0, 0)))
+    return pad_space(x, zeros)
 
 
 def _slices(x: jax.Array, starts: Sequence[int], tiles: Sequence[int], extent: int) -> Grid:

@@ -10,60 +10,16 @@ from plotly.offline import get_plotlyjs
 
 from nnrun.ledger import Trial
 from nnrun.report.style import COLOURS
-from nnrun.report.sweep import SweepRecord, figures, page
-from nnrun.report.sweep.axis import Axis, objective_scale, ticks
+from nnrun.report.sweep import figures, page
+from nnrun.report.sweep.axis import objective_scale, ticks
 from nnrun.report.sweep.charts import MOST_CURVES, spread
-from nnrun.report.sweep.importance import importance
 from nnrun.report.sweep.text import duration, listed, shown
-from nnrun.search.space import Categorical, Interval, Space, Steps
+from nnrun.search.space import Categorical, Space
+from tests.report.sweep_records import SPACE, record, trials_of
 
 SECTIONS = ["best-value", "parallel-coordinates", "importance", "hyperparameters", "learning-curves"]
 SECTIONS += ["trials", "failures"]
-SPACE = Space(
-    {
-        "model": Categorical(("rnn", "lstm")),
-        "optimizer.learning_rate": Interval(1e-4, 1e-1, log=True),
-        "model.gates": Interval(1, 8, integer=True),
-        "model.hidden_sizes": Categorical(((64,), (64, 32), None)),
-        "model.bias": Categorical((True, False)),
-        "training.batch_size": Steps(16, 16, 4),
-    },
-    choosers=("model",),
-    lacking={("rnn",): frozenset({"model.gates"})},
-)
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
-
-
-def drawn(index, rng):
-    """A point of SPACE as it comes back from the ledger: with lists for tuples."""
-    point = {
-        "model": ("rnn", "lstm")[index % 2],
-        "optimizer.learning_rate": float(10 ** rng.uniform(-4, -1)),
-        "model.gates": int(rng.integers(1, 9)),
-        "model.hidden_sizes": ([64], [64, 32], None)[index % 3],
-        "model.bias": bool(rng.integers(2)),
-        "training.batch_size": int(16 * rng.integers(1, 5)),
-    }
-    return SPACE.active(point)
-
-
-def trials_of(count, failing=()):
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        params = drawn(number, rng)
-        if number in failing:
-            yield Trial(number, "failed", params, error=f"the loss became NaN in epoch {number}")
-        else:
-            valley = (math.log10(params["optimizer.learning_rate"]) + 2.5) ** 2
-            yield Trial(number, "completed", params, valley + 0.1, {"val/loss": valley + 0.1, "val/rmse": 1.0}, 0, 0.5)
-
-
-def record(trials, **changes):
-    trials = list(trials)
-    curves = {t.number: [1.0, 0.5, t.objective or math.nan] for t in trials}
-    known = {"title": "random search · net on set", "command": "nnrun -m search=random model=rnn,lstm"}
-    known |= {"metric": "val/loss", "direction": "minimize", "space": SPACE, "trials": trials, "curves": curves}
-    return SweepRecord(**known | {"best_command": "nnrun model=lstm"} | changes)
 
 
 class Outline(HTMLParser):
@@ -283,63 +239,6 @@ def test_failures_that_differ_in_numbers_only_are_one_reason(usual_page):
     assert "the loss became NaN in epoch 3" in failures
     assert "the loss became NaN in epoch 7" not in failures
     assert '<td class="numbers">3, 7' in failures
-
-
-def unit_square(count, objective):
-    rng = np.random.default_rng(1)
-    axes = [Axis("a"), Axis("b", log=True), Axis("c", ("x", "y", "z"))]
-    points = [
-        {"a": float(rng.uniform()), "b": float(10 ** rng.uniform(-3, 0)), "c": "xyz"[rng.integers(3)]}
-        for _ in range(count)
-    ]
-    return axes, points, [objective(point, rng) for point in points]
-
-
-def test_importance_finds_what_matters():
-    found = importance(*unit_square(200, lambda p, rng: (math.log10(p["b"]) + 1.5) ** 2 + 0.05 * rng.normal()))
-    assert next(iter(found.shares)) == "b"
-    assert found.shares["b"] > 0.8
-    assert found.explained > 0.7
-
-
-def test_importance_of_noise_is_doubted():
-    found = importance(*unit_square(100, lambda p, rng: rng.normal()))
-    assert found.explained < 0.3
-    noisy = [
-        Trial(i, "completed", drawn(i, np.random.default_rng(i)), float(np.random.default_rng(i + 1000).uniform()))
-        for i in range(60)
-    ]
-    assert "do not trust the bars" in page(record(noisy))
-
-
-def test_shares_of_a_sum_are_those_of_its_variances():
-    """Var(3 u) : Var(v) = 9 : 1 for uniform u and v, without interactions; of ranks, nearly so."""
-    found = importance(*unit_square(1000, lambda p, rng: 3 * p["a"] + (math.log10(p["b"]) + 3) / 3))
-    assert found.shares["a"] == pytest.approx(0.9, abs=0.04)
-    assert found.shares["b"] == pytest.approx(0.1, abs=0.04)
-    assert found.shares["c"] < 0.005
-
-
-def test_an_exclusive_or_is_due_to_several_together():
-    found = importance(*unit_square(600, lambda p, rng: float((p["a"] > 0.5) != (p["b"] > 10**-1.5))))
-    assert sum(found.shares.values()) < 0.3
-
-
-def test_a_key_that_does_not_apply_takes_nothing_from_the_choice_it_hangs_on():
-    rng = np.random.default_rng(0)
-    points = [drawn(i, rng) for i in range(100)]
-    axes = [Axis.of(key, dimension) for key, dimension in SPACE.dimensions.items()]
-    found = importance(axes, points, [float(p["model"] == "rnn") + 0.01 * rng.normal() for p in points])
-    assert found.shares["model"] > 0.7
-    assert found.shares["model.gates"] < 0.05
-
-
-def test_importance_is_the_same_each_time_and_needs_trials():
-    square = unit_square(50, lambda p, rng: p["a"])
-    assert importance(*square) == importance(*square)
-    axes, points, objectives = square
-    assert importance(axes, points[:9], objectives[:9]) is None
-    assert importance([], points, objectives) is None
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
