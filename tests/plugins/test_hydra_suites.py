@@ -11,7 +11,7 @@ from nnrun import members
 
 OURS = f"hydra.searchpath=[file://{members.conf_folder()}]"
 IN_ITS_FOLDER = "hydra.job.chdir=true"
-SILENT = ["hydra/hydra_logging=disabled", "hydra/job_logging=disabled"]
+SILENT = ["hydra/hydra_logging=none", "hydra/job_logging=none"]
 
 pytestmark = pytest.mark.usefixtures("hydra_scans_anew")
 
