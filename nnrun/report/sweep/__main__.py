@@ -3,6 +3,7 @@
 Its input is the pipe of the process that wants the report: it ends when that one does, whatever it is doing.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -27,6 +28,7 @@ def main() -> None:
         threading.Thread(target=_end_with_the_other, daemon=True).start()
         folder, subject = json.loads(line)
         write(Path(folder), Subject.of(subject))
+        gc.freeze()  # see nnrun.cli.main
 
 
 def _end_with_the_other() -> None:
