@@ -12,9 +12,9 @@ from nnrun.datasets.base import Data
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.loaded import Loaded, load
-from nnrun.execution.serial import SerialRun
+from nnrun.execution.serial import SerialRun, TrainedRun
 from nnrun.execution.settings import GroupSettings
-from nnrun.execution.vectorized import CompiledGroup, GroupRun
+from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
 from nnrun.interruption import Watch
 from nnrun.ledger import Ledger, Trial
 from nnrun.run import new_summary, undefined
@@ -124,6 +124,14 @@ class GroupTraining:
             self._data = dict(list(self._data.items())[1 - KEPT_DATA :])
             self._data[config.dataset] = load(config).data
         return load(config, self._data[config.dataset])
+
+    def trained(self, settings: GroupSettings, config: RunConfig) -> tuple[Loaded, TrainedRun]:
+        """What a trial of the group needs to be judged once more, and the network that takes over its weights."""
+        loaded = self.load(config)
+        compiled = self._compiled(settings, loaded.config.split()[0], loaded.data)
+        if isinstance(compiled, CompiledGroup) and compiled.answers:
+            return loaded, TrainedMember(loaded.config, loaded.data, compiled, settings.chunk)
+        return loaded, TrainedRun(loaded.config, loaded.data)
 
     def _trainer(self, settings: GroupSettings, members: list[Member], data: Data) -> Trainer:
         begun = time.perf_counter()

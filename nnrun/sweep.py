@@ -18,8 +18,10 @@ from nnrun.composition import Composed
 from nnrun.config import RunConfig
 from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError
-from nnrun.execution import groups, loaded
+from nnrun.execution import groups
 from nnrun.execution.groups import MOST_TRIALS
+from nnrun.execution.loaded import Loaded, load
+from nnrun.execution.serial import TrainedRun
 from nnrun.group_training import GroupSettings, GroupTraining, Member, write_trial
 from nnrun.interruption import Interrupted, Watch
 from nnrun.launched_training import Launch, LaunchedTraining
@@ -107,10 +109,22 @@ class Sweep:
                         self._train(settings, members)
                         watch.check()
         self._give_up(self.ledger.unfinished())
-        load = self.training.load if isinstance(self.training, GroupTraining) else loaded.load
         return sweep_results.finish(
-            self.record, self.folder, self.ledger, self.objective, self.terminal, self.started, load, self.drawing
+            self.record,
+            self.folder,
+            self.ledger,
+            self.objective,
+            self.terminal,
+            self.started,
+            self._trained,
+            self.drawing,
         )
+
+    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Loaded, TrainedRun]:
+        if isinstance(self.training, GroupTraining) and trial.group_id is not None:
+            return self.training.trained(self.record.groups[trial.group_id], config)
+        found = load(config)
+        return found, TrainedRun(found.config, found.data)
 
     def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
         if self.launch:

@@ -24,6 +24,8 @@ from nnrun.terminal import Terminal
 from nnrun.training.fit import Objective
 
 SHOWN = 10
+Trained = Callable[[Trial, RunConfig], tuple[Loaded, TrainedRun]]
+"""What a trial's config needs, and the network that takes over its weights."""
 
 
 def ranked(trials: list[Trial], objective: Objective) -> list[Trial]:
@@ -38,12 +40,11 @@ def finish(
     objective: Objective,
     terminal: Terminal,
     started: float,
-    load: Callable[[RunConfig], Loaded],
+    trained: Trained,
     drawing: Drawing,
 ) -> float:
     """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
 
-    `load` gives what a config needs, with data that may be in memory already.
     Raises RunError when no trial has a result.
     """
     trials = ledger.trials()
@@ -51,7 +52,7 @@ def finish(
     tabulate(record, folder, ledger, objective, drawing)
     try:
         if best and folder.crowned() != best[0].number:
-            winner = _Winner(record, folder, best[0], load)
+            winner = _Winner(record, folder, best[0], trained)
             folder.uncrown()
             winner.crown(started)
             folder.write_best(_best(record, objective, best[0]))
@@ -115,14 +116,13 @@ def _best(record: Record, objective: Objective, winner: Trial) -> dict[str, Any]
 class _Winner:
     """The best trial, of which best/ is made."""
 
-    def __init__(self, record: Record, folder: SweepFolder, trial: Trial, load: Callable[[RunConfig], Loaded]) -> None:
+    def __init__(self, record: Record, folder: SweepFolder, trial: Trial, trained: Trained) -> None:
         self._folder, self._trial, self._own = folder, trial, folder.path / str(trial.number)
         self._command, self._composed = record.command_of(trial.params), record.trials.composed(trial.params)
         self._config = config.build(self._composed.plain)
         self._is_whole = (self._own / "model.safetensors").exists()
         if not self._is_whole:
-            self._loaded = load(self._config)
-            self._network = TrainedRun(self._loaded.config, self._loaded.data)
+            self._loaded, self._network = trained(trial, self._config)
 
     def crown(self, started: float) -> None:
         """best/ from its kept weights: test metrics and figures, without training again."""
@@ -135,12 +135,12 @@ class _Winner:
         except ValueError as error:
             again = f"To train it again: nnrun repeat {self._own}"
             raise RunError(f"The weights of the best trial, {self._trial.number}, were lost: {error} {again}") from None
+        run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
         with ThreadPoolExecutor(1) as pool:
-            # Half a second of Python, while compilers need none.
+            # Half a second of Python, while compilers and networks need none.
             pool.submit(importlib.import_module, "nnrun.report.style")
             self._network.compile()
-        run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
-        run.crown(self._loaded, self._network, kept, self._own)
+            run.crown(self._loaded, self._network, kept, self._own)
 
 
 def _show(record: Record, folder: SweepFolder, trials: list[Trial], objective: Objective, terminal: Terminal) -> None:

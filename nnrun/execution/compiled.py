@@ -10,15 +10,13 @@ import numpy as np
 
 from nnrun.config import RunConfig
 from nnrun.datasets.base import Data, Part, is_mapped
-from nnrun.execution.devices import OPTIMIZATION, Placement, TrialPlacement, compiler_options
+from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
+from nnrun.models.base import UNOPTIMIZED
 from nnrun.training import batches
 from nnrun.training.program import Fitted, Program, State
 
 Arrays = dict[str, np.ndarray]
-UNOPTIMIZED = {OPTIMIZATION: "0"}
-"""For programs that run once: compiling them with care costs more than it saves."""
-
 COPIED_BYTES = 32 * 2**20
 """A training part up to this size is laid out in the order of the epoch, which takes as much again on every device."""
 

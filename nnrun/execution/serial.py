@@ -20,13 +20,16 @@ from nnrun.training.program import EpochSums, State
 class SerialRun:
     """The state of one run: a trainer with one member.
 
-    `compiled` may be that of another run of equal static config and data.
+    `compiled` may be that of another run of equal static config and data; `placement` is where the state lies, if not
+    where that says.
     """
 
-    def __init__(self, config: RunConfig, data: Data, compiled: Compiled | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, data: Data, compiled: Compiled | None = None, placement: Placement | None = None
+    ) -> None:
         static, traced = config.split()
         self.compiled = compiled or Compiled(static, data, Placement(batch_devices(config)))
-        self.program, self.placement = self.compiled.program, self.compiled.placement
+        self.program, self.placement = self.compiled.program, placement or self.compiled.placement
         self._numbers = as_arrays(traced)
         self.traced = self.placement.put(self._numbers)
 
@@ -149,12 +152,15 @@ class TrainedRun(SerialRun):
     def _lowered(self) -> Iterator[Any]:
         yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes), self._chunk())
 
+    def _judge(self, state: State, chunk: Part) -> Any:
+        return self.compiled.judge(self.traced, state, chunk)
+
     @cached_property
     def _shapes(self) -> State:
         return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def _statistics(self, state: State, chunk: Part) -> Any:
-        return self.compiled.judge(self.traced, state, chunk)[0]
+        return self._judge(state, chunk)[0]
 
     def _outputs(self, state: State, chunk: Part) -> Any:
-        return self.compiled.judge(self.traced, state, chunk)[1]
+        return self._judge(state, chunk)[1]

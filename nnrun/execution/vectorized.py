@@ -1,5 +1,6 @@
 """A group of trials with equal static configs, trained in lockstep as one compiled program."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -10,14 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnrun.config import RunConfig, as_arrays
-from nnrun.datasets.base import Part
+from nnrun.datasets.base import Data, Part
 from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluations
-from nnrun.execution.devices import TrialPlacement
+from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.execution.serial import TrainedRun
 from nnrun.training import batches
 from nnrun.training.program import EpochSums, State
 
 EMPTY = -1
 """The member of a slot that holds none."""
+ANSWER_BYTES = 256 * 2**10
+"""Of a member's predictions for a chunk: up to here the program that evaluates a group gives them too."""
 TOLERATED_LOAD = 1.1
 """Of the fullest device, as a multiple of its share: moving states to even out less than that does not pay."""
 
@@ -25,7 +29,9 @@ TOLERATED_LOAD = 1.1
 class CompiledGroup(Compiled):
     """The functions of Compiled with a leading axis of slots, but for `init`; those of training also take `active`.
 
-    A slot that is not active keeps its state, and its statistics are zeros.
+    A slot that is not active keeps its state, and its statistics are zeros. `evaluate` is of a State's `to_judge`, and
+    gives outputs beside the statistics where the group `answers`, else None: no network of it then needs a program
+    that judges it alone.
     """
 
     placement: TrialPlacement
@@ -36,10 +42,18 @@ class CompiledGroup(Compiled):
 
         return self.placement.each(steps, own=3)
 
+    @property
+    def answers(self) -> bool:
+        """Whether its networks' outputs are small, and judged one after the other."""
+        size = math.prod(self._shape) * self.program.answer_size * np.dtype(np.float32).itemsize
+        return self.placement.batching == "map" and size <= ANSWER_BYTES
+
     def _evaluate(self) -> Callable[..., Any]:
         def evaluate(traced: Any, state: State, active: jax.Array, chunk: Any) -> Any:
             def work() -> Any:
-                return self.program.evaluate(traced, state, chunk)
+                if self.answers:
+                    return self.program.judge(traced, state, chunk)
+                return self.program.evaluate(traced, state, chunk), None
 
             nothing = jax.eval_shape(work)
             return jax.lax.cond(active, work, lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), nothing))
@@ -88,7 +102,7 @@ class GroupRun:
         state = self.placement.like(initialize.out_info)
         yield self.compiled.steps.lower(self.traced, state, active, source, np.int32(0))
         chunk = next(iter(self.compiled.chunks(self.compiled.data.val)))
-        yield self.compiled.evaluate.lower(self.traced, state, active, chunk)
+        yield self.compiled.evaluate.lower(self.traced, state.to_judge(), active, chunk)
         yield self.compiled.end_epoch.lower(self.traced, state, active, value, better)
 
     def _seat(self, slots: np.ndarray, active: np.ndarray, traced: Any) -> None:
@@ -139,9 +153,9 @@ class GroupRun:
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
-        state = self.state._replace(weights=self.state.best) if best else self.state
+        state = self.state.to_judge(best)
         active, chunks = self.placement.put(self._active), self.compiled.chunks(part)
-        found = [jax.device_get(self.compiled.evaluate(self.traced, state, active, chunk)) for chunk in chunks]
+        found = [jax.device_get(self.compiled.evaluate(self.traced, state, active, chunk)[0]) for chunk in chunks]
         return self._of_members(evaluations(found, batches.count(part)))
 
     def repack(self) -> None:
@@ -189,6 +203,37 @@ class GroupRun:
         for member, slot in self._slot_of.items():
             answers[member] = read(slot) if self._active[slot] else None
         return answers
+
+
+class TrainedMember(TrainedRun):
+    """A network of a group of so many members, judged by the group's program: it sits in the first slot, alone."""
+
+    compiled: CompiledGroup
+
+    def __init__(self, config: RunConfig, data: Data, compiled: CompiledGroup, members: int) -> None:
+        super().__init__(config, data, compiled, Placement(1))
+        self._slots = compiled.placement.slots(members)
+        self._seated: tuple[Any, Any] = None, None
+
+    def _lowered(self) -> Iterator[Any]:
+        yield self.compiled.evaluate.lower(*self._arguments(self.state), self._chunk())
+
+    def _judge(self, state: State, chunk: Part) -> Any:
+        found = self.compiled.evaluate(*self._arguments(state), chunk)
+        return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_shards[0].data)[0], found)
+
+    def _arguments(self, state: State) -> Any:
+        """Numbers, state and activity of all slots; the same for every chunk."""
+        if self._seated[0] is not state.weights:
+            active = np.arange(self._slots) == 0
+            slots = jax.tree.map(self._alone, (self.traced, state.to_judge()))
+            self._seated = state.weights, self.compiled.placement.put((*slots, active))
+        return self._seated[1]
+
+    def _alone(self, leaf: Any) -> np.ndarray:
+        slots = np.zeros((self._slots, *leaf.shape), leaf.dtype)
+        slots[0] = leaf
+        return slots
 
 
 def _spread(members: np.ndarray, size: int, devices: int) -> np.ndarray:

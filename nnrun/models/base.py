@@ -12,6 +12,8 @@ from nnrun.datasets.base import Anchor
 from nnrun.errors import ConfigError
 
 Batch = dict[str, jax.Array]
+UNOPTIMIZED = {"xla_backend_optimization_level": "0"}
+"""Options of XLA for programs that run once: compiling them with care costs more than it saves."""
 
 
 class Number(nnx.Variable):
@@ -83,7 +85,11 @@ class Model(nnx.Module):
 def in_one_program(model: Model, function: Callable[..., Any], *arrays: Any) -> Any:
     """`function(model, *arrays)` compiled as a whole: one operation at a time takes a deep network half a minute."""
     graph, state = nnx.split(model)
-    return jax.jit(lambda state, *arrays: function(nnx.merge(graph, state), *arrays))(state, *arrays)
+
+    def whole(state: Any, *arrays: Any) -> Any:
+        return function(nnx.merge(graph, state), *arrays)
+
+    return jax.jit(whole, compiler_options=UNOPTIMIZED)(state, *arrays)
 
 
 def to_changes(anchor: Anchor | None, inputs: jax.Array) -> jax.Array:

@@ -75,12 +75,17 @@ class State(NamedTuple):
     step: jax.Array
     sums: EpochSums
 
+    def to_judge(self, best: bool = False) -> "State":
+        """What judging its weights, or its best ones, needs: the same without the rest."""
+        return State(self.best if best else self.weights, (), self.numbers, (), (), self.fitted, (), ())  # type: ignore[arg-type]
+
 
 class Program:
     """Everything that is compiled, for a static config and `examples` training examples, as pure functions.
 
     `shard` may pin the batch axis of an array to devices. `copied` is whether training lays out the shuffled part
-    before its steps, which spares each of them a gather. `train_steps` is the number of steps of an epoch.
+    before its steps, which spares each of them a gather. `train_steps` is the number of steps of an epoch,
+    `answer_size` that of the numbers predicted for an example.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class Program:
         self._batch_size = static.training.batch_size
         self.train_steps = -(-examples // self._batch_size)
         self._network = _Network(static, spec)
+        self.answer_size = self._network.output.size * (spec.inputs[0] if self._network.output.per_step else 1)
 
     def init(self, traced: Traced, fitted: Fitted) -> State:
         """The state before the first step."""
