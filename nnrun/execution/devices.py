@@ -128,12 +128,15 @@ class TrialPlacement:
         count = len(self.devices)
         return count * 2 ** max(0, -(-members // count) - 1).bit_length()
 
-    def each(self, function: Callable[..., Any], own: int) -> Callable[..., Any]:
-        """`function` over the members of a group; its first `own` arguments have the leading axis, the others none."""
+    def each(self, function: Callable[..., Any], own: int, at_once: bool = False) -> Callable[..., Any]:
+        """`function` over the members of a group; its first `own` arguments have the leading axis, the others none.
+
+        at_once: under vmap, however the group is batched: compiles sooner, for a function that does next to nothing.
+        """
 
         def on_device(*args: Any) -> Any:
             mine, shared = args[:own], args[own:]
-            if self.batching == "vmap":
+            if at_once or self.batching == "vmap":
                 return jax.vmap(lambda *member: function(*member, *shared))(*mine)
             return jax.lax.map(lambda member: function(*member, *shared), mine)
 

@@ -64,7 +64,7 @@ class CompiledGroup(Compiled):
         def end_epoch(traced: Any, state: State, active: jax.Array, value: jax.Array, improved: jax.Array) -> State:
             return jax.lax.cond(active, lambda: self.program.end_epoch(traced, state, value, improved), lambda: state)
 
-        return self.placement.each(end_epoch, own=5)
+        return self.placement.each(end_epoch, own=5, at_once=True)
 
 
 class GroupRun:
