@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nnrun.datasets.table_values import moments
+from nnrun.datasets.table_values import BEGINNING, dates
 
 if TYPE_CHECKING:
     import polars
@@ -45,8 +45,10 @@ def fitting_notations(words: "polars.Series", among: Sequence[Notation]) -> tupl
 def first_no_date(words: "polars.Series", among: Sequence[str]) -> int | None:
     """Position of the first text that is no date of the pattern that nearly all others are written in, if one is."""
     given, few = words.is_not_null(), words.drop_nulls().head(100)
-    likely = [one for one in among if moments(few, one).null_count() <= (1 - NEARLY) * len(few)]
-    wrong = [given & moments(words, one).is_null() for one in likely]
+    if few.str.contains(BEGINNING).sum() < NEARLY * len(few):
+        return None
+    likely = [one for one in among if dates(few, one).null_count() <= (1 - NEARLY) * len(few)]
+    wrong = [given & dates(words, one).is_null() for one in likely]
     best = min(wrong, key=lambda one: one.sum(), default=given)
     few_wrong = 0 < int(best.sum()) <= (1 - NEARLY) * int(given.sum())
     return int(best.arg_true()[0]) if few_wrong else None

@@ -45,6 +45,8 @@ FORMATS = (
     "%Y-%m",
 )
 """How dates may be written, in the letters of strptime; zones, and other separators, where they must be given."""
+BEGINNING = r"^\d+[-/.]\d"
+"""Of a date in any of them."""
 LARGEST = float(np.finfo(np.float32).max)
 YEARS = (1500, 2500)
 """Other years are taken for a number that looks like a date."""
@@ -147,12 +149,15 @@ def moments(column: "polars.Series", pattern: str, missing: Sequence[str] = ()) 
     """Seconds since 1970 in Float64, null where a value is missing and where a text is no date of the pattern."""
     import polars
 
-    if column.dtype.is_temporal():
-        found = column.cast(polars.Datetime("us"))
-    else:
-        found = texts(column, missing).str.to_datetime(pattern, strict=False, time_unit="us")
-        found = found.set(~found.dt.year().is_between(*YEARS).fill_null(True), None)
+    is_read = column.dtype.is_temporal()
+    found = column.cast(polars.Datetime("us")) if is_read else dates(texts(column, missing), pattern)
     return found.dt.timestamp("us").cast(polars.Float64) / 1e6
+
+
+def dates(words: "polars.Series", pattern: str) -> "polars.Series":
+    """Moments, null where a trimmed text is no date of the pattern."""
+    found = words.str.to_datetime(pattern, strict=False, time_unit="us")
+    return found.set(~found.dt.year().is_between(*YEARS).fill_null(True), None)
 
 
 def checked_moments(
@@ -171,10 +176,12 @@ def checked_moments(
 
 
 def fitting_patterns(words: "polars.Series", among: Sequence[str]) -> tuple[str, ...]:
-    """Those of the patterns in which every text of a column is a date."""
+    """Those of the patterns, out of FORMATS, in which every trimmed text of a column is a date."""
     few = words.drop_nulls().head(20)
-    likely = [pattern for pattern in among if moments(few, pattern).null_count() == 0]
-    return tuple(pattern for pattern in likely if moments(words, pattern).null_count() == words.null_count())
+    if not few.str.contains(BEGINNING).all():
+        return ()
+    likely = [pattern for pattern in among if dates(few, pattern).null_count() == 0]
+    return tuple(pattern for pattern in likely if dates(words, pattern).null_count() == words.null_count())
 
 
 def as_number(word: str) -> float | None:

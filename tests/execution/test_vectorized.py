@@ -1,6 +1,7 @@
 """A group of trials as one program."""
 
 import dataclasses
+from operator import attrgetter
 
 import jax
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from jax import monitoring
 
 from nnrun import checkpoint
+from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
 from nnrun.execution.serial import TrainedRun
+from nnrun.execution.vectorized import TrainedMember
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 
@@ -33,6 +36,7 @@ NUMBERS = {
     "seed": (0, 1, 2, 3),
 }
 WAYS = [("map", 1), ("map", 2), ("vmap", 1)]
+PARTS = (attrgetter("train"), attrgetter("val"), attrgetter("test"))
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +157,40 @@ def test_trained_weights_are_judged_as_where_they_were_trained(make_trials):
         (expected,), (found,) = trained.evaluate(part, best=True), elsewhere.evaluate(part, best=True)
         jax.tree.map(np.testing.assert_allclose, vars(found), vars(expected))
         jax.tree.map(np.testing.assert_allclose, elsewhere.outputs(part), trained.outputs(part))
+
+
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_a_member_is_judged_once_more_by_its_groups_program(make_trials, compilations, way):
+    trials = make_trials(0, 1, 2)
+    group = trials.group(trials.compiled(*way))
+    group.compile()
+    trials.epochs(group, 2)
+    member = TrainedMember(trials.configs[1], trials.data, group.compiled, 3)
+    kept = group.weights(1)
+    compilations.clear()
+    member.compile()
+    member.adopt(kept)
+    found = {part: member.evaluate(part(trials.data), best=True)[0] for part in PARTS}
+    outputs = member.outputs(trials.data.test)
+    assert not compilations
+    for part, own in found.items():
+        same = group.evaluate(part(trials.data), best=True)[1]
+        jax.tree.map(np.testing.assert_array_equal, vars(own), vars(same))
+    alone = TrainedRun(trials.configs[1], trials.data)
+    alone.adopt(kept)
+    assert_close(outputs, alone.outputs(trials.data.test), ONE_STEP)
+
+
+def test_only_small_answers_of_networks_judged_in_turn_come_with_the_evaluation(trials, monkeypatch):
+    assert trials.compiled("map", 1).answers
+    assert not trials.compiled("vmap", 1).answers
+    monkeypatch.setattr(vectorized, "ANSWER_BYTES", 10)
+    compiled = trials.compiled("map", 1)
+    group = trials.group(compiled)
+    (chunk,) = compiled.chunks(trials.data.val)
+    active = np.ones(len(group.slots), bool)
+    assert not compiled.answers
+    assert compiled.evaluate(group.traced, group.state.to_judge(), active, chunk)[1] is None
 
 
 def test_spreading_over_the_devices_again_compiles_nothing(trials, compiled, undisturbed):

@@ -31,7 +31,7 @@ def _few_blocks(monkeypatch):
     monkeypatch.setitem(inception.LAYOUTS, "small", small._replace(blocks=small.blocks[:2]))
 
 
-@pytest.mark.usefixtures("_few_blocks")
+@pytest.mark.usefixtures("_few_blocks", "sketchy")
 @pytest.mark.parametrize(("model", "kind"), FITS)
 def test_it_runs(model, kind, nnrun, tmp_path):
     data = OF_MODELS.get(model, DATASETS[kind])
