@@ -129,11 +129,11 @@ def recurrence(
 
 def _forward(rule: Rule, projected: jax.Array, weights: Weights, initial: State, mask: jax.Array | None) -> Any:
     outputs, final, kept = unroll(rule, projected, weights, initial, mask)
-    return (outputs, final), (weights, mask, *kept)
+    return (outputs, final), (weights, mask, projected, *kept)
 
 
 def _backward(rule: Rule, residuals: Any, cotangents: Any) -> tuple[jax.Array, Weights, State, None]:
-    weights, mask, states, saved = residuals
+    weights, mask, projected, states, saved = residuals
     d_outputs, d_final = cotangents
     transposed = _prepare(rule.layout, tuple(w.T for w in weights))
 
@@ -148,9 +148,26 @@ def _backward(rule: Rule, residuals: Any, cotangents: Any) -> tuple[jax.Array, W
         return d_before if valid is None else _select(valid, d_before, d_state), d_z
 
     inputs = (d_outputs, states, saved, mask, _kept(rule, d_outputs.shape[0]))
-    d_initial, d_projected = jax.lax.scan(step, d_final, inputs, reverse=True)
+    d_initial, d_projected = _backwards(step, d_final, inputs, projected)
     d_weights = rule.cell.weight_gradients(rule.layout, states, saved, d_projected)
     return d_projected, d_weights, d_initial, None
+
+
+def _backwards(step: Any, carry: State, inputs: Any, memory: jax.Array) -> tuple[State, jax.Array]:
+    """`lax.scan` from the end, whose results take the place of an array that is of no more use: zeros cost a pass."""
+    last = memory.shape[0] - 1
+
+    def body(done: jax.Array, loop: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+        state, results = loop
+        at = last - done
+        state, result = step(state, jax.tree.map(lambda values: _row(values, at), inputs))
+        return state, jax.lax.dynamic_update_index_in_dim(results, result, at, 0, allow_negative_indices=False)
+
+    return jax.lax.fori_loop(0, last + 1, body, (carry, memory))
+
+
+def _row(values: jax.Array, at: jax.Array) -> jax.Array:
+    return jax.lax.dynamic_index_in_dim(values, at, keepdims=False, allow_negative_indices=False)
 
 
 recurrence.defvjp(_forward, _backward)
