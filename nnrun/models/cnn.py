@@ -117,14 +117,18 @@ class ConvBlock(nnx.Module):
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, *space, inputs) -> (batch, *positions, filters)."""
-        y = self.norm(self.conv.products(x), rngs)
         if self.pooling == "max" and self.activation in MONOTONE:
             # The largest of φ(y + b) is φ of the largest y, plus b: the same, computed for fewer elements.
-            return self.dropout(self._activated(max_pool(y, self.pool_size)), rngs)
-        y = self._activated(y)
+            return self.dropout(self._activated(self._pooled(x, rngs)), rngs)
+        y = self._activated(self.norm(self.conv.products(x), rngs))
         if self.pooling != "none":
             y = (max_pool if self.pooling == "max" else average_pool)(y, self.pool_size)
         return self.dropout(y, rngs)
+
+    def _pooled(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
+        if self.norm.norm is None:
+            return self.conv.products(x, self.pool_size)
+        return max_pool(self.norm(self.conv.products(x), rngs), self.pool_size)
 
     def _activated(self, y: jax.Array) -> jax.Array:
         return activate(self.activation, self.conv.biased(y))

@@ -13,27 +13,37 @@ from flax import nnx
 
 from nnrun.models.layers import Activation, activate
 from nnrun.models.patches import patch_convolution
+from nnrun.models.pooling import max_pool
+from nnrun.models.products import Pool
 from nnrun.models.windows import Padding, Pads, pad_space, pads, spread
 from nnrun.models.winograd import suits, winograd_convolution
 
 
-def product_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
+def product_convolution(
+    x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pool: Pool = None
+) -> jax.Array:
     """The convolution as matrix products, in the form that suits the shapes."""
     if suits(x, kernel, stride, amounts):
-        return winograd_convolution(x, kernel, amounts)
-    return patch_convolution(pad_space(x, amounts), kernel, stride)
+        return winograd_convolution(x, kernel, amounts, pool)
+    return patch_convolution(pad_space(x, amounts), kernel, stride, pool)
 
 
-def framework_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
+def framework_convolution(
+    x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pool: Pool = None
+) -> jax.Array:
     """The same by `jax.lax.conv_general_dilated`."""
     layout = ("NHC", "HIO", "NHC") if x.ndim == 3 else ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x, kernel, stride, amounts, dimension_numbers=layout)
+    y = jax.lax.conv_general_dilated(x, kernel, stride, amounts, dimension_numbers=layout)
+    return y if pool is None else max_pool(y, pool)
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads) -> jax.Array:
-    """y[n, p, o] = Σ_{w,i} x[n, p * stride + w, i] kernel[w, i, o] over zero-padded x, by the device's fast way."""
+def convolve(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pool: Pool = None) -> jax.Array:
+    """y[n, p, o] = Σ_{w,i} x[n, p * stride + w, i] kernel[w, i, o] over zero-padded x, by the device's fast way.
+
+    `pool`, if given, is the window that the largest of y are taken of.
+    """
     on_cpu = jax.default_backend() == "cpu"
-    return (product_convolution if on_cpu else framework_convolution)(x, kernel, stride, amounts)
+    return (product_convolution if on_cpu else framework_convolution)(x, kernel, stride, amounts, pool)
 
 
 class Conv(nnx.Module):
@@ -65,11 +75,11 @@ class Conv(nnx.Module):
         """(batch, *space, inputs) -> (batch, *positions, outputs)."""
         return self.biased(self.products(x))
 
-    def products(self, x: jax.Array) -> jax.Array:
-        """The sums without the bias."""
+    def products(self, x: jax.Array, pool: int | None = None) -> jax.Array:
+        """The sums without the bias; `pool`: the largest of them per window of this extent."""
         kernel = self.kernel[...]
         amounts = pads(self.padding, x.shape[1:-1], kernel.shape[:-2], self.stride)
-        return convolve(x, kernel, self.stride, amounts)
+        return convolve(x, kernel, self.stride, amounts, None if pool is None else spread(pool, x.ndim - 2))
 
     def biased(self, y: jax.Array) -> jax.Array:
         """y + b, where there is a bias."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from nnrun.models.products import Products, fitting_pieces, piecewise
+from nnrun.models.pooling import max_pool
+from nnrun.models.products import Pool, Products, fitting_pieces, piecewise
 from nnrun.models.windows import positions, shifts
 
 PIECE_BYTES = 2 * 2**20
@@ -60,14 +61,17 @@ class Patches(Products):
         return sums.T.reshape(kernel.shape).astype(kernel.dtype)
 
 
-def patch_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int]) -> jax.Array:
-    """The convolution of padded x, (batch, *space, inputs) -> (batch, *positions, outputs).
+def patch_convolution(x: jax.Array, kernel: jax.Array, stride: Sequence[int], pool: Pool = None) -> jax.Array:
+    """The convolution of padded x, (batch, *space, inputs) -> (batch, *positions, outputs), pooled by `pool` if given.
 
     Where all patches would not fit the cache, a piece of the batch at a time.
     """
     products = Patches(kernel.shape[:-2], tuple(stride))
     pieces = _pieces(x, kernel, stride)
-    return products.forward(x, products.matrices(kernel)) if pieces == 1 else piecewise(products, pieces, x, kernel)
+    if pieces > 1:
+        return piecewise(products, pieces, pool, x, kernel)
+    y = products.forward(x, products.matrices(kernel))
+    return y if pool is None else max_pool(y, pool)
 
 
 def _pieces(x: jax.Array, kernel: jax.Array, stride: Sequence[int]) -> int:

@@ -32,6 +32,16 @@ def max_pool(
     return _largest(x, window, stride, x.shape[1:-1])
 
 
+def winners(x: jax.Array, window: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """What `max_pool` gives, and which place of each window won."""
+    return _largest_forward(x, window, window, x.shape[1:-1])
+
+
+def to_winners(winner: jax.Array, gradient: jax.Array, window: tuple[int, ...], space: tuple[int, ...]) -> jax.Array:
+    """The gradient of what was pooled, (batch, *space, channels), from that of the largest values."""
+    return _largest_backward(window, window, space, winner, gradient)[0]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def _largest(x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], space: tuple[int, ...]) -> jax.Array:
     """Its gradient keeps which place of the window won, a byte each, where JAX's own compares all values again."""

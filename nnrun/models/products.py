@@ -1,11 +1,17 @@
 """Convolutions as matrix products, the batch in pieces that fit the cache."""
 
 import abc
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from nnrun.models.pooling import max_pool, to_winners, winners
+
+Pool = tuple[int, ...] | None
+Residuals = tuple[jax.Array, jax.Array, jax.Array | None]
 
 
 class Products(abc.ABC):
@@ -51,48 +57,72 @@ def _insert(x: jax.Array, piece: jax.Array, index: jax.Array) -> jax.Array:
     return jax.lax.dynamic_update_index_in_dim(x, piece, index, 1)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def piecewise(products: Products, pieces: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def piecewise(products: Products, pieces: int, pool: Pool, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """The convolution of x, (batch, *space, inputs) -> (batch, *positions, outputs), `pieces` of the batch in turn.
 
-    Its gradients make the factors again: quicker than reading them from memory, which need not hold them.
+    Its gradients make the factors again: quicker than reading them from memory, which need not hold them. `pool` is the
+    window that the largest outputs are taken of, if any: then a piece is pooled while it is in the cache.
     """
-    matrices = products.matrices(kernel)
+
+    def one(x: jax.Array, matrices: Any) -> jax.Array:
+        y = products.forward(x, matrices)
+        return y if pool is None else max_pool(y, pool)
+
+    return _in_turn(one, pieces, x, products.matrices(kernel))
+
+
+def _in_turn(one: Callable[[jax.Array, Any], Any], pieces: int, x: jax.Array, matrices: Any) -> Any:
+    """one(piece, matrices) of all pieces of x, put together."""
     if pieces == 1:
-        return products.forward(x, matrices)
+        return one(x, matrices)
     parts = _cut(x, pieces)
-    shape = jax.eval_shape(products.forward, parts[:, 0], matrices)
+    shapes = jax.eval_shape(one, parts[:, 0], matrices)
 
-    def step(i: jax.Array, y: jax.Array) -> jax.Array:
-        return _insert(y, products.forward(_piece(parts, i), matrices), i)
+    def step(i: jax.Array, found: Any) -> Any:
+        return jax.tree.map(partial(_insert, index=i), found, one(_piece(parts, i), matrices))
 
-    y = jnp.zeros((len(parts), pieces, *shape.shape[1:]), shape.dtype)
-    return jax.lax.fori_loop(0, pieces, step, y).reshape(len(x), *shape.shape[1:])
+    found = jax.tree.map(lambda s: jnp.zeros((len(parts), pieces, *s.shape[1:]), s.dtype), shapes)
+    found = jax.lax.fori_loop(0, pieces, step, found)
+    return jax.tree.map(lambda values: values.reshape(len(x), *values.shape[2:]), found)
 
 
 def _forward(
-    products: Products, pieces: int, x: jax.Array, kernel: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return piecewise(products, pieces, x, kernel), (x, kernel)
+    products: Products, pieces: int, pool: Pool, x: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, Residuals]:
+    if pool is None:
+        return piecewise(products, pieces, None, x, kernel), (x, kernel, None)
+
+    def one(x: jax.Array, matrices: Any) -> tuple[jax.Array, jax.Array]:
+        return winners(products.forward(x, matrices), pool)
+
+    y, winner = _in_turn(one, pieces, x, products.matrices(kernel))
+    return y, (x, kernel, winner)
 
 
 def _backward(
-    products: Products, pieces: int, residuals: tuple[jax.Array, jax.Array], d_y: jax.Array
+    products: Products, pieces: int, pool: Pool, residuals: Residuals, d_y: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    x, kernel = residuals
+    x, kernel, winner = residuals
     matrices = products.back_matrices(kernel)
+    space = jax.eval_shape(lambda x: products.forward(x, products.matrices(kernel)), x).shape[1:-1]
+
+    def one(x: jax.Array, d_y: jax.Array, winner: Any) -> tuple[jax.Array, Any]:
+        d_y = d_y if pool is None else to_winners(winner, d_y, pool, space)
+        return products.backward(x, d_y, matrices)
+
     if pieces == 1:
-        d_x, sums = products.backward(x, d_y, matrices)
+        d_x, sums = one(x, d_y, winner)
         return d_x, products.d_kernel(sums, kernel)
-    parts, d_parts = _cut(x, pieces), _cut(d_y, pieces)
+    parts = jax.tree.map(lambda values: _cut(values, pieces), (x, d_y, winner))
 
     def step(i: jax.Array, carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
-        d_part, more = products.backward(_piece(parts, i), _piece(d_parts, i), matrices)
+        d_part, more = one(*jax.tree.map(lambda part: _piece(part, i), parts))
         return _insert(carry[0], d_part, i), jax.tree.map(jnp.add, carry[1], more)
 
-    _, shapes = jax.eval_shape(products.backward, parts[:, 0], d_parts[:, 0], matrices)
+    _, shapes = jax.eval_shape(one, *jax.tree.map(lambda part: part[:, 0], parts))
     nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-    d_x, sums = jax.lax.fori_loop(0, pieces, step, (jnp.zeros_like(parts), nothing))
+    d_x, sums = jax.lax.fori_loop(0, pieces, step, (jnp.zeros_like(parts[0]), nothing))
     return d_x.reshape(x.shape), products.d_kernel(sums, kernel)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nnrun.models.products import Products, fitting_pieces, piecewise
+from nnrun.models.products import Pool, Products, fitting_pieces, piecewise
 from nnrun.models.windows import Pads, pad_space, positions
 
 Rows = tuple[tuple[float, ...], ...]
@@ -55,8 +55,11 @@ def suits(x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads)
     return USUAL_BATCH * math.prod(_tiles(_extents(x, amounts))) >= max(inputs, outputs)
 
 
-def winograd_convolution(x: jax.Array, kernel: jax.Array, amounts: Pads) -> jax.Array:
-    """The convolution of x padded by `amounts`, (batch, *space, inputs) -> (batch, *positions, outputs)."""
+def winograd_convolution(x: jax.Array, kernel: jax.Array, amounts: Pads, pool: Pool = None) -> jax.Array:
+    """The convolution of x padded by `amounts`, (batch, *space, inputs) -> (batch, *positions, outputs).
+
+    Pooled by `pool` if given.
+    """
     *window, inputs, outputs = kernel.shape
     places = TILE ** len(window)
     each = places * math.prod(_tiles(_extents(x, amounts))) * (inputs + outputs) * x.dtype.itemsize
@@ -64,7 +67,7 @@ def winograd_convolution(x: jax.Array, kernel: jax.Array, amounts: Pads) -> jax.
     own_core = jax.sharding.get_abstract_mesh().manual_axes  # as inside the shard_map of a group
     most = max(CORE_PIECE_BYTES if own_core else PIECE_BYTES, 2 * matrices)
     pieces = fitting_pieces(len(x), each, most)
-    return piecewise(Winograd(tuple((low, high) for low, high in amounts)), pieces, x, kernel)
+    return piecewise(Winograd(tuple((low, high) for low, high in amounts)), pieces, pool, x, kernel)
 
 
 def _extents(x: jax.Array, amounts: Pads) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ from nnrun.models.convolution import product_convolution
 from nnrun.models.gru import ResetBeforeCell
 from nnrun.models.layout import Layout
 from nnrun.models.lstm import LSTMCell
-from nnrun.models.pooling import max_pool
 from nnrun.models.recurrent import FEATURES_FIRST
 from nnrun.models.scan import Rule, recurrence
 from tests.benchmarks.cases import FILTERS, LEARNING_RATE, Case, arrays
@@ -105,7 +104,7 @@ def predict(case: Case, weights: Weights, x: jax.Array) -> jax.Array:
 def convolutional(weights: Weights, x: jax.Array) -> jax.Array:
     """(batch, height, width, channels) -> (batch, features)."""
     for i in range(len(FILTERS)):
-        x = max_pool(product_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME), 2)
+        x = product_convolution(x, weights[f"conv{i}.kernel"], (1, 1), SAME, pool=(2, 2))
         x = jax.nn.relu(x + weights[f"conv{i}.bias"])
     return x.reshape(x.shape[0], -1)
 

@@ -116,6 +116,36 @@ def largest_error(forms, space, extents, stride, amounts):
     return max(np.abs(found - wanted).max() / np.abs(wanted).max() for found, wanted in pairs)
 
 
+@pytest.mark.parametrize(("space", "pool"), [((7,), (2,)), ((9,), (3,)), ((6, 5), (2, 2)), ((5, 7), (3, 2))])
+@pytest.mark.parametrize("form", ["patches", "minimal filtering", "framework"])
+def test_pooled_in_pieces_is_pooled_as_a_whole_with_its_gradients(monkeypatch, form, space, pool):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(4, *space, 3)).round(1)  # so that some are equal
+    kernel = rng.integers(-1, 2, size=(*(3,) * len(space), 3, 4)) * 0.5
+    amounts, stride = ((1, 1),) * len(space), (1,) * len(space)
+    function = framework_convolution if form == "framework" else product_convolution
+    monkeypatch.setattr(patches, "PIECE_BYTES", 0)
+    monkeypatch.setitem(winograd.LEAST_CHANNELS, len(space), 1 if form == "minimal filtering" else 99)
+    monkeypatch.setattr(winograd, "fitting_pieces", lambda *_: 2)
+
+    def at_once(x, kernel):
+        return function(x, kernel, stride, amounts, pool)
+
+    def afterwards(x, kernel):
+        return max_pool(function(x, kernel, stride, amounts), pool)
+
+    def both(x, kernel):
+        for way in (at_once, afterwards):
+            y, back = jax.vjp(way, x, kernel)
+            yield y, *back(jnp.sin(y))
+
+    with jax.enable_x64(True):
+        first, second = jax.jit(lambda *arrays: tuple(both(*arrays)))(x, kernel)
+    for found, wanted in zip(first, second, strict=True):
+        assert np.abs(wanted).max() > 0.1
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("backend", "native"), [("cpu", False), ("gpu", True)])
 def test_device_decides_how_a_convolution_is_computed(monkeypatch, backend, native):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
