@@ -105,10 +105,11 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel, winner = residuals
     matrices = products.back_matrices(kernel)
-    space = jax.eval_shape(lambda x: products.forward(x, products.matrices(kernel)), x).shape[1:-1]
 
     def one(x: jax.Array, d_y: jax.Array, winner: Any) -> tuple[jax.Array, Any]:
-        d_y = d_y if pool is None else to_winners(winner, d_y, pool, space)
+        if pool is not None:
+            pooled = jax.eval_shape(lambda x: products.forward(x, products.matrices(kernel)), x)
+            d_y = to_winners(winner, d_y, pool, pooled.shape[1:-1])
         return products.backward(x, d_y, matrices)
 
     if pieces == 1:
