@@ -68,7 +68,7 @@ def compile_together(lowered: Iterable[Any]) -> None:
 class Compiled:
     """Functions of a run on the devices of a placement, compiled when first called, and its data there.
 
-    steps(traced, state, source, count), evaluate, outputs and judge(traced, state, chunk), and
+    steps(traced, state, source, count), evaluate, outputs and judge(traced, state.to_judge(), chunk), and
     end_epoch(traced, state, value, improved) are those of the Program; `steps` and `end_epoch` consume the state.
     """
 

@@ -58,7 +58,7 @@ class SerialRun:
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), initialize.out_info)
         state = self.placement.like(one)
         yield self.compiled.steps.lower(self.traced, state, source, np.int32(0))
-        yield self.compiled.evaluate.lower(self.traced, state, self._chunk())
+        yield self.compiled.evaluate.lower(self.traced, state.to_judge(), self._chunk())
         yield self.compiled.end_epoch.lower(self.traced, state, np.float32(0), np.bool_(False))
 
     def _chunk(self) -> Any:
@@ -120,12 +120,12 @@ class SerialRun:
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
-        state, chunks = self._state(best), self.compiled.chunks(part)
+        state, chunks = self.state.to_judge(best), self.compiled.chunks(part)
         return [evaluation([jax.device_get(self._statistics(state, chunk)) for chunk in chunks], batches.count(part))]
 
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
-        state, chunks = self._state(True), self.compiled.chunks(part)
+        state, chunks = self.state.to_judge(best=True), self.compiled.chunks(part)
         found = [jax.device_get(self._outputs(state, chunk)) for chunk in chunks]
         return jax.tree.map(lambda *parts: np.concatenate(parts)[: batches.count(part)], *found)
 
@@ -137,10 +137,7 @@ class SerialRun:
 
     def model(self) -> Any:
         """The network with its best weights, to be called eagerly on one device."""
-        return self.program.model(self.traced, self._state(True))
-
-    def _state(self, best: bool) -> State:
-        return self.state._replace(weights=self.state.best) if best else self.state
+        return self.program.model(self.traced, self.state.to_judge(best=True))
 
 
 class TrainedRun(SerialRun):
@@ -150,7 +147,7 @@ class TrainedRun(SerialRun):
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
 
     def _lowered(self) -> Iterator[Any]:
-        yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes), self._chunk())
+        yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
 
     def _judge(self, state: State, chunk: Part) -> Any:
         return self.compiled.judge(self.traced, state, chunk)

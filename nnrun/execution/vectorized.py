@@ -29,9 +29,8 @@ TOLERATED_LOAD = 1.1
 class CompiledGroup(Compiled):
     """The functions of Compiled with a leading axis of slots, but for `init`; those of training also take `active`.
 
-    A slot that is not active keeps its state, and its statistics are zeros. `evaluate` is of a State's `to_judge`, and
-    gives outputs beside the statistics where the group `answers`, else None: no network of it then needs a program
-    that judges it alone.
+    A slot that is not active keeps its state, and its statistics are zeros. `evaluate` gives outputs beside the
+    statistics where the group `answers`, else None: no network of it then needs a program that judges it alone.
     """
 
     placement: TrialPlacement
@@ -216,7 +215,7 @@ class TrainedMember(TrainedRun):
         self._seated: tuple[Any, Any] = None, None
 
     def _lowered(self) -> Iterator[Any]:
-        yield self.compiled.evaluate.lower(*self._arguments(self.state), self._chunk())
+        yield self.compiled.evaluate.lower(*self._arguments(self.state.to_judge()), self._chunk())
 
     def _judge(self, state: State, chunk: Part) -> Any:
         found = self.compiled.evaluate(*self._arguments(state), chunk)
@@ -226,7 +225,7 @@ class TrainedMember(TrainedRun):
         """Numbers, state and activity of all slots; the same for every chunk."""
         if self._seated[0] is not state.weights:
             active = np.arange(self._slots) == 0
-            slots = jax.tree.map(self._alone, (self.traced, state.to_judge()))
+            slots = jax.tree.map(self._alone, (self.traced, state))
             self._seated = state.weights, self.compiled.placement.put((*slots, active))
         return self._seated[1]
 
