@@ -19,6 +19,14 @@ def table(folder, query):
         database.close()
 
 
+def measured(folder):
+    """Whether a sweep that may have only just begun has a metric in its ledger; the file is there before its tables."""
+    if not (folder / "sweep.db").exists():
+        return False
+    tables = table(folder, "SELECT name FROM sqlite_master WHERE name = 'metrics'")
+    return bool(tables and table(folder, "SELECT 1 FROM metrics LIMIT 1"))
+
+
 def ledger(folder):
     """Everything in sweep.db that a repeat gives again: all but seconds."""
     columns = "number, state, params, objective, metrics, group_id, error"

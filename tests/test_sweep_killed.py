@@ -11,7 +11,7 @@ import time
 import pytest
 
 from nnrun.ledger import Ledger
-from tests.sweep_folders import assert_same, ledger, names, record, table
+from tests.sweep_folders import assert_same, ledger, measured, names, record, table
 
 KILLS = int(os.environ.get("NNRUN_KILLS", "3"))
 SMALL = ("-m", "dataset=iris", "training.early_stopping.patience=1", "hydra.sweep.dir=sweep")
@@ -154,7 +154,7 @@ def test_ctrl_c_ends_the_process_within_about_a_second(tmp_path):
         [sys.executable, "-m", "nnrun", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         deadline, folder = time.time() + 120, tmp_path / "my sweep"
-        while not (folder / "sweep.db").exists() or not table(folder, "SELECT 1 FROM metrics LIMIT 1"):
+        while not measured(folder):
             assert process.poll() is None, process.stderr.read()
             assert time.time() < deadline
             time.sleep(0.2)
