@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from nnrun import atomic
-from nnrun.training.program import weight_names
+from nnrun.training.network import weight_names
 
 KEPT = 2
 

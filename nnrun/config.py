@@ -199,7 +199,7 @@ def _check_buildable(model: Any, config: RunConfig, spec: Any, output: Any) -> N
     """Builds the network's shapes alone, so that sizes that do not fit are found before the data is loaded."""
     from flax import nnx
 
-    from nnrun.training.program import split, weight_names
+    from nnrun.training.network import split, weight_names
 
     shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
     names = weight_names(split(shapes)[1])

@@ -19,7 +19,8 @@ from nnrun.loading import LoadedRun, load
 from nnrun.models.base import Outputs
 from nnrun.prediction import Predictor, block_size, check_shape
 from nnrun.preprocessing import Preprocessing
-from nnrun.run import EXCERPT_ROWS, by_metric
+from nnrun.run import EXCERPT_ROWS
+from nnrun.summary import by_metric
 from nnrun.training import batches
 from nnrun.training.fit import metrics
 

@@ -17,8 +17,8 @@ from nnrun.execution.settings import GroupSettings
 from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
 from nnrun.interruption import Watch
 from nnrun.ledger import Ledger, Trial
-from nnrun.run import new_summary, undefined
 from nnrun.search.space import Params
+from nnrun.summary import new_summary, undefined
 from nnrun.sweep_outputs import SweepFolder
 from nnrun.training.fit import Epoch, Failure, Objective, Stretch, fit
 

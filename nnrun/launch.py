@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun import composition, config, members, terminal
+from nnrun import composition, config, members, output_folder, terminal
 from nnrun.composition import Composed
 from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError, UnknownSetting
@@ -34,17 +34,13 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
     if composed[0].sweep["dry_run"]:
         raise ConfigError("dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out.")
     _check(composed)
-    extra = _task_override(composed, overrides)
-    names = f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
-    if multirun:
-        extra += _sweep_folder(overrides, f"grid_{names}")
-    elif given := _given_folder(overrides, "hydra.run.dir"):
-        _check_run_folder(given)
-    elif not any(word.startswith("hydra.run.dir=") for word in overrides):
-        extra.append(f"hydra.run.dir='{_claim_folder('runs', names)}'")
-    if composed[0].sweep["search"]["space"] and not multirun:
-        terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
-    return hand_over([*flags, *(word for word in overrides if word != "task=auto")], extra, finished=finished)
+    task, name = _task_override(composed, overrides), f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
+    claim = (output_folder.SWEEP, overrides, f"grid_{name}") if multirun else (output_folder.RUN, overrides, name)
+    with output_folder.claimed(*claim) as extra:
+        if composed[0].sweep["search"]["space"] and not multirun:
+            terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
+        typed = [word for word in overrides if word != "task=auto"]
+        return hand_over([*flags, *typed], [*task, *extra], finished=finished)
 
 
 def _names_sweeper(overrides: list[str]) -> bool:
@@ -64,8 +60,8 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
         trials.check(record.trials)
         dry_run.show(record)
         return 0
-    if given := _given_folder(overrides, "hydra.sweep.dir"):
-        _check_sweep_folder(given)
+    if given := output_folder.given(output_folder.SWEEP, overrides):
+        output_folder.check_sweep(given)
     with Drawing() as drawing:
         trials.check(record.trials)
         return _sweep(record, flags, overrides, drawing)
@@ -74,32 +70,22 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
 def _sweep(record: "Record", flags: list[str], overrides: list[str], drawing: Drawing) -> int:
     """Claims a folder, and lets Hydra call us back to train in it."""
     first = record.trials.first
-    names = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
-    extra = _sweep_folder(overrides, names)
+    name = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
 
     def sweep(folder: Path, launcher: Any) -> float:
-        _check_sweep_folder(folder)
+        output_folder.check_sweep(folder)
         from nnrun.sweep import Sweep
 
         return Sweep(record, folder, next(_process_start, None) or time.time(), drawing, launcher).execute()
 
-    return hand_over([*flags, *(word for word in record.typed if _is_of_sweep(word))], extra, sweep)
+    with output_folder.claimed(output_folder.SWEEP, overrides, name) as extra:
+        return hand_over([*flags, *(word for word in record.typed if _is_of_sweep(word))], extra, sweep)
 
 
 def _is_of_sweep(word: str) -> bool:
     """Whether Hydra needs it for the sweep as a whole: keys of choices that are swept mean nothing to it."""
     key = word.lstrip("+~").partition("=")[0]
     return key in members.groups() or key.startswith(("hydra.", "hydra/"))
-
-
-def _sweep_folder(overrides: list[str], names: str) -> list[str]:
-    """The override that names the sweep's folder where none is typed. Raises ConfigError for one that is taken."""
-    if given := _given_folder(overrides, "hydra.sweep.dir"):
-        _check_sweep_folder(given)
-        _make(given, exist_ok=True, key="hydra.sweep.dir")
-    if any(word.startswith("hydra.sweep.dir=") for word in overrides):
-        return []
-    return [f"hydra.sweep.dir='{_claim_folder('sweeps', names)}'"]
 
 
 def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
@@ -208,75 +194,8 @@ def _job(node: Any, command: str, finished: list[Path] | None) -> float:
     hydra = HydraConfig.get()
     composed = composition.resolve_task(composition.composed(config.to_plain(node), composition.picked(hydra)))
     folder = Path(hydra.runtime.output_dir)
-    _check_run_folder(folder)
+    output_folder.check_run(folder)
     value = start(composed, folder, command)
     if finished is not None:
         finished.append(folder)
     return value
-
-
-def _check_run_folder(folder: Path) -> None:
-    """Makes the folder asked for. Raises ConfigError when it holds a run or cannot be written.
-
-    A run that failed before its first epoch leaves nothing to lose: the corrected command may have its folder.
-    """
-    if (folder / "summary.json").exists() and not _is_vain(folder):
-        raise ConfigError(
-            f"hydra.run.dir={folder} already holds a run. Choose another folder, or continue it: nnrun resume {folder}"
-        )
-    _make(folder, exist_ok=True)
-
-
-def _is_vain(folder: Path) -> bool:
-    from nnrun import recorded
-
-    try:
-        summary = recorded.summary(folder)
-    except ConfigError:
-        return False
-    saved = (folder / "checkpoints").exists()
-    return summary["status"] == "failed" and not summary["epochs"] and not saved
-
-
-def _claim_folder(kind: str, names: str) -> Path:
-    """A free default name for a run or a sweep, made here so that two never share it."""
-    base = Path("outputs") / kind / time.strftime("%Y-%m-%d")
-    stem = f"{time.strftime('%H-%M-%S')}_{names}"
-    number = 1
-    while not _make(base / (stem if number == 1 else f"{stem}_{number}")):
-        number += 1
-    return base / (stem if number == 1 else f"{stem}_{number}")
-
-
-def _check_sweep_folder(folder: Path) -> None:
-    """Raises ConfigError when it holds a sweep or runs."""
-    if (folder / "sweep.yaml").exists():
-        raise ConfigError(
-            f"hydra.sweep.dir={folder} already holds a sweep. To continue it: nnrun resume {shlex.quote(str(folder))}"
-        )
-    if any(folder.glob("*/summary.json")):
-        raise ConfigError(f"hydra.sweep.dir={folder} already holds runs. Choose another folder.")
-
-
-def _given_folder(overrides: list[str], key: str) -> Path | None:
-    given = [word.partition("=")[2].strip("'\"") for word in overrides if word.startswith(f"{key}=")]
-    if given and not given[-1]:
-        raise ConfigError(f"{key} must be a folder, but got nothing. Write for example {key}=my_run.")
-    return Path(given[-1]) if given and "${" not in given[-1] else None
-
-
-def _make(folder: Path, exist_ok: bool = False, key: str = "hydra.run.dir") -> bool:
-    """Makes a folder that can be written to; False when the name is taken."""
-    try:
-        folder.mkdir(parents=True, exist_ok=exist_ok)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
-    except FileExistsError:
-        if folder.is_dir():
-            return False
-        raise ConfigError(f"The output folder {folder} is a file. Set {key}= to a folder.") from None
-    except OSError as error:
-        raise ConfigError(
-            f"The output folder {folder} cannot be written ({error.strerror}). Set {key}= to one that can."
-        ) from None
-    return True

@@ -18,7 +18,9 @@ from nnrun.errors import ConfigError
 from nnrun.execution.devices import Placement
 from nnrun.preprocessing import Preprocessing
 from nnrun.tasks.base import ArrayScaling, Task
-from nnrun.training.program import Fitted, Program, State, Weights, weight_names
+from nnrun.training.network import weight_names
+from nnrun.training.program import Program
+from nnrun.training.state import Fitted, State, Weights
 
 WEIGHTS = "model.safetensors"
 

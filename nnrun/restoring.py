@@ -13,7 +13,7 @@ from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import RunError
 from nnrun.training import batches
-from nnrun.training.program import State
+from nnrun.training.state import State
 
 KEPT = {"history", "summary", "notes"}
 """What a checkpoint holds beside the state."""

@@ -1,15 +1,10 @@
 """One run from its config to its finished folder."""
 
-import platform
 import sys
 import time
 import traceback
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import jax
 
 from nnrun import recorded, restoring
 from nnrun.config import RunConfig
@@ -20,6 +15,7 @@ from nnrun.execution.serial import SerialRun
 from nnrun.interruption import Interrupted, Watch
 from nnrun.locking import hold
 from nnrun.outputs import RunFolder, read_trial
+from nnrun.summary import by_metric, new_summary, undefined
 from nnrun.tasks.base import Task
 from nnrun.terminal import Terminal
 from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit, metrics
@@ -27,7 +23,6 @@ from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit,
 EXCERPT_ROWS = 100_000
 """Of each part that is too large for memory, for predictions, figures and naive baselines; metrics are of all rows."""
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
-VERSIONS = ("nnrun", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core")
 
 
 class Run:
@@ -259,39 +254,3 @@ class Run:
     def _write_summary(self) -> None:
         self.seconds["total"] = time.time() - self.started
         self.folder.write_summary(self.summary)
-
-
-def new_summary(config: RunConfig, choices: dict[str, str], command: str) -> dict[str, Any]:
-    """What summary.json says before anything was trained."""
-    summary: dict[str, Any] = {"status": "running", "stopped_early": False}
-    summary |= {name: choices[name] for name in ("model", "dataset", "task")}
-    summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
-    summary |= {"baseline": {}, "seconds": {}, "error": None}
-    return summary | {"versions": _versions(), "devices": _devices(), "command": command}
-
-
-def undefined(metric: str) -> str:
-    """Why a run without a best epoch has no result."""
-    return (
-        f"objective.metric={metric} was undefined (NaN) in every epoch, so no epoch is the best. Set another one, for "
-        "example objective.metric=val/loss, or use more validation data."
-    )
-
-
-def by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """{baseline: {metric: value}} as {"test/<metric>": {baseline: value}}."""
-    found: dict[str, dict[str, float]] = {}
-    for name, values in baselines.items():
-        for metric, value in values.items():
-            found.setdefault(f"test/{metric}", {})[name] = value
-    return found
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
-
-
-def _devices() -> str:
-    devices = jax.devices()
-    return f"{len(devices)} x {devices[0].device_kind}"

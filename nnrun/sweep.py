@@ -28,6 +28,7 @@ from nnrun.launched_training import Launch, LaunchedTraining
 from nnrun.ledger import FINAL, Ledger, Trial
 from nnrun.sweep_outputs import SweepFolder
 from nnrun.sweep_record import Record
+from nnrun.sweep_results import Results
 from nnrun.terminal import SweepProgress, Terminal
 
 UNWRITABLE = (OSError, sqlite3.Error)
@@ -62,6 +63,7 @@ class Sweep:
         that only the data tell, and Interrupted after a signal; nothing that was measured is lost.
         """
         self.ledger = Ledger(self.folder.path)
+        self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
         try:
             with Watch(self._emergency) as watch:
                 return self._recorded(watch)
@@ -109,16 +111,7 @@ class Sweep:
                         self._train(settings, members)
                         watch.check()
         self._give_up(self.ledger.unfinished())
-        return sweep_results.finish(
-            self.record,
-            self.folder,
-            self.ledger,
-            self.objective,
-            self.terminal,
-            self.started,
-            self._trained,
-            self.drawing,
-        )
+        return self.results.finish(self.started, self._trained)
 
     def _trained(self, trial: Trial, config: RunConfig) -> tuple[Loaded, TrainedRun]:
         if isinstance(self.training, GroupTraining) and trial.group_id is not None:
@@ -147,7 +140,7 @@ class Sweep:
         self._count(trial)
         most = self.search.max_failures
         if most is not None and self.failures.total() > most:
-            sweep_results.tabulate(self.record, self.folder, self.ledger, self.objective, self.drawing)
+            self.results.tabulate()
             self.drawing.end()
             raise RunError(
                 f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "

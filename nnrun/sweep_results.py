@@ -1,6 +1,7 @@
 """What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
 
 import collections
+import dataclasses
 import importlib
 import shutil
 from collections.abc import Callable
@@ -33,44 +34,77 @@ def ranked(trials: list[Trial], objective: Objective) -> list[Trial]:
     return sorted((t for t in trials if t.objective is not None), key=lambda trial: rank(trial, objective))
 
 
-def finish(
-    record: Record,
-    folder: SweepFolder,
-    ledger: Ledger,
-    objective: Objective,
-    terminal: Terminal,
-    started: float,
-    trained: Trained,
-    drawing: Drawing,
-) -> float:
-    """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Writes and shows what the ledger holds."""
 
-    Raises RunError when no trial has a result.
-    """
-    trials = ledger.trials()
-    best = ranked(trials, objective)
-    tabulate(record, folder, ledger, objective, drawing)
-    try:
-        if best and folder.crowned() != best[0].number:
-            winner = _Winner(record, folder, best[0], trained)
-            folder.uncrown()
-            winner.crown(started)
-            folder.write_best(_best(record, objective, best[0]))
-    finally:
-        drawing.end()
-    if not best:
-        raise RunError(f"{_nothing(trials)} The folders of the trials are in {folder.path}.")
-    folder.clear_groups()
-    _show(record, folder, trials, objective, terminal)
-    assert best[0].objective is not None
-    return best[0].objective
+    record: Record
+    folder: SweepFolder
+    ledger: Ledger
+    objective: Objective
+    terminal: Terminal
+    drawing: Drawing
 
+    def finish(self, started: float, trained: Trained) -> float:
+        """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
 
-def tabulate(record: Record, folder: SweepFolder, ledger: Ledger, objective: Objective, drawing: Drawing) -> None:
-    """Writes trials.csv, and begins report.html."""
-    trials = ledger.trials()
-    folder.write_trials(trials, list(record.trials.space))
-    drawing.begin(folder.path, subject(record, trials, objective))
+        Raises RunError when no trial has a result.
+        """
+        trials = self.ledger.trials()
+        best = ranked(trials, self.objective)
+        self.tabulate()
+        try:
+            if best and self.folder.crowned() != best[0].number:
+                winner = _Winner(self.record, self.folder, best[0], trained)
+                self.folder.uncrown()
+                winner.crown(started)
+                self.folder.write_best(_best(self.record, self.objective, best[0]))
+        finally:
+            self.drawing.end()
+        if not best:
+            raise RunError(f"{_nothing(trials)} The folders of the trials are in {self.folder.path}.")
+        self.folder.clear_groups()
+        self._show(trials, best)
+        assert best[0].objective is not None
+        return best[0].objective
+
+    def tabulate(self) -> None:
+        """Writes trials.csv, and begins report.html."""
+        trials = self.ledger.trials()
+        self.folder.write_trials(trials, list(self.record.trials.space))
+        self.drawing.begin(self.folder.path, subject(self.record, trials, self.objective))
+
+    def _show(self, trials: list[Trial], best: list[Trial]) -> None:
+        """The best trials, and how many failed."""
+        keys = list(self.record.trials.space)
+        rows = [
+            [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
+            for t in best[:SHOWN]
+        ]
+        self.terminal.table(["trial", self.objective.metric, *keys], rows)
+        self._show_parts(best)
+        if failed := sum(trial.state == "failed" for trial in trials):
+            self.terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")
+        self.terminal.line(f"Best: {self.record.command_of(best[0].params)}")
+        self.terminal.line(f"Everything is in {self.folder.path}")
+
+    def _show_parts(self, best: list[Trial]) -> None:
+        """The best trial of every choice of config groups, or of every part that the strategy compares."""
+        strategy, choosers = self.record.trials.strategy(), self.record.trials.space.choosers
+        parts: dict[str, list[Trial]] = {}
+        for trial in best:
+            choice = ", ".join(str(trial.params[name]) for name in choosers)
+            if name := strategy.label(trial.number) or choice:
+                parts.setdefault(name, []).append(trial)
+        rows = []
+        for name, (first, *others) in parts.items():
+            history, summary = read_trial(self.folder.path / str(first.number))
+            milliseconds = 1e3 * (first.seconds or 0) / max(row["step"] for row in history)
+            rows.append([name, str(len(others) + 1), str(first.number), f"{first.objective:.5g}"])
+            rows[-1] += [str(summary["parameters"]), f"{milliseconds:.3g}"]
+        if len(rows) > 1:
+            columns = ["best of", "trials", "trial", self.objective.metric, "parameters", "ms per step"]
+            self.terminal.table(columns, rows)
 
 
 def subject(record: Record, trials: list[Trial], objective: Objective) -> Subject:
@@ -141,42 +175,6 @@ class _Winner:
             pool.submit(importlib.import_module, "nnrun.report.style")
             self._network.compile()
             run.crown(self._loaded, self._network, kept, self._own)
-
-
-def _show(record: Record, folder: SweepFolder, trials: list[Trial], objective: Objective, terminal: Terminal) -> None:
-    """The best trials, and how many failed."""
-    best = ranked(trials, objective)
-    keys = list(record.trials.space)
-    rows = [
-        [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
-        for t in best[:SHOWN]
-    ]
-    terminal.table(["trial", objective.metric, *keys], rows)
-    _show_parts(record, folder, best, objective, terminal)
-    if failed := sum(trial.state == "failed" for trial in trials):
-        terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")
-    terminal.line(f"Best: {record.command_of(best[0].params)}")
-    terminal.line(f"Everything is in {folder.path}")
-
-
-def _show_parts(
-    record: Record, folder: SweepFolder, best: list[Trial], objective: Objective, terminal: Terminal
-) -> None:
-    """The best trial of every choice of config groups, or of every part that the strategy compares."""
-    strategy, choosers = record.trials.strategy(), record.trials.space.choosers
-    parts: dict[str, list[Trial]] = {}
-    for trial in best:
-        choice = ", ".join(str(trial.params[name]) for name in choosers)
-        if name := strategy.label(trial.number) or choice:
-            parts.setdefault(name, []).append(trial)
-    rows = []
-    for name, (first, *others) in parts.items():
-        history, summary = read_trial(folder.path / str(first.number))
-        milliseconds = 1e3 * (first.seconds or 0) / max(row["step"] for row in history)
-        rows.append([name, str(len(others) + 1), str(first.number), f"{first.objective:.5g}"])
-        rows[-1] += [str(summary["parameters"]), f"{milliseconds:.3g}"]
-    if len(rows) > 1:
-        terminal.table(["best of", "trials", "trial", objective.metric, "parameters", "ms per step"], rows)
 
 
 def _short(value: Any) -> str:

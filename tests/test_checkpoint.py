@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nnrun import checkpoint
-from nnrun.training.program import weight_names
+from nnrun.training.network import weight_names
 
 
 class Pair(NamedTuple):

@@ -64,6 +64,34 @@ def test_a_signal_saves_the_state_and_resume_equals_never_having_stopped(
     assert_equal(folder, uninterrupted)
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("nnrun.launch.start", []),
+        ("nnrun.launch.start", ["hydra.run.dir=mine"]),
+        ("nnrun.sweep.Sweep", ["-m", "seed=0,1"]),
+    ],
+)
+def test_an_interrupt_while_imports_run_leaves_no_folder(nnrun, tmp_path, monkeypatch, part, words):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(part, interrupted)
+    done = nnrun(*words, "debug=tiny", "dataset=iris")
+    assert (done.code, done.err) == (130, "nnrun: Interrupted before anything was trained.\n")
+    assert not [folder for folder in tmp_path.rglob("*") if "iris" in folder.name or folder.name == "mine"]
+
+
+def test_an_interrupt_leaves_a_folder_that_was_there(nnrun, tmp_path, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnrun.launch.start", interrupted)
+    (tmp_path / "mine").mkdir()
+    assert nnrun("debug=tiny", "dataset=iris", "hydra.run.dir=mine").code == 130
+    assert (tmp_path / "mine").is_dir()
+
+
 def wait_for_rows(process, folder, seconds=120):
     deadline = time.time() + seconds
     while not (folder / "metrics.csv").exists() or len(rows(folder)) < 2:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnrun.datasets import array_cache, table_file, table_plan
+from nnrun.datasets import array_cache, table_plan, table_text
 from nnrun.datasets.array_cache import ArrayCache, Caching
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, Scaling
 from nnrun.datasets.scaling import fit
@@ -61,7 +61,7 @@ class CsvConfig(DatasetConfig):
         None, "values that mean a missing one, for all columns or by column: {NAME: [0]}"
     )
     without_target: Literal["refuse", "drop"] = setting("refuse", "what happens to rows without a target")
-    separator: table_file.Separator = setting("auto", "between fields; auto: a tab in a .tsv, else told from line 1")
+    separator: table_text.Separator = setting("auto", "between fields; auto: a tab in a .tsv, else told from line 1")
     decimal: Literal[".", ","] = setting(".", "mark before the decimals")
     encoding: str = setting("utf-8", "of the text, for example latin-1")
     cache: Caching = setting("auto", "map the arrays of the parts from the cache folder; auto: from 1 GiB of them")

@@ -10,7 +10,8 @@ import numpy as np
 from nnrun.datasets.base import Part
 from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.series_table import Missing, SeriesTable, inside, read_series, time_labels
-from nnrun.datasets.table_file import Header, Separator, read_table
+from nnrun.datasets.table_file import read_table
+from nnrun.datasets.table_text import Header, Separator
 from nnrun.datasets.windows import count_windows, cut_windows
 from nnrun.errors import ConfigError
 

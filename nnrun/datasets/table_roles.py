@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnrun.datasets.table_file import SEPARATORS
+from nnrun.datasets.table_text import SEPARATORS
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnrun.datasets import table_file, table_stream
+from nnrun.datasets import table_file, table_stream, table_text
 from nnrun.datasets.table_values import Place
 from nnrun.errors import ConfigError
 
@@ -23,9 +23,9 @@ LARGE = 2**26
 class TableFormat:
     """How a text file is to be read, see `table_file.read_table`; decimal: the mark before decimals."""
 
-    separator: table_file.Separator = "auto"
+    separator: table_text.Separator = "auto"
     encoding: str = "utf-8"
-    header: table_file.Header = "auto"
+    header: table_text.Header = "auto"
     decimal: str = "."
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnrun.datasets import table_file
+from nnrun.datasets import table_file, table_text
 from nnrun.datasets.table_file import Table
 from nnrun.errors import ConfigError, RunError
 
@@ -31,7 +31,7 @@ def column_names(path: Path, format: Any) -> tuple[str, ...]:
         try:
             return tuple(polars.read_parquet_schema(path))
         except (polars.exceptions.PolarsError, OSError) as error:
-            raise RunError(f"{path} is no whole parquet file: {table_file.first_line(error)}.") from None
+            raise RunError(f"{path} is no whole parquet file: {table_text.first_line(error)}.") from None
     return _head(path, _stamp(path), format)[0]
 
 
@@ -54,7 +54,7 @@ def tables(path: Path, format: Any, size: int) -> Iterator[Table]:
     except polars.exceptions.PolarsError as error:
         if path.suffix.lower() != ".parquet":
             _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
-        raise RunError(f"{path}: {table_file.first_line(error)}.") from None
+        raise RunError(f"{path}: {table_text.first_line(error)}.") from None
 
 
 def _numbered(path: Path, stamp: tuple[int, int], format: Any, frame: "polars.DataFrame", start: int) -> Table:
@@ -90,7 +90,7 @@ def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, .
     """Names, separator, and whether the first line holds the names."""
     with path.open("rb") as file:
         start = file.read(HEAD_BYTES)
-    table_file.check_packed(path, start)
+    table_text.check_packed(path, start)
     if start.startswith(LIKE_PACKED):
         raise ConfigError(
             f"{path} is too large to be read at once, and then its first line must not begin with x^, which is how a "
@@ -105,19 +105,19 @@ def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, .
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
     except UnicodeDecodeError as error:
-        raise table_file.undecodable(path, error, "utf-8") from None
+        raise table_text.undecodable(path, error, "utf-8") from None
     given, first = format.separator, text.partition("\n")[0]
-    separator = table_file.separator_of(path, first) if given == "auto" else table_file.SEPARATORS[given]
+    separator = table_text.separator_of(path, first) if given == "auto" else table_text.SEPARATORS[given]
     fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    names = table_file.names_of(path, fields, format.header)
-    return names or tuple(table_file.positions(len(fields))), separator, names is not None
+    names = table_text.names_of(path, fields, format.header)
+    return names or tuple(table_text.positions(len(fields))), separator, names is not None
 
 
 @lru_cache(maxsize=16)
 def _check_lines(path: Path, stamp: tuple[int, int], separator: str, width: int) -> None:
     """Raises RunError for the first line of another width, once for an unchanged file."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        if (damage := table_file.damage(path, lines, separator, width)) is not None:
+        if (damage := table_text.damage(path, lines, separator, width)) is not None:
             raise damage
 
 

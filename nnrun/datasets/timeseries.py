@@ -15,7 +15,8 @@ from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
 from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers
 from nnrun.datasets.split import check_fractions, part_sizes, share
-from nnrun.datasets.table_file import Header, Separator, check_columns, read_table
+from nnrun.datasets.table_file import check_columns, read_table
+from nnrun.datasets.table_text import Header, Separator
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting, show, size
 

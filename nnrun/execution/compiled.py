@@ -14,7 +14,8 @@ from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.models.base import UNOPTIMIZED
 from nnrun.training import batches
-from nnrun.training.program import Fitted, Program, State
+from nnrun.training.program import Program
+from nnrun.training.state import Fitted, State
 
 Arrays = dict[str, np.ndarray]
 COPIED_BYTES = 32 * 2**20

@@ -13,7 +13,8 @@ from nnrun.config import RunConfig, as_arrays
 from nnrun.execution.devices import TrialPlacement, batch_devices
 from nnrun.execution.settings import ExecutionConfig
 from nnrun.tasks.base import ArrayScaling
-from nnrun.training.program import Fitted, Program
+from nnrun.training.program import Program
+from nnrun.training.state import Fitted
 
 MOST_TRIALS = 512
 """Of a chunk: large enough that dispatching it costs nothing, small enough that results come in while it goes on."""

@@ -14,7 +14,7 @@ from nnrun.execution.compiled import Compiled, Evaluation, compile_together, eva
 from nnrun.execution.devices import Placement, batch_devices
 from nnrun.models.base import Outputs
 from nnrun.training import batches
-from nnrun.training.program import EpochSums, State
+from nnrun.training.state import EpochSums, State
 
 
 class SerialRun:

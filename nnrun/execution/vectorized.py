@@ -16,7 +16,7 @@ from nnrun.execution.compiled import Compiled, Evaluation, compile_together, eva
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.serial import TrainedRun
 from nnrun.training import batches
-from nnrun.training.program import EpochSums, State
+from nnrun.training.state import EpochSums, State
 
 EMPTY = -1
 """The member of a slot that holds none."""

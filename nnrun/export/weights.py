@@ -14,7 +14,7 @@ from nnrun.models.gru import ResetAfterCell, ResetBeforeCell
 from nnrun.models.lstm import LSTMCell
 from nnrun.models.recurrent import Direction
 from nnrun.models.rnn import ElmanCell
-from nnrun.training.program import split, weight_names
+from nnrun.training.network import split, weight_names
 
 CELLS = {
     ElmanCell: ("RNN", ("h",), (0,)),

@@ -9,19 +9,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from flax import nnx
 
 from nnrun.config import RunConfig
-from nnrun.datasets.base import DataSpec, Scaling
-from nnrun.models.base import Batch, Number, Outputs
+from nnrun.datasets.base import DataSpec
+from nnrun.models.base import Batch, Outputs
 from nnrun.models.randomness import Streams
-from nnrun.tasks.base import ArrayScaling, Statistics
+from nnrun.tasks.base import Statistics
 from nnrun.training.augmentation import augment
+from nnrun.training.network import Network, weight_names
 from nnrun.training.shuffling import permutation
+from nnrun.training.state import EpochSums, Fitted, State, Traced, Weights
 
-Traced = dict[str, Any]
 Part = dict[str, jax.Array]
 
 
@@ -30,54 +29,6 @@ class Chunk(NamedTuple):
 
     rows: Part
     first: Any
-
-
-class Fitted(NamedTuple):
-    """What was fitted on the training data and is applied inside the step."""
-
-    inputs: ArrayScaling
-    targets: ArrayScaling | None
-
-    @classmethod
-    def of(cls, inputs: Scaling, targets: Scaling | None) -> "Fitted":
-        """The scaling of a data set as arrays in float32."""
-        return cls(_arrays(inputs), None if targets is None else _arrays(targets))
-
-
-def _arrays(scaling: Scaling) -> ArrayScaling:
-    return ArrayScaling(np.float32(scaling.offset), np.float32(scaling.scale))
-
-
-class Weights(NamedTuple):
-    """What a trained network consists of: learnt arrays and running statistics."""
-
-    params: Any
-    statistics: Any
-
-
-class EpochSums(NamedTuple):
-    """What the steps of the current epoch add up to: data loss, number of examples; and the last learning rate."""
-
-    loss: Any
-    examples: Any
-    learning_rate: Any
-
-
-class State(NamedTuple):
-    """Everything that training carries; `numbers` are the model's own hyperparameters, `step` counts from 0."""
-
-    weights: Weights
-    best: Weights
-    numbers: Any
-    optimizer: Any
-    schedule: Any
-    fitted: Fitted
-    step: jax.Array
-    sums: EpochSums
-
-    def to_judge(self, best: bool = False) -> "State":
-        """What judging its weights, or its best ones, needs: the same without the rest."""
-        return State(self.best if best else self.weights, (), self.numbers, (), (), self.fitted, (), ())  # type: ignore[arg-type]
 
 
 class Program:
@@ -100,14 +51,14 @@ class Program:
         self._shard, self._copied = shard, copied
         self._batch_size = static.training.batch_size
         self.train_steps = -(-examples // self._batch_size)
-        self._network = _Network(static, spec)
+        self._network = Network(static, spec)
         self.answer_size = self._network.output.size * (spec.inputs[0] if self._network.output.per_step else 1)
 
     def init(self, traced: Traced, fitted: Fitted) -> State:
         """The state before the first step."""
         weights, numbers = self._network.create(traced, _key(traced, "weights"))
         optimizer, memory = self._direction(traced).init(weights.params), self._schedule(traced).initial()
-        return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), _no_sums())
+        return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), EpochSums.none())
 
     def steps(self, traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
         """The state after `count` (dynamic) batches, all of one epoch.
@@ -147,7 +98,7 @@ class Program:
         """The state with the best weights kept and the schedule told."""
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.weights, state.best)
         memory = self._schedule(traced).observe(state.schedule, value)
-        return state._replace(best=best, schedule=memory, sums=_no_sums())
+        return state._replace(best=best, schedule=memory, sums=EpochSums.none())
 
     def model(self, traced: Traced, state: State) -> Any:
         """The network with the state's weights."""
@@ -155,7 +106,7 @@ class Program:
 
     def forward(self, traced: Traced, state: State, batch: Batch) -> tuple[Outputs, Batch]:
         """Outputs of one batch of raw examples, and the batch in scaled units."""
-        scaled = _scale(batch, state.fitted, self._spec)
+        scaled = state.fitted.scaled(batch, self._spec)
         return self._network.forward(traced, state.weights, state.numbers, scaled)[0], scaled
 
     def _schedule(self, traced: Traced) -> Any:
@@ -190,7 +141,7 @@ class Program:
 
     def _over_batches(self, function: Callable[[Batch], Any], state: State, chunk: Part) -> Any:
         def scaled(batch: Batch) -> Batch:
-            return _scale({name: self._shard(values) for name, values in batch.items()}, state.fitted, self._spec)
+            return state.fitted.scaled({name: self._shard(values) for name, values in batch.items()}, self._spec)
 
         return jax.lax.map(lambda batch: function(scaled(batch)), chunk)
 
@@ -207,7 +158,7 @@ class Carry(NamedTuple):
 class _Step:
     """One step of training: what stays the same over the steps of a call, applied to what a step changes."""
 
-    def __init__(self, static: RunConfig, traced: Traced, state: State, network: "_Network", train_steps: int) -> None:
+    def __init__(self, static: RunConfig, traced: Traced, state: State, network: Network, train_steps: int) -> None:
         self._traced, self._state, self._network = traced, state, network
         self._noise = _key(traced, "noise")
         self._direction, self._plan = (_member(static, group, traced) for group in ("optimizer", "schedule"))
@@ -221,7 +172,7 @@ class _Step:
         """Trains on a batch of raw examples with their mask."""
         streams = Streams(self._noise, carry.step)
         augmented = {**batch, "inputs": augment(self._augmentation, batch["inputs"], streams)}
-        scaled = _scale(augmented, self._state.fitted, self._network.spec)
+        scaled = self._state.fitted.scaled(augmented, self._network.spec)
         (_, (loss, statistics)), gradient = self._network.gradient(
             self._traced, carry.weights, self._state.numbers, scaled, streams
         )
@@ -247,108 +198,9 @@ def _member(static: RunConfig, group: str, traced: Traced) -> Any:
     return getattr(static, group).locate()(static.with_numbers(group, traced))
 
 
-class _Network:
-    """Model and task of a static config as functions of bare arrays."""
-
-    def __init__(self, static: RunConfig, spec: DataSpec) -> None:
-        self.static, self.spec = static, spec
-        self.output = self.task({}).output_spec()
-        self.compute = jnp.dtype(static.training.precision)
-        self.graph: Any = None
-
-    def task(self, traced: Traced) -> Any:
-        return self.static.task.locate()(self.static.with_numbers("task", traced), self.spec)
-
-    def model(self, traced: Traced, rngs: nnx.Rngs) -> Any:
-        config = self.static.with_numbers("model", traced)
-        return self.static.model.locate()(config, self.spec, self.output, rngs=rngs)
-
-    def create(self, traced: Traced, key: jax.Array) -> tuple[Weights, Any]:
-        model = self.model(traced, nnx.Rngs(key))
-        self.graph, params, numbers, statistics = split(model)
-        return Weights(params, statistics), numbers
-
-    def merge(self, traced: Traced, weights: Weights, numbers: Any) -> Any:
-        if self.graph is None:
-            self.graph = split(nnx.eval_shape(lambda: self.model(traced, nnx.Rngs(0))))[0]
-        return nnx.merge(self.graph, weights.params, numbers, weights.statistics)
-
-    def forward(
-        self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
-    ) -> tuple[Outputs, Any]:
-        """Outputs in float32, and the running statistics after the batch."""
-        params = _cast(weights.params, self.compute)
-        model = self.merge(traced, Weights(params, weights.statistics), numbers)
-        outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
-        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
-
-    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:
-        def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, streams)
-            data_loss = self.data_loss(traced, outputs, batch)
-            penalized = sum(outputs.penalties.values(), data_loss)
-            mask = batch["mask"]
-            mean = (penalized * mask).sum() / jnp.maximum(mask.sum(), 1)
-            return mean, ((data_loss * mask).sum(), statistics)
-
-        return jax.value_and_grad(objective, has_aux=True)(weights.params)
-
-    def data_loss(self, traced: Traced, outputs: Outputs, batch: Batch) -> jax.Array:
-        """(batch,) the task's loss and the model's own terms."""
-        return sum(outputs.terms.values(), self.task(traced).loss(outputs, batch))
-
-    def statistics(self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
-        mask = batch["mask"]
-        found = self.task(traced).statistics(outputs, batch, targets)
-        own = {"loss": (self.data_loss(traced, outputs, batch) * mask).sum(), "count": mask.sum()}
-        own |= {f"term/{name}": (values * mask).sum() for name, values in outputs.terms.items()}
-        return Statistics({**found.sums, **{f"nnrun/{k}": v for k, v in own.items()}}, found.rows)
-
-
-def split(model: Any) -> tuple[Any, Any, Any, Any]:
-    """Graph, params, numbers and running statistics of a network, as bare arrays."""
-    graph, *parts = nnx.split(model, nnx.Param, Number, ...)
-    params, numbers, statistics = (nnx.as_pure(part) for part in parts)
-    return graph, params, numbers, statistics
-
-
-def weight_names(tree: Any) -> list[str]:
-    """Dotted names of the leaves, in tree order: `hidden.dense.0.kernel`."""
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [".".join(_entry_name(entry) for entry in path) for path, _ in paths]
-
-
-def _entry_name(entry: Any) -> str:
-    for attribute in ("key", "name", "idx"):
-        if hasattr(entry, attribute):
-            return str(getattr(entry, attribute))
-    return str(entry)
-
-
-def _no_sums() -> EpochSums:
-    return EpochSums(jnp.float32(0), jnp.float32(0), jnp.float32(0))
-
-
 def _key(traced: Traced, use: str) -> jax.Array:
     """One key per use of randomness, all from the seed."""
     return jax.random.fold_in(jax.random.key(traced["seed"]), ("weights", "shuffle", "noise").index(use))
-
-
-def _scale(batch: Batch, fitted: Fitted, spec: DataSpec) -> Batch:
-    """A batch with inputs, and targets that are values, in scaled units."""
-
-    def scaled(raw: jax.Array, scaling: ArrayScaling) -> jax.Array:
-        raw = raw.astype(jnp.float32)
-        return scaling.apply(jnp.log(raw) if spec.log else raw)
-
-    batch = {**batch, "inputs": scaled(batch["inputs"], fitted.inputs)}
-    if fitted.targets is not None and spec.classes is None and "targets" in batch:
-        batch["targets"] = scaled(batch["targets"], fitted.targets)
-    return batch
-
-
-def _cast(tree: Any, dtype: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree)
 
 
 def _clip(gradient: Any, largest: jax.Array) -> Any:

@@ -13,7 +13,8 @@ from nnrun.execution.devices import Placement
 from nnrun.loading import LoadedRun
 from nnrun.prediction import Predictor
 from nnrun.preprocessing import Preprocessing
-from nnrun.training.program import Fitted, Program, State
+from nnrun.training.program import Program
+from nnrun.training.state import Fitted, State
 
 COLOURS = DataSpec("image", (8, 8, 3), (), "classification", classes=3)
 PICTURES = DataSpec("image", (32, 32, 3), (), "classification", classes=3)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from nnrun.ledger import Trial
-from nnrun.report.sweep import page
+from nnrun.report.sweep import figures, page
 from nnrun.report.sweep.axis import Axis
 from nnrun.report.sweep.importance import importance
-from tests.report.sweep_records import SPACE, drawn, record
+from tests.report.sweep_records import SPACE, drawn, record, trials_of
 
 
 def unit_square(count, objective):
@@ -35,6 +35,8 @@ def test_importance_of_noise_is_doubted():
         for i in range(60)
     ]
     assert "do not trust the bars" in page(record(noisy))
+    assert "do not trust the bars" in figures(record(noisy))["importance"].axes[0].get_xlabel()
+    assert figures(record(trials_of(40)))["importance"].axes[0].get_xlabel() == ""
 
 
 def test_shares_of_a_sum_are_those_of_its_variances():

@@ -12,9 +12,10 @@ from nnrun.ledger import Trial
 from nnrun.report.style import COLOURS
 from nnrun.report.sweep import figures, page
 from nnrun.report.sweep.axis import objective_scale, ticks
-from nnrun.report.sweep.charts import MOST_CURVES, spread
+from nnrun.report.sweep.charts import MOST_CURVES
+from nnrun.report.sweep.plot import spread
 from nnrun.report.sweep.text import duration, listed, shown
-from nnrun.search.space import Categorical, Space
+from nnrun.search.space import Categorical, Interval, Space
 from tests.report.sweep_records import SPACE, record, trials_of
 
 SECTIONS = ["best-value", "parallel-coordinates", "importance", "hyperparameters", "learning-curves"]
@@ -136,6 +137,15 @@ def test_few_trials_and_epochs_are_counted_in_whole_numbers(usual_page):
     assert few["chart-best"]["layout"]["xaxis"]["dtick"] == 1
     assert few["chart-curves"]["layout"]["xaxis"]["dtick"] == 1
     assert "dtick" not in usual["chart-best"]["layout"]["xaxis"]
+
+
+def test_whole_hyperparameters_have_whole_ticks():
+    space = Space({"model.layers": Interval(1, 3, integer=True)})
+    made = record((Trial(i, "completed", {"model.layers": i % 3 + 1}, i + 1.0) for i in range(12)), space=space)
+    charts, picture = Outline(page(made)).charts, figures(made)["hyperparameters"]
+    assert charts["chart-key-0"]["layout"]["xaxis"]["dtick"] == 1
+    assert charts["chart-parallel"]["data"][0]["dimensions"][0]["ticktext"] == ["1", "2", "3"]
+    assert {1, 2, 3} <= set(picture.axes[0].get_xticks()) <= {0, 1, 2, 3, 4}
 
 
 def test_failed_trials_are_crosses_to_be_seen(usual_page):

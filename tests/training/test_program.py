@@ -8,7 +8,9 @@ import pytest
 from nnrun.config import as_arrays
 from nnrun.datasets.base import DataSpec
 from nnrun.tasks.base import ArrayScaling
-from nnrun.training.program import Fitted, Program, split, weight_names
+from nnrun.training.network import split, weight_names
+from nnrun.training.program import Program
+from nnrun.training.state import Fitted
 
 EXAMPLES, BATCH, STEPS = 22, 3, 8
 SPEC = DataSpec("table", (4,), (), "classification", classes=3)

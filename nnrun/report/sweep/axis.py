@@ -23,21 +23,23 @@ LOG_FROM = 20.0
 
 @dataclass(frozen=True)
 class Axis:
-    """The axis of a hyperparameter: of numbers, or with a place for each of its `categories`."""
+    """The axis of a hyperparameter: of numbers (`whole` ones alone), or with a place for each of its `categories`."""
 
     key: str
     categories: tuple[str, ...] = ()
     log: bool = False
+    whole: bool = False
 
     @classmethod
     def of(cls, key: str, dimension: Dimension) -> "Axis":
         """The axis that suits a dimension."""
         if isinstance(dimension, Interval):
-            return cls(key, log=dimension.log)
+            return cls(key, log=dimension.log, whole=dimension.integer)
         values = dimension.values
         numbers = all(_is_number(value) for value in values)
         if numbers and (len(values) > MOST_CATEGORIES or not isinstance(dimension, Categorical)):
-            return cls(key, log=min(values) > 0 and max(values) > LOG_FROM * min(values))
+            wide = min(values) > 0 and max(values) > LOG_FROM * min(values)
+            return cls(key, log=wide, whole=all(isinstance(value, int) for value in values))
         return cls(key, tuple(dict.fromkeys(map(shown, values))))
 
     def place(self, params: Params) -> float:
@@ -85,7 +87,7 @@ def objective_scale(values: Sequence[float], direction: str, keep: float = 0.9) 
     return Scale(log, float(low), float(high), int((worse > reach + margin).sum()), float(best + sign * most))
 
 
-def ticks(low: float, high: float, log: bool) -> dict[float, str]:
+def ticks(low: float, high: float, log: bool, whole: bool = False) -> dict[float, str]:
     """Places of round numbers from low to high (exponents of ten where log), and their texts; a lone value is its own.
 
     On a logarithmic axis these are 1, 2 and 5 times powers of ten, over many decades such powers only.
@@ -95,13 +97,13 @@ def ticks(low: float, high: float, log: bool) -> dict[float, str]:
     elif log and high - low >= LEAST_DECADES:
         at = _decades(low, high)
     else:
-        at = _evenly_spaced(low, high, log)
+        at = _evenly_spaced(low, high, log, whole)
     at = at[(at >= low - 1e-9) & (at <= high + 1e-9)]
     return {float(value): f"{10.0**value if log else value:.6g}" for value in at}
 
 
-def _evenly_spaced(low: float, high: float, log: bool) -> np.ndarray:
-    locator, ends = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]), np.array([low, high])
+def _evenly_spaced(low: float, high: float, log: bool, whole: bool) -> np.ndarray:
+    locator, ends = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=whole), np.array([low, high])
     if not log:
         return np.asarray(locator.tick_values(*ends))
     values = np.asarray(locator.tick_values(*(10.0**ends)))

@@ -15,6 +15,9 @@ MOST_SAMPLES = 1024
 """Trials that a tree is grown on, drawn with replacement."""
 
 
+LEAST_EXPLAINED = 0.3
+
+
 @dataclass(frozen=True)
 class Importance:
     """Shares of the variance of the objective's ranks over the space.
@@ -25,6 +28,11 @@ class Importance:
 
     shares: dict[str, float]
     explained: float
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the forest explains too little for its shares to be trusted."""
+        return self.explained < LEAST_EXPLAINED
 
 
 def importance(axes: Sequence[Axis], points: Sequence[Params], objectives: Sequence[float]) -> Importance | None:

@@ -10,9 +10,9 @@ from typing import Any
 from nnrun.ledger import Trial
 from nnrun.report.style import COLOURS
 from nnrun.report.sweep import charts
-from nnrun.report.sweep.charts import Chart
 from nnrun.report.sweep.importance import LEAST_TRIALS
 from nnrun.report.sweep.parallel import MOST_LINES, parallel
+from nnrun.report.sweep.plot import Chart
 from nnrun.report.sweep.record import SweepRecord, objective
 from nnrun.report.sweep.tables import failures_table, trials_table
 from nnrun.report.sweep.text import counted, cut, duration, label_text, shown
@@ -118,7 +118,7 @@ def _importance(record: SweepRecord, place: Any) -> tuple[str, str]:
         "<em>An Efficient Approach for Assessing Hyperparameter Importance</em>, 2014), over the values tried; "
         "grey is what only several explain together. "
     )
-    doubt = " <strong>That is little: do not trust the bars.</strong>" if found.explained < 0.3 else ""
+    doubt = " <strong>That is little: do not trust the bars.</strong>" if found.is_doubtful else ""
     lead += (
         f"The forest of {counted(len(record.scored), 'trial')} explains {max(0.0, found.explained):.0%} of the "
         f"variance among trials it has not seen.{doubt}"

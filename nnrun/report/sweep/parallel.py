@@ -6,7 +6,7 @@ import numpy as np
 
 from nnrun.ledger import Trial
 from nnrun.report.sweep.axis import Axis, objective_scale, ticks
-from nnrun.report.sweep.charts import LONGEST, Chart, Plot, beyond, labelled, rounded, spread
+from nnrun.report.sweep.plot import LONGEST, Chart, Plot, beyond, labelled, rounded, spread
 from nnrun.report.sweep.record import SweepRecord, objective
 from nnrun.report.sweep.text import cut, label_text
 
@@ -40,7 +40,7 @@ def _parallel_axis(axis: Axis, trials: Sequence[Trial]) -> Plot:
         names = [cut(name, LONGEST_NAME) for name in axis.categories]
         named = {float(place): name for place, name in enumerate(names)}
     else:
-        named = ticks(low, high, axis.log)
+        named = ticks(low, high, axis.log, axis.whole)
     margin = (high - low) or 1.0
     low, high = (low - margin, high + margin) if low == high else (low, high)
     if known.size < len(places):

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 
 from nnrun.ledger import Trial
 from nnrun.report.style import COLOURS, figure, label, whole_numbers
-from nnrun.report.sweep import charts
+from nnrun.report.sweep import plot
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
+from nnrun.report.sweep.importance import Importance
 from nnrun.report.sweep.record import SweepRecord, objective
 from nnrun.report.sweep.text import cut
 
@@ -32,7 +33,7 @@ def figures(record: SweepRecord) -> dict[str, Figure]:
     if record.axes:
         pictures["hyperparameters"] = _hyperparameters(record, scale)
     if record.importance:
-        pictures["importance"] = _importance(record.importance.shares)
+        pictures["importance"] = _importance(record.importance)
     for picture in pictures.values():
         picture.suptitle(_plain(record.title, 80), fontsize=11)
     return pictures
@@ -90,9 +91,11 @@ def _panel(axes: Axes, record: SweepRecord, axis: Axis, scale: Scale) -> None:
     label(axes, "", _plain(axis.key), _plain(record.metric))
     if axis.categories and trials:
         _boxes(axes, axis, trials, places)
-        places = places + charts.jitter(trials)
+        places = places + plot.jitter(trials)
     elif axis.log:
         axes.set_xscale("log")
+    elif axis.whole:
+        whole_numbers(axes)
     _scatter(axes, record, trials, places)
     _limit(axes, scale)
 
@@ -115,7 +118,8 @@ def _boxes(axes: Axes, axis: Axis, trials: Sequence[Trial], places: np.ndarray) 
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 
-def _importance(shares: dict[str, float]) -> Figure:
+def _importance(found: Importance) -> Figure:
+    shares = found.shares
     bars = {_plain(key): share for key, share in shares.items()}
     bars["several together"] = max(0.0, 1 - sum(shares.values()))
     picture = figure(height=1.1 + 0.32 * len(bars))
@@ -124,7 +128,8 @@ def _importance(shares: dict[str, float]) -> Figure:
     axes.bar_label(drawn, [f"{share:.1%}" for share in bars.values()], padding=4, fontsize=9)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    label(axes, "share of the variance explained alone", "", "")
+    doubt = f"the forest explains {max(0.0, found.explained):.0%} of unseen trials: do not trust the bars"
+    label(axes, "share of the variance explained alone", doubt if found.is_doubtful else "", "")
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
@@ -132,7 +137,7 @@ def _importance(shares: dict[str, float]) -> Figure:
 
 
 def _scatter(axes: Axes, record: SweepRecord, trials: Sequence[Trial], x: Sequence[float] | np.ndarray) -> None:
-    colours = [charts.hue_of(record, trial) or COLOURS[0] for trial in trials]
+    colours = [plot.hue_of(record, trial) or COLOURS[0] for trial in trials]
     size = 16 if len(trials) < 300 else 6
     axes.scatter(x, [objective(t) for t in trials], s=size, c=colours, alpha=0.7, linewidths=0)
 

@@ -1,0 +1,103 @@
+"""Model and task of a static config as functions of bare arrays."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nnrun.config import RunConfig
+from nnrun.datasets.base import DataSpec
+from nnrun.models.base import Batch, Number, Outputs
+from nnrun.models.randomness import Streams
+from nnrun.tasks.base import ArrayScaling, Statistics
+from nnrun.training.state import Traced, Weights
+
+
+class Network:
+    """Merges model and task with their numbers; `output` is the head the task asks the model for."""
+
+    def __init__(self, static: RunConfig, spec: DataSpec) -> None:
+        self.static, self.spec = static, spec
+        self.output = self.task({}).output_spec()
+        self.compute = jnp.dtype(static.training.precision)
+        self.graph: Any = None
+
+    def task(self, traced: Traced) -> Any:
+        """The task with its numbers."""
+        return self.static.task.locate()(self.static.with_numbers("task", traced), self.spec)
+
+    def model(self, traced: Traced, rngs: nnx.Rngs) -> Any:
+        """The model with its numbers and initial weights."""
+        config = self.static.with_numbers("model", traced)
+        return self.static.model.locate()(config, self.spec, self.output, rngs=rngs)
+
+    def create(self, traced: Traced, key: jax.Array) -> tuple[Weights, Any]:
+        """Initial weights, and the model's numbers as arrays."""
+        model = self.model(traced, nnx.Rngs(key))
+        self.graph, params, numbers, statistics = split(model)
+        return Weights(params, statistics), numbers
+
+    def merge(self, traced: Traced, weights: Weights, numbers: Any) -> Any:
+        """The model with these weights."""
+        if self.graph is None:
+            self.graph = split(nnx.eval_shape(lambda: self.model(traced, nnx.Rngs(0))))[0]
+        return nnx.merge(self.graph, weights.params, numbers, weights.statistics)
+
+    def forward(
+        self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
+    ) -> tuple[Outputs, Any]:
+        """Outputs in float32, and the running statistics after the batch."""
+        params = _cast(weights.params, self.compute)
+        model = self.merge(traced, Weights(params, weights.statistics), numbers)
+        outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
+        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
+
+    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:
+        """((loss with penalties, (sum of the data loss, running statistics)), gradient) of a batch in scaled units."""
+
+        def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, streams)
+            data_loss = self.data_loss(traced, outputs, batch)
+            penalized = sum(outputs.penalties.values(), data_loss)
+            mask = batch["mask"]
+            mean = (penalized * mask).sum() / jnp.maximum(mask.sum(), 1)
+            return mean, ((data_loss * mask).sum(), statistics)
+
+        return jax.value_and_grad(objective, has_aux=True)(weights.params)
+
+    def data_loss(self, traced: Traced, outputs: Outputs, batch: Batch) -> jax.Array:
+        """(batch,) the task's loss and the model's own terms."""
+        return sum(outputs.terms.values(), self.task(traced).loss(outputs, batch))
+
+    def statistics(self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
+        """The task's statistics of a batch, its loss and number of examples, and the model's own terms."""
+        mask = batch["mask"]
+        found = self.task(traced).statistics(outputs, batch, targets)
+        own = {"loss": (self.data_loss(traced, outputs, batch) * mask).sum(), "count": mask.sum()}
+        own |= {f"term/{name}": (values * mask).sum() for name, values in outputs.terms.items()}
+        return Statistics({**found.sums, **{f"nnrun/{k}": v for k, v in own.items()}}, found.rows)
+
+
+def split(model: Any) -> tuple[Any, Any, Any, Any]:
+    """Graph, params, numbers and running statistics of a network, as bare arrays."""
+    graph, *parts = nnx.split(model, nnx.Param, Number, ...)
+    params, numbers, statistics = (nnx.as_pure(part) for part in parts)
+    return graph, params, numbers, statistics
+
+
+def weight_names(tree: Any) -> list[str]:
+    """Dotted names of the leaves, in tree order: `hidden.dense.0.kernel`."""
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [".".join(_entry_name(entry) for entry in path) for path, _ in paths]
+
+
+def _entry_name(entry: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
+
+
+def _cast(tree: Any, dtype: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree)

@@ -1,0 +1,79 @@
+"""What training carries from step to step, and what stays with the network."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnrun.datasets.base import DataSpec, Scaling
+from nnrun.models.base import Batch
+from nnrun.tasks.base import ArrayScaling
+
+Traced = dict[str, Any]
+"""A config's numbers that share a program, by key."""
+
+
+class Fitted(NamedTuple):
+    """What was fitted on the training data and is applied inside the step."""
+
+    inputs: ArrayScaling
+    targets: ArrayScaling | None
+
+    @classmethod
+    def of(cls, inputs: Scaling, targets: Scaling | None) -> "Fitted":
+        """The scaling of a data set as arrays in float32."""
+        return cls(_arrays(inputs), None if targets is None else _arrays(targets))
+
+    def scaled(self, batch: Batch, spec: DataSpec) -> Batch:
+        """A batch of raw examples with inputs, and targets that are values, in scaled units."""
+
+        def applied(scaling: ArrayScaling, raw: jax.Array) -> jax.Array:
+            raw = raw.astype(jnp.float32)
+            return scaling.apply(jnp.log(raw) if spec.log else raw)
+
+        batch = {**batch, "inputs": applied(self.inputs, batch["inputs"])}
+        if self.targets is not None and spec.classes is None and "targets" in batch:
+            batch["targets"] = applied(self.targets, batch["targets"])
+        return batch
+
+
+def _arrays(scaling: Scaling) -> ArrayScaling:
+    return ArrayScaling(np.float32(scaling.offset), np.float32(scaling.scale))
+
+
+class Weights(NamedTuple):
+    """What a trained network consists of: learnt arrays and running statistics."""
+
+    params: Any
+    statistics: Any
+
+
+class EpochSums(NamedTuple):
+    """What the steps of the current epoch add up to: data loss, number of examples; and the last learning rate."""
+
+    loss: Any
+    examples: Any
+    learning_rate: Any
+
+    @classmethod
+    def none(cls) -> "EpochSums":
+        """Before the first step of an epoch."""
+        return cls(jnp.float32(0), jnp.float32(0), jnp.float32(0))
+
+
+class State(NamedTuple):
+    """Everything that training carries; `numbers` are the model's own hyperparameters, `step` counts from 0."""
+
+    weights: Weights
+    best: Weights
+    numbers: Any
+    optimizer: Any
+    schedule: Any
+    fitted: Fitted
+    step: jax.Array
+    sums: EpochSums
+
+    def to_judge(self, best: bool = False) -> "State":
+        """What judging its weights, or its best ones, needs: the same without the rest."""
+        return State(self.best if best else self.weights, (), self.numbers, (), (), self.fitted, (), ())  # type: ignore[arg-type]
