@@ -1,8 +1,6 @@
 """nnrun from Python: `nnrun.load` a finished run and predict with it, `nnrun.train` a new one."""
 
-import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,6 @@ from nnrun.models.base import Outputs
 from nnrun.prediction import ANSWERS, Predictor, block_size, check_shape, latent_of
 from nnrun.sweep_syntax import value_text
 from nnrun.table_writer import Columns
-
-PLAIN_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-SPECIAL_WORDS = ("null", "true", "false", "nan", "inf")
 
 
 def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
@@ -123,9 +118,7 @@ class TrainedModel:
 
 
 def _typed(value: Any) -> str:
-    """A value in Hydra's grammar, of which JSON is a part."""
-    if isinstance(value, str) and PLAIN_WORD.fullmatch(value) and value.lower() not in SPECIAL_WORDS:
-        return value
-    if isinstance(value, Mapping):
-        return value_text(value)
-    return json.dumps(value.item() if isinstance(value, np.generic) else value, ensure_ascii=False)
+    """A value of Python's or NumPy's, or a path, in Hydra's grammar."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value_text(value.tolist())
+    return value_text(os.fspath(value) if isinstance(value, os.PathLike) else value)

@@ -22,11 +22,6 @@ def save_tree(path: Path, tree: Any, notes: dict[str, Any] | None = None) -> Non
     atomic.write(path, save(arrays, {"nnrun": json.dumps(notes or {})}))
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Every array of a file by name. Raises ValueError when the file is missing or damaged."""
-    return _read(path)[0]
-
-
 def load_tree(path: Path, like: Any, stacked: bool = False) -> tuple[Any, dict[str, Any]]:
     """Reads a tree of the same structure and shapes as `like`, and the notes; `stacked`: of any leading size.
 
@@ -78,11 +73,17 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any]) -> None:
-    """Adds `<step>.safetensors` and removes all but the newest two, and what a killed process left half-written."""
+    """Adds `<step>.safetensors`, the newest from now on, and keeps it and the one before.
+
+    Those of later steps could not be used, or training would not have gone back behind them.
+    """
     folder.mkdir(exist_ok=True)
-    save_tree(folder / f"{step:010d}.safetensors", tree, notes)
-    for old in (*checkpoints(folder)[KEPT:], *folder.glob(".*.partial")):
-        old.unlink()
+    path = folder / f"{step:010d}.safetensors"
+    save_tree(path, tree, notes)
+    kept = [one for one in checkpoints(folder) if one.name <= path.name][:KEPT]
+    for old in (*checkpoints(folder), *folder.glob(".*.partial")):
+        if old not in kept:
+            old.unlink()
 
 
 def checkpoints(folder: Path) -> list[Path]:

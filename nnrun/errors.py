@@ -17,5 +17,9 @@ class RunError(NnrunError):
     """A failure while working: the folder and what was computed stay."""
 
 
+class SweepError(RunError):
+    """A failure that ends a whole sweep, not one of its trials."""
+
+
 class UnknownSetting(ConfigError):
     """A key that the chosen member does not have."""

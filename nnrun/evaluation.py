@@ -19,7 +19,6 @@ from nnrun.loading import LoadedRun, load
 from nnrun.models.base import Outputs
 from nnrun.prediction import Predictor, block_size, check_shape
 from nnrun.preprocessing import Preprocessing
-from nnrun.run import EXCERPT_ROWS
 from nnrun.summary import by_metric
 from nnrun.training import batches
 from nnrun.training.fit import metrics
@@ -89,7 +88,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     run, data = load(folder, plain, loaded), dataclasses.replace(loaded, **{n: getattr(fitted, n) for n in STANDING})
     evaluator = Evaluator(run, batches.chunk_shape(data))
     measured, count = evaluator.metrics(evaluator.evaluate(data.test), data), batches.count(data.test)
-    data = data.excerpt(EXCERPT_ROWS)
+    data = data.excerpt()
     outputs = evaluator.predictor.outputs(data.test, 0)
     baseline = by_metric(run.task.baselines(outputs, data))
     changed = () if _equal(Preprocessing.of(loaded), fitted) else (_changed(folder),)

@@ -1,14 +1,19 @@
 """Trains a group of a sweep's trials: every epoch goes to the ledger, every end to the trial's folder."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
+
+from nnrun import restoring
 from nnrun.composition import Composed
 from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
+from nnrun.errors import SweepError
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.loaded import Loaded, load
@@ -85,10 +90,14 @@ class GroupTraining:
         self.winner = rank(trial, objective)
 
     def train(self, settings: GroupSettings, members: list[Member]) -> None:
-        """Trains the members to their ends. Raises Interrupted with the group's state saved."""
+        """Trains the members to their ends.
+
+        Raises Interrupted with the group's state saved, RunError when the data cannot be loaded, and SweepError.
+        """
         loaded = self.load(members[0].config)
         trainer = self._trainer(settings, members, loaded.data)
-        self._restore(settings, trainer, members, loaded.objective)
+        examples = restoring.counts(loaded.data)
+        self._restore(settings, trainer, members, loaded.objective, examples)
         if settings.batching == "map":
             trainer.stop(position for position, member in enumerate(members) if member.is_final)
         self.ledger.start(member.number for member in members)
@@ -106,7 +115,7 @@ class GroupTraining:
                     is_whole = event.done < trainer.train_steps
                 is_due = time.monotonic() - saved > config.checkpoint_seconds and not all(m.is_final for m in members)
                 if is_whole and (self.watch.heard() or is_due):
-                    self._save(settings, trainer, members)
+                    self._save(settings, trainer, members, examples)
                     saved = time.monotonic()
                     self.watch.check()
                 if is_whole and time.monotonic() > self.deadline:
@@ -210,18 +219,34 @@ class GroupTraining:
             position = next(i for i, member in enumerate(members) if member.number == self.winner[-1])
             self.folder.save_weights(self.winner[-1], trainer.weights(position))
 
-    def _save(self, settings: GroupSettings, trainer: Trainer, members: list[Member]) -> None:
+    def _save(self, settings: GroupSettings, trainer: Trainer, members: list[Member], examples: list[int]) -> None:
         state, layout = trainer.snapshot()
         histories = {member.number: member.history for member in members}
-        self.folder.save_group(settings.number, state, {"layout": layout, "histories": histories})
+        self.folder.save_group(settings.number, state, {"layout": layout, "histories": histories, "examples": examples})
 
-    def _restore(self, settings: GroupSettings, trainer: Trainer, members: list[Member], objective: Objective) -> None:
+    def _restore(
+        self,
+        settings: GroupSettings,
+        trainer: Trainer,
+        members: list[Member],
+        objective: Objective,
+        examples: list[int],
+    ) -> None:
+        """Takes over what an earlier process saved. Raises SweepError when it was trained on other data."""
         try:
             state, notes = self.folder.load_group(settings.number, trainer.state, isinstance(trainer, GroupRun))
         except ValueError as error:
             if self.folder.has_group(settings.number):
                 self.folder.log(f"Warning: {error} The group starts anew.")
             return
+        before, now = state.fitted, trainer.state.fitted
+        if isinstance(trainer, GroupRun):
+            before, now = jax.tree.map(lambda of_trials: of_trials[0], (before, now))
+        if changes := restoring.changed_data(before, notes["examples"], now, examples):
+            raise SweepError(
+                f"The data of {self.folder.path} changed while its trials were trained: {changes}. Put the old data "
+                f"back, then: nnrun resume {shlex.quote(str(self.folder.path))}"
+            )
         trainer.restore(state, notes["layout"])
         for member in members:
             member.history += notes["histories"][str(member.number)]

@@ -71,5 +71,7 @@ class Watch:
         received = os.read(self._read, 1)
         if received and not self._handled.wait(TRAINING_GRACE_SECONDS if self.training else GRACE_SECONDS):
             interrupted = Interrupted(received[0])
-            self._emergency(interrupted)
-            os._exit(interrupted.exit_code)
+            try:
+                self._emergency(interrupted)
+            finally:
+                os._exit(interrupted.exit_code)

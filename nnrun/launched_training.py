@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnrun.errors import NnrunError, RunError
-from nnrun.group_training import GroupSettings, Member
+from nnrun.errors import NnrunError, SweepError
+from nnrun.execution.settings import GroupSettings
+from nnrun.group_training import Member
 from nnrun.ledger import Ledger, Trial
 from nnrun.outputs import read_trial
 from nnrun.sweep_record import Record
@@ -26,7 +27,7 @@ class LaunchedTraining:
     def train(self, settings: GroupSettings, members: list[Member]) -> None:
         """Runs the members that have not ended, and writes down what came of them.
 
-        Raises RunError when the launcher itself fails: then none of its trials has ended.
+        Raises SweepError when the launcher itself fails: then none of its trials has ended.
         """
         missing = [member for member in members if not member.is_final]
         self.ledger.start(member.number for member in missing)
@@ -43,7 +44,7 @@ class LaunchedTraining:
         except NnrunError:
             raise
         except Exception as error:
-            raise RunError(
+            raise SweepError(
                 f"The launcher failed, not its trials: {type(error).__name__}: {error} Set it right, then continue: "
                 f"nnrun resume {shlex.quote(str(self.folder))}"
             ) from error
@@ -57,13 +58,15 @@ class LaunchedTraining:
         try:
             member.history, summary = read_trial(self.folder / str(member.number))
         except (OSError, ValueError):
-            summary = {"status": "failed", "error": "The job left no results.", "objective": None, "seconds": {}}
+            summary = {"status": "failed", "error": "The job left no results.", "seconds": {}}
         for row in member.history:
             self.ledger.record({member.number: row})
-        objective = (summary["objective"] or {}).get("value")
-        state = "completed" if summary["status"] == "completed" else "failed"
-        metrics = {name: value for name, value in summary.get("metrics", {}).items() if value is not None}
-        error, seconds = summary["error"], summary["seconds"].get("train")
+        if summary["status"] == "completed":
+            state, objective = "completed", summary["objective"]["value"]
+            metrics = {name: value for name, value in summary["metrics"].items() if value is not None}
+        else:
+            state, objective, metrics = "failed", None, {}
+        seconds, error = summary["seconds"].get("train"), summary["error"]
         trial = Trial(member.number, state, {}, objective, metrics, None, seconds, error)
         self.ledger.record({}, [trial])
         self.tell(trial)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnrun.errors import ConfigError
 from nnrun.locking import hold
 
 FINAL = ("completed", "failed", "pruned")
@@ -43,14 +44,19 @@ class Trial:
 
 
 class Ledger:
-    """The one writer of `sweep.db`; every method is a transaction, so a kill loses at most the call it interrupts."""
+    """`sweep.db`; every method is a transaction, so a kill loses at most the call it interrupts."""
 
     def __init__(self, folder: Path, writes: bool = True) -> None:
-        """Raises ConfigError when another process works on the folder, unless it is only read."""
+        """Raises ConfigError when another process works on the folder, or, where it is only read, without a ledger."""
+        path = folder / "sweep.db"
         self._lock = hold(folder, ".lock") if writes else None
-        self._database = sqlite3.connect(folder / "sweep.db", isolation_level=None)
-        if writes:
-            self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        if not writes:
+            if not path.is_file():
+                raise ConfigError(f"{path}, which holds the trials, is missing. Put it back, or start a new sweep.")
+            self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            return
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
         self._database.executescript(SCHEMA)
 
     def close(self) -> None:

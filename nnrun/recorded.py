@@ -23,6 +23,15 @@ RUNS_KEYS = ("seed", "objective")
 OWN = "If the folder is your own, run again with --trust where ./conf and the code lie."
 
 
+class Best(TypedDict):
+    """The objective's best value in summary.json."""
+
+    metric: str
+    direction: str
+    value: float | None
+    epoch: int
+
+
 class Summary(TypedDict):
     """The part of summary.json that is shown."""
 
@@ -32,7 +41,7 @@ class Summary(TypedDict):
     task: str
     epochs: int
     parameters: int | None
-    objective: dict[str, float | int | str | None] | None
+    objective: Best | None
     metrics: dict[str, float | None]
     baseline: dict[str, dict[str, float | None]]
     versions: dict[str, str]

@@ -13,7 +13,7 @@ from nnrun.config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import RunError
 from nnrun.training import batches
-from nnrun.training.state import State
+from nnrun.training.state import Fitted, State
 
 KEPT = {"history", "summary", "notes"}
 """What a checkpoint holds beside the state."""
@@ -33,10 +33,9 @@ class Restored:
 
 def notes_of(config: RunConfig, data: Data, summary: dict[str, Any]) -> dict[str, Any]:
     """What a continued run compares: its length, the number of examples, versions and devices."""
-    examples = [batches.count(part) for part in (data.train, data.val, data.test)]
     made_with = {name: summary["versions"][name] for name in ("jax", "jaxlib", "flax", "optax")}
     made_with["devices"] = summary["devices"]
-    return {"epochs": config.training.epochs, "examples": examples, "made_with": made_with}
+    return {"epochs": config.training.epochs, "examples": counts(data), "made_with": made_with}
 
 
 def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | None:
@@ -62,18 +61,27 @@ def _check_kept(path: Path, found: dict[str, Any]) -> None:
 
 def check_data(folder: Path, restored: Restored, like: State, notes: dict[str, Any]) -> None:
     """Raises RunError when the data is not what the run was trained on so far."""
-    old, new = (jax.tree.leaves(state.fitted) for state in (restored.state, like))
-    same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(old, new, strict=True))
-    if not same or restored.notes["examples"] != notes["examples"]:
+    changes = changed_data(restored.state.fitted, restored.notes["examples"], like.fitted, notes["examples"])
+    if changes:
         raise RunError(
-            f"The data of {folder} changed since it was trained: it had {_counts(restored.notes)}, now "
-            f"{_counts(notes)}{'' if same else ', and other values in the training part'}. Put the old data back, or "
-            f"train anew: nnrun repeat {folder}"
+            f"The data of {folder} changed since it was trained: {changes}. Put the old data back, or train anew: "
+            f"nnrun repeat {folder}"
         )
 
 
-def _counts(notes: dict[str, Any]) -> str:
-    return " + ".join(map(str, notes["examples"])) + " examples"
+def changed_data(before: Fitted, examples: list[int], fitted: Fitted, now: list[int]) -> str:
+    """How data differ, by what was fitted on them and by the `count` of their parts; empty where they do not."""
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(fitted), strict=True)
+    same = all(np.array_equal(old, new, equal_nan=True) for old, new in pairs)
+    if same and examples == now:
+        return ""
+    values = "" if same else ", and other values in the training part"
+    return f"it had {' + '.join(map(str, examples))} examples, now {' + '.join(map(str, now))} examples{values}"
+
+
+def counts(data: Data) -> list[int]:
+    """Examples of the training, validation and test part."""
+    return [batches.count(part) for part in (data.train, data.val, data.test)]
 
 
 def remarks(restored: Restored, notes: dict[str, Any], config: RunConfig, step: int, train_steps: int) -> list[str]:

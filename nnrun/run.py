@@ -1,5 +1,6 @@
 """One run from its config to its finished folder."""
 
+import contextlib
 import sys
 import time
 import traceback
@@ -20,8 +21,6 @@ from nnrun.tasks.base import Task
 from nnrun.terminal import Terminal
 from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit, metrics
 
-EXCERPT_ROWS = 100_000
-"""Of each part that is too large for memory, for predictions, figures and naive baselines; metrics are of all rows."""
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
 
 
@@ -69,14 +68,16 @@ class Run:
                 self.terminal.line(self._interrupted_text())
                 raise
             except ConfigError as error:
-                if resume:
+                if resume or self.history:
                     self._end("failed", error)
                 else:
                     self.folder.discard()
                 raise
             except Exception as error:
                 self._end("failed", error)
-                self._save_weights()
+                with contextlib.suppress(RuntimeError):
+                    # A step that failed may have taken the memory of the state it was given.
+                    self._save_weights()
                 raise
             finally:
                 self.terminal.close()
@@ -187,7 +188,7 @@ class Run:
         """Metrics, baselines, predictions and figures of the best weights."""
         if self.summary["objective"] is None:
             raise RunError(undefined(self.config.objective.metric))
-        whole, data = data, data.excerpt(EXCERPT_ROWS)
+        whole, data = data, data.excerpt()
         data = task.calibrate(lambda: trainer.outputs(data.val), data)
         self.folder.write_preprocessing(data)
         for part in ("train", "val", "test"):

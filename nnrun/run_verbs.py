@@ -134,10 +134,9 @@ def show(words: list[str]) -> int:
     terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}\n  {summary['command']}")
     made = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     terminal.say(f"  task {summary['task']}, {summary['epochs']} epochs; {made}")
-    if objective := summary["objective"]:
-        value = objective.get("value")
-        best = "" if value is None else f" {value:.5g} in epoch {objective.get('epoch')}"
-        terminal.say(f"  best {objective.get('metric')}{best}")
+    if best := summary["objective"]:
+        value = "" if best["value"] is None else f" {best['value']:.5g} in epoch {best['epoch']}"
+        terminal.say(f"  best {best['metric']}{value}")
     if error := summary.get("error"):
         terminal.say(f"  error: {str(error)[:500]}")
     if (folder / "model.safetensors").exists():

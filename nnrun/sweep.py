@@ -17,12 +17,13 @@ from nnrun import config, recorded, sweep_record, sweep_results
 from nnrun.composition import Composed
 from nnrun.config import RunConfig
 from nnrun.drawing import Drawing
-from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.errors import ConfigError, NnrunError, RunError, SweepError
 from nnrun.execution import groups
 from nnrun.execution.groups import MOST_TRIALS
 from nnrun.execution.loaded import Loaded, load
 from nnrun.execution.serial import TrainedRun
-from nnrun.group_training import GroupSettings, GroupTraining, Member, write_trial
+from nnrun.execution.settings import GroupSettings
+from nnrun.group_training import GroupTraining, Member, write_trial
 from nnrun.interruption import Interrupted, Watch
 from nnrun.launched_training import Launch, LaunchedTraining
 from nnrun.ledger import FINAL, Ledger, Trial
@@ -51,6 +52,7 @@ class Sweep:
         self.folder = SweepFolder(path)
         self.terminal = Terminal(self.folder.log)
         self.failures: collections.Counter[str] = collections.Counter()
+        self._unloaded: RunError | None = None
         self._built: dict[int, tuple[Composed, RunConfig, str]] = {}
         self.progress = SweepProgress(
             self.terminal, self.objective.metric, maximize=self.objective.direction == "maximize"
@@ -110,6 +112,7 @@ class Sweep:
                     if time.monotonic() < deadline:
                         self._train(settings, members)
                         watch.check()
+                self._check_loaded()
         self._give_up(self.ledger.unfinished())
         return self.results.finish(self.started, self._trained)
 
@@ -142,7 +145,7 @@ class Sweep:
         if most is not None and self.failures.total() > most:
             self.results.tabulate()
             self.drawing.end()
-            raise RunError(
+            raise SweepError(
                 f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "
                 f"{sweep_results.commonest(self.ledger.trials())} What was measured is in {self.folder.path}. "
                 "Start a new sweep where fewer fail, or with a larger search.max_failures."
@@ -151,7 +154,7 @@ class Sweep:
     def _count(self, trial: Trial) -> None:
         cost = None if trial.objective is None else self.objective.cost({self.objective.metric: trial.objective})
         self.strategy.tell(trial.number, cost if trial.state == "completed" else None)
-        self.progress.ended(trial.objective)
+        self.progress.ended(trial.objective, failed=trial.state == "failed")
         if trial.state == "failed":
             self.failures[trial.error or ""] += 1
 
@@ -198,12 +201,18 @@ class Sweep:
         return Member(trial.number, trial.params, *self._built[trial.number], is_final=trial.state in FINAL)
 
     def _train(self, settings: GroupSettings, members: list[Member]) -> None:
-        """Trains a group to its end; one that cannot be built or trained fails, and the others go on."""
+        """Trains a group to its end; one that cannot be built or trained fails, and the others go on.
+
+        One whose data cannot be loaded waits for a later try.
+        """
         try:
             self.training.train(settings, members)
             return
-        except (Interrupted, RunError, *UNWRITABLE):
+        except (Interrupted, SweepError, *UNWRITABLE):
             raise
+        except RunError as error:
+            self._unloaded = self._unloaded or error
+            return
         except Exception as error:
             if isinstance(error, ConfigError) and not self._has_begun():
                 raise
@@ -214,6 +223,13 @@ class Sweep:
             self._halve(settings, len(members))
         else:
             self._fail(members, reason)
+
+    def _check_loaded(self) -> None:
+        """Raises what kept a group's data from being loaded, once all others are trained; its trials still wait."""
+        if self._unloaded:
+            self.results.tabulate()
+            self.drawing.end()
+            raise RunError(f"{self._unloaded} What was measured is kept. {self._to_continue()}")
 
     def _halve(self, settings: GroupSettings, count: int) -> None:
         """Splits a group that is too large for the memory in two, which start anew."""

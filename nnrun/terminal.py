@@ -132,10 +132,10 @@ class SweepProgress:
         """So many trials were asked for; there will be `budget`, or no more where that is not finite."""
         self._total = budget if math.isfinite(budget) else count
 
-    def ended(self, objective: float | None) -> None:
+    def ended(self, objective: float | None, failed: bool) -> None:
         """A trial ended."""
         self._ended += 1
-        self._failed += objective is None
+        self._failed += failed
         if objective is not None:
             self._best = objective if self._best is None else self._better(self._best, objective)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import inspect
-import json
 import typing
 from pathlib import Path
 from typing import Any
@@ -78,8 +77,8 @@ def runs(words: list[str]) -> int:
         except ConfigError:
             terminal.say(f"{path.parent}  damaged")
             continue
-        objective = summary.get("objective") or {}
-        value = f"{objective['metric']} {objective['value']:.5g}" if objective.get("value") is not None else ""
+        best = summary["objective"]
+        value = f"{best['metric']} {best['value']:.5g}" if best and best["value"] is not None else ""
         terminal.say(f"{path.parent}  {summary['status']}  {value}")
     return 0
 
@@ -106,7 +105,7 @@ def repeat(words: list[str]) -> int:
 
 
 def _overrides(plain: dict[str, Any], base: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Dotted keys and values in Hydra's grammar; JSON is a part of it, but for keys that `base` does not know."""
+    """Dotted keys and values in Hydra's grammar."""
     from nnrun.sweep_syntax import value_text
 
     found: list[tuple[str, str]] = []
@@ -115,10 +114,8 @@ def _overrides(plain: dict[str, Any], base: dict[str, Any], prefix: str = "") ->
             continue
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             found += _overrides(value, base[key], f"{prefix}{key}.")
-        elif isinstance(value, dict):
-            found.append((prefix + key, value_text(value)))
         else:
-            found.append((prefix + key, json.dumps(value, ensure_ascii=False)))
+            found.append((prefix + key, value_text(value)))
     return found
 
 

@@ -75,6 +75,8 @@ class ArrayCache:
         """
         with self._told(), self._partial(size) as partial:
             _write(partial, blocks)
+            # A temporary folder is its owner's alone, the cache is everybody's.
+            partial.chmod(0o755)
             try:
                 partial.rename(self._folder)
             except OSError as error:

@@ -2,6 +2,7 @@
 
 import abc
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 Kind = Literal["table", "series", "image", "tokens", "audio"]
 ScalingKind = Literal["standard", "minmax", "none"]
 Part = dict[str, np.ndarray]
+
+EXCERPT_ROWS, EXCERPT_BYTES = 100_000, 2**30
+"""Of a part that may be larger than memory, for predictions, figures and naive baselines; metrics are of all rows."""
+ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,21 @@ class Data:
     notes: tuple[str, ...] = ()
     error_threshold: float | None = None
 
-    def excerpt(self, rows: int) -> "Data":
-        """The same with at most `rows` rows, in memory, of every part that is mapped."""
+    @cached_property
+    def input_range(self) -> tuple[float, float]:
+        """The smallest and largest scaled input of the training part, in which a mapped one is read once."""
+        low, high = np.inf, -np.inf
+        inputs = self.train["inputs"]
+        for start in range(0, len(inputs), ROWS_AT_ONCE):
+            block = np.asarray(self.input_scaling.apply(inputs[start : start + ROWS_AT_ONCE]), np.float32)
+            low, high = min(low, float(block.min())), max(high, float(block.max()))
+        return low, high
+
+    def excerpt(self) -> "Data":
+        """The same with the first rows of every part that is mapped: at most EXCERPT_ROWS, and EXCERPT_BYTES."""
         if not any(map(is_mapped, (self.train, self.val, self.test))):
             return self
-        train, val, test = (_first(part, rows) for part in (self.train, self.val, self.test))
+        train, val, test = map(_excerpt, (self.train, self.val, self.test))
         labels = {name: values[: len(test["inputs"])] for name, values in self.labels.items()}
         return replace(self, train=train, val=val, test=test, labels=labels)
 
@@ -132,8 +147,12 @@ def take(part: Part, index: np.ndarray) -> Part:
     return {name: values[index] for name, values in part.items()}
 
 
-def _first(part: Part, rows: int) -> Part:
-    return {name: np.array(values[:rows]) for name, values in part.items()} if is_mapped(part) else part
+def _excerpt(part: Part) -> Part:
+    if not is_mapped(part):
+        return part
+    row = sum(values[:1].nbytes for values in part.values())
+    rows = max(1, min(EXCERPT_ROWS, EXCERPT_BYTES // row))
+    return {name: np.array(values[:rows]) for name, values in part.items()}
 
 
 @dataclass(frozen=True)

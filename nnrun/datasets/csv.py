@@ -148,10 +148,11 @@ class Csv(Dataset):
         """Arrays in memory, or from the cache, where they are converted once while the files and keys are the same."""
         if not array_cache.is_wanted(self.config.cache, plan.bytes):
             return _fill(plan)
-        found = {}
-        for part in (TRAIN, VAL, TEST):
+        found, counts = {}, _counts(plan)
+        for part, count in counts.items():
             cache = ArrayCache(array_cache.key(plan.sources, ["table", repr(self.config), part]))
-            found[part] = cache.open() or cache.fill(_blocks(plan, part), plan.bytes)
+            size = plan.bytes * count // sum(counts.values())
+            found[part] = cache.open() or cache.fill(_blocks(plan, part), size)
         return found
 
     def _sources(self) -> dict[int, Path]:
@@ -201,9 +202,14 @@ def _prepared(config: CsvConfig, sources: tuple[tuple[int, Path], ...], stamps: 
     return table_plan.prepare(config, dict(sources))
 
 
+def _counts(plan: Plan) -> dict[int, int]:
+    """Rows of each part."""
+    return {part: sum(int((codes == part).sum()) for codes in plan.parts) for part in (TRAIN, VAL, TEST)}
+
+
 def _fill(plan: Plan) -> dict[int, Part]:
     """Each part's arrays."""
-    counts = {part: sum(int((codes == part).sum()) for codes in plan.parts) for part in (TRAIN, VAL, TEST)}
+    counts = _counts(plan)
     found: dict[int, Part] = {part: {} for part in counts}
     filled = dict.fromkeys(counts, 0)
     for frame, place, codes in plan.blocks():

@@ -74,6 +74,7 @@ def _from_any(file: RemoteFile, partial: Path, folder: Path) -> Path:
         try:
             _download(url, partial)
             _check_sum(partial, file.sha256)
+            partial.chmod(0o644)
             return partial.replace(folder / file.name)
         except (OSError, ValueError, http.client.HTTPException) as error:
             failures.append(f"{url} ({error or type(error).__name__})")

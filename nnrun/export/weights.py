@@ -45,11 +45,11 @@ def translate(run: LoadedRun) -> tuple[bytes, dict[str, Any]]:
 def _described(name: str, modules: dict[str, Any]) -> dict[str, Any]:
     layer, _, attribute = name.rpartition(".")
     owner = modules.get(layer)
-    meaning, pytorch = _meaning(owner, attribute, layer)
+    meaning, pytorch = _meaning(owner, attribute, layer, modules)
     return {"layer": layer, "kind": type(owner).__name__, "meaning": meaning, "pytorch": pytorch}
 
 
-def _meaning(owner: Any, attribute: str, layer: str) -> tuple[str, dict[str, Any] | None]:
+def _meaning(owner: Any, attribute: str, layer: str, modules: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
     match owner, attribute:
         case nnx.Linear(), "kernel":
             return "W (inputs, outputs) of y = x W + b", _equal("Linear", "weight", (1, 0))
@@ -58,7 +58,7 @@ def _meaning(owner: Any, attribute: str, layer: str) -> tuple[str, dict[str, Any
         case Conv(), _:
             return _of_convolution(owner, attribute)
         case ((nnx.BatchNorm() | nnx.LayerNorm()), _):
-            return _of_normalization(owner, attribute)
+            return _of_normalization(owner, attribute, _spatial_axes(layer, modules))
         case nnx.Embed(), "embedding":
             return "a row per category, 0 for never seen", _equal("Embedding", "weight")
         case Direction(), _:
@@ -76,15 +76,23 @@ def _of_convolution(owner: Conv, attribute: str) -> tuple[str, dict[str, Any]]:
     return text, _equal(module, "weight", (len(space) + 1, len(space), *space))
 
 
-def _of_normalization(owner: Any, attribute: str) -> tuple[str, dict[str, Any]]:
-    batch = isinstance(owner, nnx.BatchNorm)
+def _spatial_axes(layer: str, modules: dict[str, Any]) -> int:
+    """Of what a normalization normalizes: those of the convolution beside it, 0 after a dense layer."""
+    block = layer.removesuffix(".norm").removesuffix(".norm")
+    convolution = modules.get(f"{block}.conv")
+    return convolution.kernel[...].ndim - 2 if isinstance(convolution, Conv) else 0
+
+
+def _of_normalization(owner: Any, attribute: str, axes: int) -> tuple[str, dict[str, Any]]:
+    module = f"BatchNorm{max(1, axes)}d" if isinstance(owner, nnx.BatchNorm) else "LayerNorm"
+    formula = f"y = γ (x - mean) / sqrt(var + {owner.epsilon:g}) + β"
     meaning, parameter = {
-        "scale": ("γ of y = γ (x - mean) / sqrt(var + 1e-5) + β", "weight"),
-        "bias": ("β of y = γ (x - mean) / sqrt(var + 1e-5) + β", "bias"),
+        "scale": (f"γ of {formula}", "weight"),
+        "bias": (f"β of {formula}", "bias"),
         "mean": ("running mean", "running_mean"),
         "var": ("running variance", "running_var"),
     }[attribute]
-    return meaning, _equal("BatchNorm" if batch else "LayerNorm", parameter)
+    return meaning, _equal(module, parameter)
 
 
 def _of_recurrence(owner: Direction, attribute: str, layer: str) -> tuple[str, dict[str, Any] | None]:

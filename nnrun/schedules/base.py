@@ -15,6 +15,9 @@ class Schedule:
     follows_progress: ClassVar[bool] = True
     """Whether the factor depends on progress, so that training longer changes it at every step."""
 
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
     def initial(self) -> Any:
         """Memory before the first epoch."""
         return ()

@@ -16,10 +16,8 @@ class ConstantConfig:
 class Constant(Schedule):
     """f(p) = 1."""
 
+    config: ConstantConfig
     follows_progress: ClassVar[bool] = False
-
-    def __init__(self, config: ConstantConfig) -> None:
-        self.config = config
 
     def factor(self, progress: jax.Array, memory: Any) -> float:
         """1 at any progress."""

@@ -28,8 +28,7 @@ class Cosine(Schedule):
     Source: Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017), one period.
     """
 
-    def __init__(self, config: CosineConfig) -> None:
-        self.config = config
+    config: CosineConfig
 
     def factor(self, progress: jax.Array, memory: Any) -> jax.Array:
         """(progress) -> scalar in [final, 1]."""

@@ -20,8 +20,7 @@ class ExponentialConfig:
 class Exponential(Schedule):
     """f(p) = F^p with F = `final`."""
 
-    def __init__(self, config: ExponentialConfig) -> None:
-        self.config = config
+    config: ExponentialConfig
 
     def factor(self, progress: jax.Array, memory: Any) -> jax.Array:
         """(progress) -> scalar in [final, 1]."""

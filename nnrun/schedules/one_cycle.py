@@ -27,8 +27,7 @@ class OneCycle(Schedule):
     Source: Smith & Topin, Super-Convergence (2018), with cosine flanks.
     """
 
-    def __init__(self, config: OneCycleConfig) -> None:
-        self.config = config
+    config: OneCycleConfig
 
     def factor(self, progress: jax.Array, memory: Any) -> jax.Array:
         """(progress) -> scalar in [min(start, final), 1]."""

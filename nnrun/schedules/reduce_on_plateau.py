@@ -34,10 +34,8 @@ class ReduceOnPlateau(Schedule):
     b is the best value so far, θ the `threshold`; an epoch whose objective is nan brings no improvement.
     """
 
+    config: ReduceOnPlateauConfig
     follows_progress: ClassVar[bool] = False
-
-    def __init__(self, config: ReduceOnPlateauConfig) -> None:
-        self.config = config
 
     def initial(self) -> Plateau:
         """No value seen, factor 1."""

@@ -21,8 +21,7 @@ class StepConfig:
 class Step(Schedule):
     """f(p) = γ^⌊p / s⌋ with γ = `factor` and s = `every`; a drop that rounding puts within 1e-6 ahead has happened."""
 
-    def __init__(self, config: StepConfig) -> None:
-        self.config = config
+    config: StepConfig
 
     def factor(self, progress: jax.Array, memory: Any) -> jax.Array:
         """(progress) -> scalar in (0, 1]."""

@@ -25,8 +25,7 @@ class WarmupCosine(Schedule):
     Source: Goyal et al., Accurate, Large Minibatch SGD (2017), for the warm-up.
     """
 
-    def __init__(self, config: WarmupCosineConfig) -> None:
-        self.config = config
+    config: WarmupCosineConfig
 
     def factor(self, progress: jax.Array, memory: Any) -> jax.Array:
         """(progress) -> scalar in [0, 1]."""

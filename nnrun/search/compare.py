@@ -1,8 +1,9 @@
 """Grid against random search at equal budget, in one sweep."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,12 +35,12 @@ class Compare(Strategy):
         super().__init__(config, space)
         listed = {key: _listed(dimension, config.points) for key, dimension in space.dimensions.items()}
         self._grid = list(unasked(product(Space(listed, space.choosers, space.lacking)), []))
-        self._rest = unasked(self._points(), [])
+        self._rest = self._behind([])
 
     def restore(self, asked: list[Params]) -> None:
         """Goes on behind the trials of an earlier process."""
         super().restore(asked)
-        self._rest = unasked(self._points(), asked)
+        self._rest = self._behind(asked)
 
     def propose(self, count: int) -> list[Params]:
         """The next points: those of the grid, then those drawn."""
@@ -47,14 +48,27 @@ class Compare(Strategy):
 
     def label(self, number: int) -> str:
         """Which of the searches a trial belongs to."""
-        search = number // len(self._grid)
-        return "grid" if search == 0 else f"random, seed {self.config.seed + search - 1}"
+        return self._labels[number]
 
-    def _points(self) -> Iterator[Params]:
-        yield from self._grid
-        for repeat in range(self.config.repeats):
-            draws = distinct_draws(self.space, "uniform", self.config.seed + repeat)
-            yield from itertools.islice(draws, len(self._grid))
+    @cached_property
+    def _labels(self) -> list[str]:
+        return [name for name, _ in self._points()]
+
+    def _behind(self, asked: list[Params]) -> Iterator[Params]:
+        return unasked((point for _, point in self._points()), asked)
+
+    def _points(self) -> Iterator[tuple[str, Params]]:
+        """As many for each search; a point that an earlier search has asked for is drawn anew."""
+        given: list[Params] = []
+        for name, points in self._searches():
+            for point in itertools.islice(unasked(points, given), len(self._grid)):
+                given.append(point)
+                yield name, point
+
+    def _searches(self) -> Iterator[tuple[str, Iterable[Params]]]:
+        yield "grid", self._grid
+        for seed in range(self.config.seed, self.config.seed + self.config.repeats):
+            yield f"random, seed {seed}", distinct_draws(self.space, "uniform", seed)
 
 
 def _listed(dimension: Dimension, points: int) -> Dimension:

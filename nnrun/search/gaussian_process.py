@@ -5,8 +5,8 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
 LIMITS = {"amplitude": (0.01, 100.0), "scale": (0.02, 50.0), "noise": (1e-6, 1.0)}
-NOISE, STARTS = 1e-2, (1.0,)
-"""The noise and the length scales from which the fit starts; fixed, so that a restored search fits the same."""
+NOISE = 1e-2
+"""The noise from which the fit starts; fixed, so that a restored search fits the same."""
 JITTER = 1e-9
 
 
@@ -63,11 +63,11 @@ def fit(features: np.ndarray, costs: np.ndarray) -> np.ndarray:
         value, gradient = likelihood(theta)
         return -value, -gradient
 
-    starts = [np.log([1.0, *[scale] * width, NOISE]) for scale in STARTS]
+    start = np.log([1.0, *[1.0] * width, NOISE])
     bounds = np.log([LIMITS["amplitude"], *[LIMITS["scale"]] * width, LIMITS["noise"]])
     options = {"maxiter": 60, "gtol": 1e-2}
-    found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in starts]
-    return min(found, key=lambda climb: climb.fun).x
+    found: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    return found
 
 
 class GaussianProcess:

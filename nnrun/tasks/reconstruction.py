@@ -53,8 +53,7 @@ class Reconstruction(Task):
     def prepare(cls, config: ReconstructionConfig, data: Data) -> ReconstructionConfig:
         """The config as it is. Raises ConfigError when its loss does not fit the training part."""
         if config.loss == "binary_cross_entropy":
-            train = scaled_inputs(data, "train")
-            low, high = float(train.min()), float(train.max())
+            low, high = data.input_range
             if low < -1e-6 or high > 1 + 1e-6:
                 raise ConfigError(
                     "task.loss=binary_cross_entropy needs inputs between 0 and 1, but the scaled training inputs lie "

@@ -78,7 +78,7 @@ def test_pytorchs_convolution_and_normalization_made_by_the_map_give_the_same_ma
     convolution = torch.nn.Conv2d(3, 2, 3, padding=1, bias=False)
     load_into(convolution, parameters(content, described, "blocks.0.", "Conv2d"))
     normalization = torch.nn.BatchNorm2d(2, eps=1e-5).eval()
-    found = parameters(content, described, "blocks.0.", "BatchNorm")
+    found = parameters(content, described, "blocks.0.", "BatchNorm2d")
     normalization.load_state_dict({**found, "num_batches_tracked": torch.tensor(0)})
     with torch.no_grad():
         there = normalization(convolution(torch.tensor(np.moveaxis(x, -1, 1)))).numpy()

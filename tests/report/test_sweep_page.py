@@ -53,7 +53,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def usual():
-    return record(trials_of(40, failing=(3, 7)), when="today")
+    return record(trials_of(40, failing=(3, 7)))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,6 @@ def test_the_header_says_what_was_run_and_found(usual, usual_page):
     assert shown(usual.ranked[0].objective) in head
     assert "38 of 40" in head
     assert '<code id="best">nnrun model=lstm</code>' in head
-    assert "today" in head
 
 
 def test_plotly_knows_every_word_of_the_charts(usual_page):
@@ -166,7 +165,7 @@ def test_the_best_curve_is_called_by_its_colour():
 
 
 def test_the_same_record_gives_the_same_page(usual, usual_page):
-    assert page(record(trials_of(40, failing=(3, 7)), when="today")) == usual_page
+    assert page(record(trials_of(40, failing=(3, 7)))) == usual_page
 
 
 def test_texts_of_the_user_are_escaped_everywhere():
@@ -174,7 +173,7 @@ def test_texts_of_the_user_are_escaped_everywhere():
     params = {f"model.{EVIL}": EVIL, "model": EVIL}
     trials = [Trial(i, "completed", params, float(i), {f"val/{EVIL}": 0.5}) for i in range(12)]
     trials.append(Trial(12, "failed", params, error=f"{EVIL}\n{EVIL}"))
-    names = dict.fromkeys(("title", "command", "metric", "best_command", "when"), EVIL)
+    names = dict.fromkeys(("title", "command", "metric", "best_command"), EVIL)
     text = page(record(trials, space=space, **names))
     assert "<script>alert" not in text
     outline = Outline(text)

@@ -36,7 +36,7 @@ class Axis:
         if isinstance(dimension, Interval):
             return cls(key, log=dimension.log, whole=dimension.integer)
         values = dimension.values
-        numbers = all(_is_number(value) for value in values)
+        numbers = all(is_number(value) for value in values)
         if numbers and (len(values) > MOST_CATEGORIES or not isinstance(dimension, Categorical)):
             wide = min(values) > 0 and max(values) > LOG_FROM * min(values)
             return cls(key, log=wide, whole=all(isinstance(value, int) for value in values))
@@ -49,7 +49,7 @@ class Axis:
         value = params[self.key]
         if self.categories:
             return float(self.categories.index(shown(value))) if shown(value) in self.categories else math.nan
-        return float(value) if _is_number(value) and (value > 0 or not self.log) else math.nan
+        return float(value) if is_number(value) and (value > 0 or not self.log) else math.nan
 
     def places(self, points: Sequence[Params]) -> np.ndarray:
         """Of every point, (points,)."""
@@ -118,5 +118,6 @@ def _decades(low: float, high: float) -> np.ndarray:
     return exponents[exponents % math.ceil((high - low) / MOST_DECADES) == 0]
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether it has a place on an axis of numbers: true and false have none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -34,7 +34,6 @@ def page(record: SweepRecord) -> str:
     }
     parts = {
         "title": escape(record.title),
-        "when": f'<p class="when">{escape(record.when)}</p>' if record.when else "",
         "command": escape(record.command),
         "summary": _summary(record),
         "best": _best(record),

@@ -18,9 +18,9 @@ MOST_COLOURS = 6
 class SweepRecord:
     """A sweep, finished or not.
 
-    title: "random search · mlp on digits". command: what the user typed. metric: "val/accuracy".
+    title: "random search: mlp on digits". command: what the user typed. metric: "val/accuracy".
     direction: minimize or maximize. curves: trial number -> the objective's metric per epoch.
-    best_command: trains the best trial again, to paste; empty where there is none. when: as it is to be shown.
+    best_command: trains the best trial again, to paste; empty where there is none.
     """
 
     title: str
@@ -31,7 +31,6 @@ class SweepRecord:
     trials: list[Trial]
     curves: dict[int, list[float]]
     best_command: str
-    when: str = ""
 
     @cached_property
     def scored(self) -> list[Trial]:

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from nnrun.ledger import Trial
+from nnrun.report.sweep.axis import is_number
 from nnrun.report.sweep.record import SweepRecord
 from nnrun.report.sweep.text import counted, listed, shown
 
@@ -22,7 +23,7 @@ def trials_table(record: SweepRecord) -> str:
     others = sorted({name for trial in record.trials for name in trial.metrics} - {record.metric})
     heads = ["trial", "state", record.metric, *record.space, *others, "seconds"]
     rows = [[trial.number, trial.state, *_values(trial, [*record.space], others)] for trial in _in_order(record)]
-    numeric = [all(value == "" or _is_number(value) for value in column) for column in zip(*rows, strict=True)]
+    numeric = [all(value == "" or is_number(value) for value in column) for column in zip(*rows, strict=True)]
     buttons = "".join(
         f"<th scope=col{' class=n' * right}><button>{escape(head)}</button>"
         for head, right in zip(heads, numeric, strict=True)
@@ -70,7 +71,7 @@ def _values(trial: Trial, keys: Sequence[str], metrics: Sequence[str]) -> Iterat
     """Cells from the objective on; empty where the trial has no such value."""
     yield "" if trial.objective is None else trial.objective
     yield from (trial.params.get(key, "") for key in keys)
-    yield from (trial.metrics.get(name, "") for name in metrics)
+    yield from ("" if trial.metrics.get(name) is None else trial.metrics[name] for name in metrics)
     yield "" if trial.seconds is None else trial.seconds
 
 
@@ -81,12 +82,8 @@ def _row(values: Sequence[Any]) -> str:
 
 def _cell(value: Any) -> str:
     text = shown(value)
-    if _is_number(value):
+    if is_number(value):
         exact = json.dumps(value)
         return f"<td class=n>{text}" if exact == text else f'<td class=n data-v="{exact}">{text}'
     whole = f' title="{escape(text)}"' if len(text) > WIDEST else ""
     return f"<td{whole}>{escape(text)}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
