@@ -178,7 +178,7 @@ def check_fit(config: RunConfig) -> None:
     task = config.task.locate()(config.task.config, spec)
     output = task.output_spec()
     task.check_model(config.model.config)
-    check_objective(config.objective, task)
+    check_objective(config.objective, task, model.terms)
     _check_buildable(model, config, spec, output)
 
 
@@ -208,11 +208,11 @@ def _check_buildable(model: Any, config: RunConfig, spec: Any, output: Any) -> N
             raise ConfigError(f"training.trainable has {glob}, which matches no weight. {schema.nearest(glob, names)}")
 
 
-def check_objective(objective: ObjectiveConfig, task: Any) -> str:
-    """The direction of the objective. Raises ConfigError when the task has no such metric."""
+def check_objective(objective: ObjectiveConfig, task: Any, terms: tuple[str, ...] = ()) -> str:
+    """The direction of the objective. Raises ConfigError when neither the task nor the model's terms have it."""
     from nnrun.tasks.metrics import DIRECTIONS
 
-    names = [f"val/{name}" for name in ("loss", *task.metric_names())]
+    names = [f"val/{name}" for name in ("loss", *task.metric_names(), *terms)]
     if objective.metric not in [*names, "train/loss"]:
         found = schema.nearest(f"val/{objective.metric.rpartition('/')[2]}", names)
         listed = f" The task has: {', '.join(names)}." if found.startswith("Did") else ""

@@ -9,6 +9,8 @@ from nnrun import members
 from nnrun.schema import nearest
 
 MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/\s]+)'")
+OPTIONS = re.compile(r"^\t(\S+)$", re.MULTILINE)
+"""In Hydra's message, the choices of a group, which for its own come from plugins too."""
 REFERENCE = re.compile(r"Interpolation key '([^']+)' not found.*full_key: (\S+)", re.DOTALL)
 SPACE = "search.space."
 UNKNOWN_KEY = re.compile(r"Could not (?:override|find key|delete)[^']* '([^'\s]+)'")
@@ -18,10 +20,11 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
     """A sentence for an exception of Hydra's composition; `config` is what composes without the overrides."""
     text = " ".join(str(e) for e in (error, error.__cause__) if e)
     if found := MISSING_CHOICE.search(text):
-        return f"There is no {found[1]}={found[2]}. {nearest(found[2], members.choices(found[1]))}"
+        choices_there = OPTIONS.findall(text) if found[1].startswith("hydra/") else members.choices(found[1])
+        return f"There is no {found[1]}={found[2]}. {nearest(found[2], choices_there)}"
     if found := UNKNOWN_KEY.search(text):
-        if found[1].startswith(SPACE):
-            return swept_itself(found[1].removeprefix(SPACE))
+        if f"{found[1]}.".startswith(SPACE):
+            return swept_itself(found[1].removeprefix(SPACE) if found[1].startswith(SPACE) else "KEY")
         return unknown_key(found[1], config or {}, choices)
     if found := REFERENCE.search(text):
         key, other = found[2], found[1]

@@ -75,18 +75,17 @@ def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None
     devices.prepare()
     run = load(folder, plain)
     about = json.loads((folder / preprocessing.NAME).read_bytes())
-    beside = {"preprocessing": about}
+    whole = network.network(run)
+    # The same for every format, because their files may lie beside each other.
+    beside = {"preprocessing": about | {"signature": whole.signature()}}
     remark = ""
     if form == "safetensors":
         content, beside["names"] = weights.translate(run)
+    elif form == "onnx":
+        content = onnx.translate(whole, [network.examples(run, whole, count) for count in (1, 5)])
     else:
-        whole = network.network(run)
-        about["signature"] = whole.signature()
-        if form == "onnx":
-            content = onnx.translate(whole, [network.examples(run, whole, count) for count in (1, 5)])
-        else:
-            content, any_size = stablehlo.translate(whole)
-            remark = "" if any_size else " The network depends on the size of its batch: give it one example at a time."
+        content, any_size = stablehlo.translate(whole)
+        remark = "" if any_size else " The network depends on the size of its batch: give it one example at a time."
     output.parent.mkdir(exist_ok=True)
     for name, text in beside.items():
         described = json.dumps(text, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -20,6 +20,8 @@ ALWAYS = ("dataset", "task", "model", "optimizer", "schedule", "training")
 """Groups that every run's config has."""
 RUNS_KEYS = ("seed", "objective")
 """Top-level keys beside the groups."""
+BEFORE = (".lock", "sweep.db", "sweep.db-journal", "sweep.db-shm", "sweep.db-wal")
+"""What a sweep's folder holds before its trials are written down."""
 OWN = "If the folder is your own, run again with --trust where ./conf and the code lie."
 
 
@@ -53,11 +55,16 @@ def folder(word: str) -> Path:
     found = Path(word)
     if (found / "sweep.yaml").exists():
         raise ConfigError(f"{found} is a sweep's folder. The run of its best trial is {found / 'best'}.")
-    if found.is_dir() and not any(found.iterdir()):
-        raise ConfigError(f"{found} is empty: nothing had begun there. Start the command that made it again.")
+    check_begun(found)
     if not (found / "summary.json").is_file():
         raise ConfigError(f"{found} is not a run's folder: it holds no summary.json. List yours with nnrun runs.")
     return found
+
+
+def check_begun(folder: Path) -> None:
+    """Raises ConfigError for a folder that a command made and had no time to fill."""
+    if folder.is_dir() and all(path.name in BEFORE for path in folder.iterdir()):
+        raise ConfigError(f"In {folder} nothing had begun. Start the command that made it again.")
 
 
 def summary(folder: Path) -> dict[str, Any]:

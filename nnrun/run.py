@@ -56,31 +56,36 @@ class Run:
         Raises ConfigError when another process works on the folder, Interrupted after a signal, with the state saved,
         and whatever went wrong, noted in the folder. A run that cannot be resumed leaves the folder as it was.
         """
-        with hold(self.folder.path, "run.log"), Watch(self._emergency) as watch:
-            try:
-                if not resume:
-                    self._begin()
-                self.terminal.line(f"{self.summary['devices']} · {self.folder.path}")
-                return self._work(watch, resume)
-            except Interrupted as interrupted:
-                self._save_weights()
-                self._end("interrupted", interrupted)
-                self.terminal.line(self._interrupted_text())
-                raise
-            except ConfigError as error:
-                if resume or self.history:
-                    self._end("failed", error)
-                else:
-                    self.folder.discard()
-                raise
-            except Exception as error:
+        try:
+            with hold(self.folder.path, "run.log"), Watch(self._emergency) as watch:
+                return self._recorded(watch, resume)
+        finally:
+            self.terminal.close()
+
+    def _recorded(self, watch: Watch, resume: bool) -> float:
+        """The work, with its outcome in the folder."""
+        try:
+            if not resume:
+                self._begin()
+            self.terminal.line(f"{self.summary['devices']} · {self.folder.path}")
+            return self._work(watch, resume)
+        except Interrupted as interrupted:
+            self._save_weights()
+            self._end("interrupted", interrupted)
+            self.terminal.line(self._interrupted_text())
+            raise
+        except ConfigError as error:
+            if resume or self.history:
                 self._end("failed", error)
-                with contextlib.suppress(RuntimeError):
-                    # A step that failed may have taken the memory of the state it was given.
-                    self._save_weights()
-                raise
-            finally:
-                self.terminal.close()
+            else:
+                self.folder.discard()
+            raise
+        except Exception as error:
+            self._end("failed", error)
+            with contextlib.suppress(OSError, RuntimeError):
+                # A step that failed may have taken the memory of the state it was given.
+                self._save_weights()
+            raise
 
     def _begin(self) -> None:
         """From here on the folder tells of this run."""

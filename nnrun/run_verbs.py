@@ -54,6 +54,8 @@ def predict(words: list[str]) -> int:
         raise ConfigError("--latent and --importance are two results. Ask for one at a time.")
     if lone := [name for name in OF_IMPORTANCE if name in given.values and "importance" not in given.flags]:
         raise ConfigError(f"--{lone[0]} belongs to --importance. Add --importance, or leave it out.")
+    if "output" in given.values and Path(given.values["output"]).resolve() == source.resolve():
+        raise ConfigError(f"--output {given.values['output']} is what is to be predicted. Name another file.")
     with _working():
         from nnrun import prediction
 

@@ -43,6 +43,11 @@ def size(default: Any, help: str = "", least: int = 1, most: int | None = None) 
     return setting(default, help, least=least, **({} if most is None else {"most": most}))
 
 
+def is_off(value: Any) -> bool:
+    """Whether a setting is Python's number 0, so that what it sets is left out of the program; a traced one is not."""
+    return isinstance(value, float | int) and value == 0
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A sentence that names the choice most like `word`, or all of them; what all have in front tells nothing."""
     choices = sorted(choices)

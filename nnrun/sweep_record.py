@@ -115,7 +115,7 @@ def objective(record: Record) -> "Objective":
 
     built: RunConfig = config.build(config.resolved(record.trials.first.plain))
     task = built.task.locate()(built.task.config, built.dataset.locate()(built.dataset.config).spec())
-    return Objective(built.objective.metric, check_objective(built.objective, task))
+    return Objective(built.objective.metric, check_objective(built.objective, task, built.model.locate().terms))
 
 
 def _is_of_run(text: str, plain: dict[str, Any]) -> bool:

@@ -120,6 +120,7 @@ def _folder(words: list[str], verb: str) -> Path:
         )
     if words[1:]:
         raise ConfigError(f"nnrun {verb} takes a sweep's folder alone, but got {words[1]}.")
+    recorded.check_begun(Path(words[0]))
     if not is_sweep(Path(words[0])):
         raise ConfigError(f"{words[0]} is not a sweep's folder: it holds no sweep.yaml.")
     return Path(words[0])

@@ -76,7 +76,7 @@ def _check_swept(swept: Mapping[str, Dimension]) -> None:
         key = key.lstrip("+~")
         if key.startswith(SPACE):
             raise ConfigError(swept_itself(key.removeprefix(SPACE)))
-        if key.partition(".")[0].partition("/")[0] in (*composition.OF_SWEEPS, "hydra"):
+        if key.partition(".")[0].partition("/")[0] in (*composition.OF_SWEEPS, "objective", "hydra"):
             example = f" Set for example {key}={sweep_syntax.value_text(_listed(dimension)[0])}."
             raise ConfigError(f"{key} is one value for the whole sweep, but got several.{example}")
 

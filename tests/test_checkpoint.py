@@ -70,3 +70,9 @@ def test_the_newest_two_checkpoints_are_kept_newest_first(tree, tmp_path):
         "0000000100.safetensors",
         "0000000010.safetensors",
     ]
+
+
+def test_checkpoints_that_training_went_back_behind_give_way(tree, tmp_path):
+    for step in (100, 200, 10, 20):
+        checkpoint.save_checkpoint(tmp_path, step, tree, {})
+    assert [path.stem for path in checkpoint.checkpoints(tmp_path)] == ["0000000020", "0000000010"]

@@ -110,6 +110,12 @@ def test_weights_to_train_must_exist(make_config):
     )
 
 
+def test_terms_of_the_model_are_metrics_too():
+    assert config.check_objective(ObjectiveConfig("val/kl", "auto"), _Task(), ("kl",)) == "minimize"
+    with pytest.raises(ConfigError, match="must be a metric of this task, but got val/kl"):
+        config.check_objective(ObjectiveConfig("val/kl", "auto"), _Task())
+
+
 class _Task:
     def metric_names(self):
         return ("accuracy", "rmse")

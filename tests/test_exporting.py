@@ -51,6 +51,8 @@ def test_weights_keep_their_values_under_short_names(nnrun, here, tmp_path):
     assert len(ours) == 6
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[f"weights.params.{name}"])
+    about = json.loads((tmp_path / "out" / "w.preprocessing.json").read_text())
+    assert about["signature"]["arguments"] == {"inputs": {"dtype": "float32", "shape": ["batch", 4]}}
     described = json.loads((tmp_path / "out" / "w.names.json").read_text())
     assert described["arrays"]["hidden.dense.0.kernel"] == {
         "shape": [4, 64],

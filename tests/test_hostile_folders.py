@@ -329,7 +329,11 @@ def test_a_summary_does_not_drive_the_terminal(nnrun, here):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("metrics", "x"), ("baseline", [1]), ("objective", 3), ("status", None), ("versions", {"a": {}}), ("command", [])],
+    [
+        *(("metrics", "x"), ("baseline", [1]), ("status", None), ("versions", {"a": {}}), ("command", [])),
+        *(("objective", 3), ("objective", {"metric": "val/loss", "direction": "minimize", "value": "x", "epoch": 1})),
+        ("objective", {"value": 1.0}),
+    ],
 )
 def test_a_summary_of_another_form_is_damaged(refused, here, key, value):
     path = here / "run/summary.json"

@@ -167,3 +167,19 @@ TWICE = """
 def test_a_second_signal_finds_the_pipe_still_open():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(TWICE)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+STUCK = """
+    import signal, time
+    from nnrun.interruption import Watch
+    def emergency(interrupted):
+        raise OSError("No space left on device")
+    with Watch(emergency):
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(30)
+"""
+
+
+def test_a_disk_that_is_full_does_not_keep_the_process_alive():
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(STUCK)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 143

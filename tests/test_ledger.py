@@ -108,3 +108,20 @@ def test_others_may_read_meanwhile(tmp_path):
     assert len(again.trials()) == 3
     again.close()
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("sweep.db")] == ["sweep.db"]
+
+
+def test_a_reader_makes_nothing(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        Ledger(tmp_path, writes=False)
+    text = "sweep.db, which holds the trials, is missing. Put it back, or start a new sweep."
+    assert str(caught.value) == f"{tmp_path}/{text}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_sees_what_a_live_writer_has_written_and_cannot_write(ledger, tmp_path):
+    ledger.ask(POINTS)
+    reader = Ledger(tmp_path, writes=False)
+    assert len(reader.trials()) == 3
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.ask(POINTS)
+    reader.close()

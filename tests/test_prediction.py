@@ -131,6 +131,7 @@ def test_a_failure_in_a_later_block_leaves_nothing_and_keeps_what_was_there(nnru
 @pytest.mark.parametrize(
     ("output", "said"),
     [
+        ("./new.csv", "--output ./new.csv is what is to be predicted. Name another file."),
         ("out.xlsx", "--output out.xlsx must end in one of .csv, .parquet, .npz. Write for example out.csv."),
         ("none/out.csv", "--output none/out.csv: there is no folder none. Make it, or name another one."),
         ("folder.csv", "folder.csv is a folder. Name another file with --output FILE, or replace it with --overwrite."),

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from nnrun.terminal import Terminal
 from tests.sweep_folders import draw_nothing, ledger, names, record, rows, summary
 
 pytestmark = pytest.mark.usefixtures("sketchy")
@@ -101,3 +102,19 @@ def test_a_dry_run_is_for_our_sweeps(nnrun, words):
     done = nnrun(*words, "dry_run=true")
     text = "dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out."
     assert (done.code, done.err) == (2, f"nnrun: {text}\n")
+
+
+def test_a_job_that_fails_late_has_no_result(nnrun, tmp_path, monkeypatch):
+    end_epoch = Terminal.epoch
+
+    def broken(self, row, *rest):
+        end_epoch(self, row, *rest)
+        if row["epoch"] == 2:
+            raise RuntimeError("a late mistake")
+
+    monkeypatch.setattr(Terminal, "epoch", broken)
+    done = nnrun(*SMALL, "hydra/launcher=basic", "training.epochs=2", "seed=0,1")
+    assert done.code == 1
+    assert "All 2 trials failed." in done.err
+    trials, _ = ledger(tmp_path / "sweep")
+    assert {(state, objective) for _, state, _, objective, *_ in trials} == {("failed", None)}

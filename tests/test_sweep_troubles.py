@@ -1,10 +1,15 @@
 """Sweeps that meet a folder, a disk, a memory or data that do not serve: what is said, and what is kept."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 
 from nnrun import group_training
+from nnrun.datasets.base import take
+from nnrun.datasets.iris import Iris
+from nnrun.datasets.wine import Wine
+from nnrun.errors import RunError
 from nnrun.sweep_outputs import SweepFolder
 from tests.sweep_folders import SMALL, ledger, names, record, summary
 
@@ -89,3 +94,51 @@ def test_a_mistake_that_only_the_data_tell_leaves_no_folder(nnrun, tmp_path):
     assert done.code == 2
     assert done.err.startswith("nnrun: task.loss=binary_cross_entropy needs inputs between 0 and 1")
     assert not names(tmp_path)
+
+
+@pytest.mark.usefixtures("sketchy")
+def test_data_that_cannot_be_loaded_hold_up_their_own_trials_alone(nnrun, tmp_path, monkeypatch):
+    def missing(self):
+        raise RunError("wine.csv is gone.")
+
+    words = ("-m", "dataset=wine,iris", "training.epochs=1", "model.hidden_sizes=[8]", "hydra.sweep.dir=sweep")
+    with monkeypatch.context() as patch:
+        patch.setattr(Wine, "load", missing)
+        done = nnrun(*words)
+    text = "wine.csv is gone. What was measured is kept. To continue: nnrun resume sweep"
+    assert (done.code, done.err) == (1, f"nnrun: {text}\n")
+    assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["waiting", "completed"]
+    assert nnrun("resume", "sweep").code == 0
+    assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["completed", "completed"]
+
+
+@pytest.mark.usefixtures("sketchy")
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda data: replace(data, train=take(data.train, slice(9))), "22 examples, now 9 + 22 + 22 examples"),
+        (
+            lambda data: replace(data, input_scaling=replace(data.input_scaling, offset=data.input_scaling.offset + 1)),
+            "and other values in the training part",
+        ),
+    ],
+)
+def test_a_group_does_not_go_on_with_other_data(nnrun, tmp_path, monkeypatch, change, text):
+    save, load = SweepFolder.save_group, Iris.load
+
+    def killed(self, *args):
+        save(self, *args)
+        raise OSError(errno.EIO, "the plug was pulled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SweepFolder, "save_group", killed)
+        assert nnrun(*SMALL, "training.checkpoint_seconds=0", "seed=0,1").code == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Iris, "load", lambda self: change(load(self)))
+        done = nnrun("resume", "sweep")
+    assert done.code == 1
+    assert done.err.startswith("nnrun: The data of sweep changed while its trials were trained: it had 106 + 22 + 22 ")
+    assert text in done.err
+    assert done.err.endswith("Put the old data back, then: nnrun resume sweep\n")
+    assert {state for _, state, *_ in ledger(tmp_path / "sweep")[0]} == {"running"}
+    assert nnrun("resume", "sweep").code == 0

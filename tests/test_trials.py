@@ -169,6 +169,11 @@ MISTAKES = [
         "search is one value for the whole sweep, but got several. Set for example search=random.",
     ),
     (
+        ["dataset=iris", "objective.metric=val/loss,val/accuracy"],
+        "objective.metric is one value for the whole sweep, but got several. "
+        "Set for example objective.metric=val/loss.",
+    ),
+    (
         ["hydra.sweep.dir=a,b"],
         "hydra.sweep.dir is one value for the whole sweep, but got several. Set for example hydra.sweep.dir=a.",
     ),

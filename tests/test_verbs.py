@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 
-from nnrun import members
+from nnrun import api, members, verbs
+from nnrun.sweep_syntax import parse_override
 
 
 @pytest.fixture
@@ -150,3 +152,12 @@ def test_a_folder_smuggles_nothing_into_hydra(nnrun, here, key, value, text):
     done = nnrun("repeat", "run")
     assert done.code == 2
     assert done.err.startswith(f"nnrun: {text}")
+
+
+@pytest.mark.parametrize("word", ["\\N", "a\tb", 'say "no"', "back\\\\slash", "null", "1.5", "ä, ö"])
+def test_repeat_and_train_give_every_text_back(word):
+    plain = {"dataset": {"missing": [word], "target": word}}
+    texts = [text for _, text in verbs._overrides(plain, {"dataset": {}})]
+    texts += [api._typed(word), api._typed(np.array([word]))]
+    values = [parse_override(f"key={text}").value() for text in texts]
+    assert values == [[word], word, word, [word]]

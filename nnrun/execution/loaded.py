@@ -27,4 +27,5 @@ def load(config: RunConfig, data: Data | None = None) -> Loaded:
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
     config = dataclasses.replace(config, task=prepared)
     task = kind(prepared.config, data.spec)
-    return Loaded(config, data, task, Objective(config.objective.metric, check_objective(config.objective, task)))
+    direction = check_objective(config.objective, task, config.model.locate().terms)
+    return Loaded(config, data, task, Objective(config.objective.metric, direction))

@@ -11,7 +11,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Number, Outputs, OutputSpec
 from nnrun.models.codec import CodecConfig, build_codec, squash
-from nnrun.schema import number, setting
+from nnrun.schema import is_off, number, setting
 
 EVALUATION_NOISE_SEED = 20080705
 
@@ -102,8 +102,8 @@ class Autoencoder(Model):
         self.output_activation = config.output_activation
         self.noise_at_evaluation = config.noise_at_evaluation
         noise, sparsity = config.input_noise, config.sparsity
-        self.corruption = None if _is_off(noise) else Corruption(config.noise_kind, noise)
-        self.sparsity = None if _is_off(sparsity) else Sparsity(config.sparsity_kind, sparsity, config.sparsity_target)
+        self.corruption = None if is_off(noise) else Corruption(config.noise_kind, noise)
+        self.sparsity = None if is_off(sparsity) else Sparsity(config.sparsity_kind, sparsity, config.sparsity_target)
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *inputs) -> prediction (batch, *inputs), latent (batch, latent_size)."""
@@ -125,7 +125,3 @@ class Autoencoder(Model):
         if self.noise_at_evaluation and "index" in batch:
             return self.corruption.fixed(batch["index"], batch["inputs"])
         return None
-
-
-def _is_off(value: Any) -> bool:
-    return isinstance(value, float | int) and value == 0

@@ -72,6 +72,8 @@ class Model(nnx.Module):
     light_compilation: ClassVar[bool] = True
     """Whether steps on a CPU are at least as quick at LLVM's level 2 as at XLA's own, 3 (measured: all but cnn)."""
 
+    terms: ClassVar[tuple[str, ...]] = ()
+    """Names of the terms of the loss in its Outputs, which are reported as metrics."""
     embeds: ClassVar[bool] = False
     """Whether it learns vectors for `categories`, see DataSpec.categories."""
     anchored: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from flax import nnx
 
 from nnrun.models.base import Number
 from nnrun.models.randomness import bernoulli
+from nnrun.schema import is_off
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 MONOTONE = ("relu", "leaky_relu", "elu", "tanh", "sigmoid")
@@ -31,7 +32,7 @@ class Dropout(nnx.Module):
     """
 
     def __init__(self, rate: Any) -> None:
-        self.off = isinstance(rate, float | int) and rate == 0
+        self.off = is_off(rate)
         if not self.off:
             self.rate = Number(jnp.asarray(rate, jnp.float32))
 

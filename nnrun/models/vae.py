@@ -41,6 +41,7 @@ class VAE(Model):
 
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
     figures: ClassVar[tuple[str, ...]] = ("samples",)
+    terms: ClassVar[tuple[str, ...]] = ("kl",)
 
     def __init__(self, config: VAEConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
         self.encoder, self.decoder = build_codec(config, data, output, 2 * config.latent_size, rngs=rngs)

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-from nnrun.schema import number
+from nnrun.schema import is_off, number
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ def kernels(params: Any) -> Any:
 
 def decay(config: OptimizerConfig) -> optax.GradientTransformation:
     """Adds weight_decay * weight to what flows through: before the optimizer it is L2, after it decoupled decay."""
-    if isinstance(config.weight_decay, float) and config.weight_decay == 0.0:
+    if is_off(config.weight_decay):
         return optax.identity()
     return optax.add_decayed_weights(config.weight_decay, mask=kernels)
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nnrun.schema import is_off
+
 
 def wide(x: jax.Array) -> jax.Array:
     """At least float32: sums of exponentials and squares lose too much below."""
@@ -45,7 +47,7 @@ def cross_entropy(
     if weights is not None:
         terms = terms * jnp.asarray(weights, terms.dtype).reshape(*(1,) * (terms.ndim - 1), -1)
     own = jnp.take_along_axis(terms, labels[..., None], -1)[..., 0]
-    if isinstance(smoothing, float) and smoothing == 0.0:
+    if is_off(smoothing):
         return own
     # In this form a compiler rounds alike wherever it puts the loss.
     return own + smoothing * (terms.mean(-1) - own)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from nnrun.config import AugmentationConfig
 from nnrun.models.randomness import Streams, uniform
+from nnrun.schema import is_off
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey of an image (ITU-R BT.601)."""
@@ -28,22 +29,17 @@ def augment(config: AugmentationConfig, images: jax.Array, streams: Streams) -> 
 
     colour, most = (config.brightness, config.contrast, config.saturation), _largest(images)
     for probability, axis in ((config.flip, 2), (config.flip_vertical, 1)):
-        if is_on(probability):
+        if not is_off(probability):
             images = mirror(images, uniform(streams.augmentation(), images.shape[:1]) < probability, axis)
-    if is_on(config.rotation):
+    if not is_off(config.rotation):
         images = rotate(images, draw(config.rotation))
-    if is_on(config.crop):
+    if not is_off(config.crop):
         moves = [whole_move(config.crop, extent, draw(1.0)) for extent in images.shape[1:3]]
         images = crop(images, jnp.stack(moves, -1))
     for strength, change in zip(colour, (brighten, stretch_contrast, saturate), strict=True):
-        if is_on(strength):
+        if not is_off(strength):
             images = change(images.astype(jnp.float32), 1 + draw(strength))
-    return images if most is None or not any(map(is_on, colour)) else images.clip(0, most)
-
-
-def is_on(strength: Any) -> bool:
-    """False for the Python number 0; a traced number is on."""
-    return not (isinstance(strength, float | int) and strength == 0)
+    return images if most is None or all(map(is_off, colour)) else images.clip(0, most)
 
 
 def mirror(images: jax.Array, chosen: jax.Array, axis: int) -> jax.Array:

@@ -152,3 +152,9 @@ def test_memory_stays_bounded(tmp_path):
     command = [sys.executable, "-c", script, str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(found.stdout) < 60
+
+
+def test_what_one_user_converted_others_may_read(tmp_path):
+    ArrayCache("key", tmp_path).fill(blocks())
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "key", *(tmp_path / "key").iterdir())}
+    assert modes == {0o755, 0o644}

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 from nnrun.ledger import Trial
 from nnrun.report.style import COLOURS
 from nnrun.report.sweep import figures, page
-from nnrun.report.sweep.axis import objective_scale, ticks
+from nnrun.report.sweep.axis import Axis, objective_scale, ticks
 from nnrun.report.sweep.charts import MOST_CURVES
 from nnrun.report.sweep.plot import spread
 from nnrun.report.sweep.text import duration, listed, shown
@@ -89,7 +89,7 @@ def test_plotly_knows_every_word_of_the_charts(usual_page):
         Figure(chart["data"], chart["layout"])
 
 
-def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(usual_page):
+def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(usual, usual_page):
     panels = {
         chart["layout"]["xaxis"]["title"]["text"]: chart
         for name, chart in Outline(usual_page).charts.items()
@@ -101,6 +101,9 @@ def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(us
     sizes = panels["model.hidden_sizes"]
     assert sizes["layout"]["xaxis"]["ticktext"] == ["[64]", "[64, 32]", "null"]
     assert [trace["type"] for trace in sizes["data"]][:2] == ["box", "scatter"]
+    box, values = sizes["data"][0], [t.objective for t in usual.scored if t.params["model.hidden_sizes"] == [64]]
+    found = [box[name][box["x"].index(0)] for name in ("q1", "median", "q3")]
+    np.testing.assert_allclose(found, np.quantile(values, (0.25, 0.5, 0.75)), rtol=1e-4)
     assert "20 trials without this key." in usual_page
 
 
@@ -136,6 +139,11 @@ def test_few_trials_and_epochs_are_counted_in_whole_numbers(usual_page):
     assert few["chart-best"]["layout"]["xaxis"]["dtick"] == 1
     assert few["chart-curves"]["layout"]["xaxis"]["dtick"] == 1
     assert "dtick" not in usual["chart-best"]["layout"]["xaxis"]
+
+
+def test_a_few_numbers_lie_in_their_order():
+    axis = Axis.of("optimizer.learning_rate", Categorical((0.02, 1e30, 0.3)))
+    assert axis.categories == ("0.02", "0.3", "1e+30")
 
 
 def test_whole_hyperparameters_have_whole_ticks():

@@ -39,3 +39,15 @@ def test_going_on_asks_for_what_was_not_asked():
     again = Compare(CompareConfig(points=2, repeats=2), SPACE)
     again.restore(whole[:21])
     assert again.ask(100) == whole[21:]
+
+
+def test_searches_are_as_large_and_told_apart_where_draws_repeat_points():
+    space = Space({"units": Interval(1, 40, integer=True)})
+    search = Compare(CompareConfig(points=6, repeats=3), space)
+    points = search.ask(10**6)
+    assert len({p["units"] for p in points}) == len(points) == 24
+    labels = [search.label(number) for number in range(24)]
+    assert labels == [name for name in ("grid", *(f"random, seed {i}" for i in range(3))) for _ in range(6)]
+    again = Compare(CompareConfig(points=6, repeats=3), space)
+    again.restore(points)
+    assert [again.label(number) for number in range(24)] == labels

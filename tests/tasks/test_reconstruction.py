@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nnrun.datasets import base as data_module
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs
+from nnrun.tasks import pca as pca_module
 from nnrun.tasks.pca import fit_pca
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, errors, scaled_inputs
 
@@ -136,6 +138,24 @@ def test_pca_against_scikit_learn():
     np.testing.assert_allclose(
         fit_pca(rows, 3).reconstruct(rows), theirs.inverse_transform(theirs.transform(rows)), atol=1e-10
     )
+
+
+@pytest.mark.parametrize("shape", [(300, 40), (40, 300)])
+def test_pca_of_large_data_leaves_the_same_error(shape, monkeypatch):
+    rows = np.random.default_rng(0).normal(size=shape) * np.geomspace(5, 0.1, shape[1])
+    rows = rows.astype(np.float32) + 3
+    whole = fit_pca(rows, 5).reconstruct(rows) - rows
+    monkeypatch.setattr(pca_module, "MOST_PRODUCTS", 0)
+    leading = fit_pca(rows, 5).reconstruct(rows) - rows
+    assert (leading**2).mean() == pytest.approx((whole**2).mean(), rel=1e-4)
+    np.testing.assert_array_equal(fit_pca(rows, 5).components, fit_pca(rows, 5).components)
+
+
+def test_the_range_of_the_inputs_is_found_block_by_block(monkeypatch):
+    data = make_data()
+    monkeypatch.setattr(data_module, "ROWS_AT_ONCE", 7)
+    train = scaled_inputs(data, "train")
+    assert data.input_range == (float(train.min()), float(train.max()))
 
 
 def test_baselines():

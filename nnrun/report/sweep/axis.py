@@ -40,7 +40,7 @@ class Axis:
         if numbers and (len(values) > MOST_CATEGORIES or not isinstance(dimension, Categorical)):
             wide = min(values) > 0 and max(values) > LOG_FROM * min(values)
             return cls(key, log=wide, whole=all(isinstance(value, int) for value in values))
-        return cls(key, tuple(dict.fromkeys(map(shown, values))))
+        return cls(key, tuple(dict.fromkeys(map(shown, sorted(values) if numbers else values))))
 
     def place(self, params: Params) -> float:
         """The number, or the position of the category; NaN where the key does not apply."""

@@ -143,7 +143,8 @@ def _panel(record: SweepRecord, axis: Axis, scale: Scale) -> Chart:
         zip((t.number for t in drawn), axis.places([t.params for t in drawn]) + plot.jitter(drawn), strict=True)
     )
     strips = _coloured(record, drawn, lambda t: places[t.number])
-    return Chart([_boxes(axis, trials), *strips], layout, 290, note)
+    boxes = [_boxes(axis, trials)] if trials else []
+    return Chart([*boxes, *strips], layout, 290, note)
 
 
 def _numbers(axis: Axis, trials: Sequence[Trial]) -> Plot:
@@ -154,16 +155,28 @@ def _numbers(axis: Axis, trials: Sequence[Trial]) -> Plot:
 
 
 def _boxes(axis: Axis, trials: Sequence[Trial]) -> Plot:
+    groups: dict[float, list[float]] = {}
+    for trial in trials:
+        groups.setdefault(axis.place(trial.params), []).append(objective(trial))
+    found = [_quartiles(values) for values in groups.values()]
     return {
         "type": "box",
-        "x": [axis.place(trial.params) for trial in trials],
-        "y": plot.rounded([objective(trial) for trial in trials]),
-        "boxpoints": False,
+        "x": list(groups),
+        **{name: plot.rounded([one[name] for one in found]) for name in found[0]},
         "width": 0.72,
         "line": {"color": "@muted", "width": 1},
         "fillcolor": "rgba(0,0,0,0)",
         "hoverinfo": "skip",
     }
+
+
+def _quartiles(values: Sequence[float]) -> dict[str, float]:
+    """As in the static pictures: quartiles between order statistics, whiskers to the last value within 1.5 boxes."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    reach = 1.5 * (high - low)
+    within = [value for value in values if low - reach <= value <= high + reach]
+    whiskers = {"lowerfence": min(low, *within), "upperfence": max(high, *within)}
+    return {"q1": low, "median": middle, "q3": high, **whiskers}
 
 
 def _coloured(record: SweepRecord, trials: Sequence[Trial], x: Any) -> Iterator[Plot]:
