@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnrun.datasets.table_values import Place, checked_moments, checked_numbers, texts
+from nnrun.datasets.table_values import Place, checked_moments, checked_numbers, one_spelling, texts
 
 if TYPE_CHECKING:
     import polars
@@ -116,13 +116,25 @@ class Category:
 
     def codes(self, column: "polars.Series") -> np.ndarray:
         """(n,) int32: 0 never seen, 1... the categories, last the missing values."""
+        words = texts(column, self.missing)
+        found = self._places(words)
+        return found.set(words.is_null(), self.cardinality - 1 if self.indicator else 0).to_numpy()
+
+    def _places(self, words: "polars.Series") -> "polars.Series":
+        """Of each word among the categories, from 1: as it is, or else by its value where only one category has it."""
         import polars
 
-        words = texts(column, self.missing)
         known = polars.Series(self.categories, dtype=polars.String)
         places = polars.Series(range(1, 1 + len(known)), dtype=polars.Int32)
         found = words.replace_strict(known, places, default=0, return_dtype=polars.Int32)
-        return found.set(words.is_null(), self.cardinality - 1 if self.indicator else 0).to_numpy()
+        if (found > 0).all():
+            return found
+        values = one_spelling(known)
+        alone = values.is_unique()
+        others = one_spelling(words).replace_strict(
+            values.filter(alone), places.filter(alone), default=0, return_dtype=polars.Int32
+        )
+        return found.zip_with(found > 0, others)
 
     def encode(self, column: "polars.Series", place: Place) -> list[np.ndarray]:
         """One array (n,) per input."""

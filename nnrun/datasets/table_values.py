@@ -91,6 +91,11 @@ def is_plain(column: "polars.Series") -> bool:
     return not column.dtype.is_nested() and column.dtype not in (polars.Binary, polars.Object)
 
 
+def one_spelling(words: "polars.Series") -> "polars.Series":
+    """True and false in small letters, as polars, JSON and databases write what Python and R write otherwise."""
+    return words.str.replace("(?i)^true$", "true").str.replace("(?i)^false$", "false")
+
+
 def _shortest(column: "polars.Series") -> "polars.Series":
     import polars
 

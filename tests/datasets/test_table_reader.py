@@ -211,3 +211,26 @@ def test_the_reader_needs_no_file_of_the_training(table, tmp_path):
     rows = frame(5)
     table.unlink()
     assert reader.block(rows).part["inputs"].shape == (5, len(reader.input_names))
+
+
+@pytest.mark.parametrize("written", [["True", "False"], ["true", "false"], ["TRUE", "FALSE"], [True, False]])
+@pytest.mark.parametrize("categorical", ["one_hot", "embedding"])
+def test_true_and_false_are_the_same_however_they_are_written(written, categorical, tmp_path):
+    trained = {"x": [i / 7 for i in range(40)], "flag": written * 20, "class": [*written, *written[::-1]] * 10}
+    path = tmp_path / "t.parquet"
+    polars.DataFrame(trained).write_parquet(path)
+    reader = saved(make(path, categorical=categorical).load(), tmp_path)
+    for new in (["True", "False"], ["true", "false"], ["fALSE", "tRUE"][::-1], [True, False]):
+        found = reader.block(polars.DataFrame({"x": [1.0, 2.0], "flag": new, "class": new})).part
+        wanted = reader.block(polars.DataFrame({"x": [1.0, 2.0], "flag": written, "class": written})).part
+        assert all((found[name] == values).all() for name, values in wanted.items())
+        assert found["targets"].tolist() == [1, 0]
+        assert (found.get("categories", found["inputs"][:, 1:]) > 0).any(1).all()
+
+
+def test_a_spelling_of_two_known_categories_is_neither(tmp_path):
+    from nnrun.datasets.table_columns import Category
+
+    known = Category("flag", (), ("True", "true", "x"), False, True)
+    assert known.codes(polars.Series(["true", "True", "TRUE", "X", "x", None])).tolist() == [2, 1, 0, 0, 3, 0]
+    assert Category("flag", (), ("True", "true"), False, True).codes(polars.Series(["TRUE"])).tolist() == [0]
