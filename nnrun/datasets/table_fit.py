@@ -10,7 +10,7 @@ import numpy as np
 from nnrun.datasets.table_columns import DAY, Category, Date, DatePart, Label, Numeric, weekday
 from nnrun.datasets.table_kinds import Kind
 from nnrun.datasets.table_roles import Roles, hint
-from nnrun.datasets.table_values import Place, as_number, checked_moments, checked_numbers, texts
+from nnrun.datasets.table_values import Place, as_number, by_value, checked_moments, checked_numbers, texts
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -150,8 +150,9 @@ def in_order(values: set[str]) -> tuple[str, ...]:
     return tuple(sorted(values))
 
 
-def label(name: str, missing: tuple[str, ...], classes: set[str], source: str | Path) -> Label:
+def label(name: str, missing: tuple[str, ...], spellings: set[str], source: str | Path) -> Label:
     """The classes of a target. Raises ConfigError when there is only one."""
+    classes = by_value(spellings)
     if len(classes) < 2:
         raise ConfigError(
             f"{source}: the target {name} is {''.join(classes)!r} in every row, so there is nothing to learn. "

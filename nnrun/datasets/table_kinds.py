@@ -9,7 +9,17 @@ import numpy as np
 
 from nnrun.datasets.table_notation import NOTATIONS, Notation, first_no_date, fitting_notations
 from nnrun.datasets.table_roles import hint
-from nnrun.datasets.table_values import FORMATS, Place, fitting_patterns, infinity, is_plain, known, numbers, texts
+from nnrun.datasets.table_values import (
+    FORMATS,
+    Place,
+    by_value,
+    fitting_patterns,
+    infinity,
+    is_plain,
+    known,
+    numbers,
+    texts,
+)
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -95,7 +105,7 @@ class Profile:
     @property
     def different(self) -> int:
         """Different values, MOST_CLASSES + 1 for more than MOST_CLASSES."""
-        return MOST_CLASSES + 1 if self.values is None else len(self.values)
+        return MOST_CLASSES + 1 if self.values is None else len(by_value(self.values))
 
     @property
     def is_numeric(self) -> bool:

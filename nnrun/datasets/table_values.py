@@ -1,6 +1,6 @@
 """Columns of a mixed table as texts, numbers and moments; what is missing becomes null."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,6 +47,8 @@ FORMATS = (
 """How dates may be written, in the letters of strptime; zones, and other separators, where they must be given."""
 BEGINNING = r"^\d+[-/.]\d"
 """Of a date in any of them."""
+POINTED = r"^(-?(?:0|[1-9]\d*))\.0+$"
+"""A whole number as it is written where its column has a gap; 007.0 and 1.10 are names of their own."""
 LARGEST = float(np.finfo(np.float32).max)
 YEARS = (1500, 2500)
 """Other years are taken for a number that looks like a date."""
@@ -92,8 +94,17 @@ def is_plain(column: "polars.Series") -> bool:
 
 
 def one_spelling(words: "polars.Series") -> "polars.Series":
-    """True and false in small letters, as polars, JSON and databases write what Python and R write otherwise."""
+    """By value: true and false in small letters, as not every program writes them, whole numbers without a point."""
+    words = words.str.replace(POINTED, "${1}")
     return words.str.replace("(?i)^true$", "true").str.replace("(?i)^false$", "false")
+
+
+def by_value(spellings: Iterable[str]) -> set[str]:
+    """One spelling of each value, since the files of several programs may differ in it."""
+    import polars
+
+    ordered = polars.Series(sorted(spellings), dtype=polars.String)
+    return set(ordered.filter(one_spelling(ordered).is_first_distinct()).to_list())
 
 
 def _shortest(column: "polars.Series") -> "polars.Series":

@@ -119,6 +119,15 @@ def test_classes_that_are_numbers_are_in_their_order(tmp_path):
     assert load(path).class_names == ("0", "2", "4", "6", "8", "10")
 
 
+@pytest.mark.parametrize("other", [["0.0", "1.0"], [False, True]])
+def test_classes_are_the_same_in_files_that_spell_them_otherwise(other, tmp_path):
+    classes = ["0", "1"] if other[0] == "0.0" else ["False", "True"]
+    write(tmp_path / "a.csv", {"x": range(3, 63), "class": classes * 30})
+    polars.DataFrame({"x": range(3, 23), "class": other * 10}).write_parquet(tmp_path / "b.parquet")
+    data = load(None, path=None, train=str(tmp_path / "a.csv"), test=str(tmp_path / "b.parquet"))
+    assert (data.class_names, data.test["targets"].tolist()) == (tuple(classes), [0, 1] * 10)
+
+
 def test_several_targets_are_numbers(tmp_path):
     path = write(tmp_path / "t.csv", {"x": range(3, 63), "u": np.arange(60) * 0.5, "v": np.arange(60) % 3})
     data = load(path, target=["u", -1])

@@ -234,3 +234,26 @@ def test_a_spelling_of_two_known_categories_is_neither(tmp_path):
     known = Category("flag", (), ("True", "true", "x"), False, True)
     assert known.codes(polars.Series(["true", "True", "TRUE", "X", "x", None])).tolist() == [2, 1, 0, 0, 3, 0]
     assert Category("flag", (), ("True", "true"), False, True).codes(polars.Series(["TRUE"])).tolist() == [0]
+
+
+def test_a_whole_number_is_the_same_category_and_class_with_a_point_behind_it(tmp_path):
+    trained = {"x": [i / 7 for i in range(40)], "code": ["1", "2", "007", "-3"] * 10, "class": ["0", "1"] * 20}
+    polars.DataFrame(trained).write_csv(tmp_path / "t.csv")
+    reader = saved(make(tmp_path / "t.csv", types={"code": "embedding"}).load(), tmp_path)
+    new = {"x": [0.0] * 6, "code": ["1.0", "2.00", "7.0", "007.0", "-3.0", "1.5"], "class": ["0.0", "1.0"] * 3}
+    assert [reader.categories[0].categories[code - 1] if code else None for code in codes(reader, new)] == [
+        "1", "2", None, None, "-3", None
+    ]  # fmt: skip
+    assert reader.block(polars.DataFrame(new)).part["targets"].tolist() == [0, 1] * 3
+    assert codes(reader, {"x": [0.0] * 2, "code": [1.0, 2.0]}) == codes(reader, {"x": [0.0] * 2, "code": [1, 2]})
+
+
+def codes(reader, columns):
+    return reader.block(polars.DataFrame(columns)).part["categories"][:, 0].tolist()
+
+
+def test_categories_with_a_point_are_known_without_it_and_two_that_differ_by_it_stay_two():
+    from nnrun.datasets.table_columns import Category
+
+    known = Category("code", (), ("1.0", "2.0", "3", "3.0"), False, True)
+    assert known.codes(polars.Series(["1", "2.00", "3", "3.0", "3.00"])).tolist() == [1, 2, 3, 4, 0]
