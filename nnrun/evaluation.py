@@ -11,7 +11,7 @@ import numpy as np
 
 from nnrun import config, preprocessing
 from nnrun.datasets.base import Data, Part
-from nnrun.datasets.reader import Block
+from nnrun.datasets.reader import Block, UnseenNotes
 from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution.compiled import Evaluation, evaluation
 from nnrun.execution.devices import compiler_options
@@ -98,9 +98,9 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
 def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluated:
     """Evaluates the examples of a file. Raises ConfigError when it has no targets or nothing at all."""
     run = load(folder, plain)
-    kept = _Kept()
+    kept, unseen = _Kept(), UnseenNotes()
     evaluator, total = Evaluator(run), None
-    for block in run.preprocessing.reader.blocks(source, block_size(run)):
+    for block in unseen.over(run.preprocessing.reader.blocks(source, block_size(run))):
         check_shape(run, block)
         if total is not None and "targets" not in block.part and "targets" in kept.blocks[0].part:
             continue  # The newest windows of a series: what they forecast has not happened yet.
@@ -110,7 +110,8 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
     if total is None:
         raise ConfigError(f"{source} has no example to evaluate. Give at least one.")
     data = run.preprocessing.data(kept.part())
-    remarks = () if kept.outputs else ("There are too many examples to keep, so there are no figures of them.",)
+    few = () if kept.outputs else ("There are too many examples to keep, so there are no figures of them.",)
+    remarks = (*few, *(f"Note: {sentence}" for sentence in unseen.sentences()))
     measured = evaluator.metrics(total, data)
     return Evaluated(run, kept.examples, measured, data, kept.joined_outputs(), kept.labels(), {}, remarks)
 

@@ -58,22 +58,25 @@ def predict(words: list[str]) -> int:
         raise ConfigError(f"--output {given.values['output']} is what is to be predicted. Name another file.")
     with _working():
         from nnrun import prediction
+        from nnrun.datasets.reader import UnseenNotes
 
-        run = _loaded(folder, plain)
+        run, unseen = _loaded(folder, plain), UnseenNotes()
         if "importance" in given.flags:
             return _importance(run, source, given)
         what = "latent" if "latent" in given.flags else "predictions"
         output = Path(given.values.get("output") or prediction.default_name(run, source, what))
-        blocks = run.preprocessing.reader.blocks(source, prediction.block_size(run))
+        blocks = unseen.over(run.preprocessing.reader.blocks(source, prediction.block_size(run)))
         found = (prediction.latents if what == "latent" else prediction.columns)(run, blocks)
         rows = prediction.write(found, output, run.preprocessing.input_names, "overwrite" in given.flags)
         _say_unknown(run, source)
+        _say_unseen(unseen)
     terminal.say(f"{rows} {'latent codes' if what == 'latent' else 'predictions'} are in {output}")
     return 0
 
 
 def _importance(run: Any, source: Path, given: Words) -> int:
     from nnrun import outputs, prediction, table_writer
+    from nnrun.datasets.reader import UnseenNotes
     from nnrun.importance import importance
     from nnrun.report import permutation_importance
 
@@ -81,8 +84,10 @@ def _importance(run: Any, source: Path, given: Words) -> int:
     for path in (output, output.with_suffix(".png")):
         table_writer.check(path, "overwrite" in overwrite, (*table_writer.WRITERS, ".png"))
     repeats, seed = _natural(given, "repeats", 5, 1), _natural(given, "seed", 0, 0)
-    blocks = run.preprocessing.reader.blocks(source, prediction.block_size(run))
+    unseen = UnseenNotes()
+    blocks = unseen.over(run.preprocessing.reader.blocks(source, prediction.block_size(run)))
     found = importance(run, blocks, given.values.get("metric"), repeats, seed)
+    _say_unseen(unseen)
     columns = found.columns()
     title = f"{source.name}: permutation importance, {found.examples} examples, {repeats} repeats"
     picture = permutation_importance.draw(found, title)
@@ -205,6 +210,11 @@ def _say_unknown(run: Any, source: Path) -> None:
     if names := run.preprocessing.reader.unknown(source):
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         terminal.say(f"Columns that are not used: {', '.join(names[:8])}{more}")
+
+
+def _say_unseen(unseen: Any) -> None:
+    for sentence in unseen.sentences():
+        terminal.say(f"Note: {sentence}")
 
 
 def _natural(given: Words, name: str, default: int, least: int) -> int:

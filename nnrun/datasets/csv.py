@@ -185,6 +185,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     return (
         *([f"Left out: {', '.join(left_out)}."] if left_out else []),
         *([f"With missing values, each marked by an input of its own: {', '.join(filled)}."] if filled else []),
+        *plan.notes,
     )
 
 

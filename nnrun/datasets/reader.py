@@ -1,7 +1,7 @@
 """How new examples are read the way the training data were: what `predict` and `evaluate` need of a data set."""
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,15 +10,53 @@ import numpy as np
 from nnrun.datasets.base import Part
 
 
+class Unseen(NamedTuple):
+    """Categories of one column that the training part never had: how many, and the first, with its row from 1."""
+
+    values: int
+    row: int
+    value: str
+
+
 class Block(NamedTuple):
     """Some examples of a source, in its order.
 
     part: arrays (n, ...) as a part of `Data` has them; `targets` only where the source has them all.
     labels: columns (n,) that tell the examples apart in what is written: a row's number, a file's name, a time.
+    unseen: by column, where there are any.
     """
 
     part: Part
     labels: dict[str, np.ndarray]
+    unseen: dict[str, Unseen] = {}
+
+
+class UnseenNotes:
+    """Gathers what was never seen, block by block, into a sentence per column."""
+
+    def __init__(self) -> None:
+        self._rows, self._found = 0, dict[str, Unseen]()
+
+    def add(self, rows: int, unseen: dict[str, Unseen]) -> None:
+        """Counts the next rows of a source."""
+        self._rows += rows
+        for column, more in unseen.items():
+            first = self._found.get(column, more._replace(values=0))
+            self._found[column] = first._replace(values=first.values + more.values)
+
+    def over(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The blocks as they come, each counted."""
+        for block in blocks:
+            self.add(len(block.part["inputs"]), block.unseen)
+            yield block
+
+    def sentences(self, source: str = "") -> list[str]:
+        """One per column; `source` names the file where that is not plain."""
+        return [
+            f"{column}: {count} of {self._rows} values{source and f' of {source}'} were never seen in training "
+            f"(first in row {row}: {value[:40]!r})."
+            for column, (count, row, value) in self._found.items()
+        ]
 
 
 class Reader(abc.ABC):

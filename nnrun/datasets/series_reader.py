@@ -143,5 +143,6 @@ class TimeseriesReader(Reader):
 
 def _cut(block: Block, size: int) -> Iterator[Block]:
     for start in range(0, len(block.part["inputs"]), size):
-        pieces = ({name: array[start : start + size] for name, array in arrays.items()} for arrays in block)
-        yield Block(*pieces)
+        both = (block.part, block.labels)
+        part, labels = ({name: array[start : start + size] for name, array in arrays.items()} for arrays in both)
+        yield Block(part, labels)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from nnrun.datasets.reader import Unseen
 from nnrun.datasets.table_values import Place, checked_moments, checked_numbers, one_spelling, texts
 
 if TYPE_CHECKING:
@@ -119,6 +120,15 @@ class Category:
         words = texts(column, self.missing)
         found = self._places(words)
         return found.set(words.is_null(), self.cardinality - 1 if self.indicator else 0).to_numpy()
+
+    def unseen(self, column: "polars.Series", place: Place) -> Unseen | None:
+        """The values, other than missing ones, that are no known category."""
+        words = texts(column, self.missing)
+        wrong = words.is_not_null() & (self._places(words) == 0)
+        if not wrong.any():
+            return None
+        position = int(wrong.arg_true()[0])
+        return Unseen(int(wrong.sum()), int(place.rows[position]) + 1, words[position])
 
     def _places(self, words: "polars.Series") -> "polars.Series":
         """Of each word among the categories, from 1: as it is, or else by its value where only one category has it."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from nnrun.datasets import table_kinds, table_roles, table_source
 from nnrun.datasets.base import DataSpec
+from nnrun.datasets.reader import UnseenNotes
 from nnrun.datasets.table_columns import Category, Date, Label, Numeric
 from nnrun.datasets.table_division import Division
 from nnrun.datasets.table_fit import fits, label
@@ -29,13 +30,14 @@ MOST_INPUTS = 20_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What loading needs: for every file the part (rows,) of each of its rows, and the reader."""
+    """What loading needs: for every file the part (rows,) of each of its rows, the reader, and notes for the user."""
 
     sources: tuple[Path, ...]
     format: TableFormat
     parts: tuple[np.ndarray, ...]
     reader: TableReader
     spec: DataSpec
+    notes: tuple[str, ...]
 
     @property
     def bytes(self) -> int:
@@ -83,7 +85,8 @@ class _Preparation:
         task = "classification" if label else "regression" if reader.targets else "reconstruction"
         classes = len(label.classes) if label else None
         spec = DataSpec("table", (len(reader.input_names),), targets, task, classes, categories=reader.cardinalities)
-        return Plan(tuple(self.sources.values()), self.format, tuple(parts.values()), reader, spec)
+        notes = tuple(self._unseen(reader, parts))
+        return Plan(tuple(self.sources.values()), self.format, tuple(parts.values()), reader, spec, notes)
 
     def _check_roles(self) -> None:
         roles, config = self.roles, self.config
@@ -163,6 +166,16 @@ class _Preparation:
             else:
                 kinds[name] = kind
         return kinds, left_out
+
+    def _unseen(self, reader: TableReader, parts: dict[int, np.ndarray]) -> Iterator[str]:
+        """Sentences about categories that files of their own have and the training part has not."""
+        for part in [part for part in self.sources if part != TRAIN]:
+            notes = UnseenNotes()
+            for frame, place in self._frames(part):
+                used = parts[part][place.rows] != UNUSED
+                rows = frame.filter(used)
+                notes.add(rows.height, reader.unseen(rows, Place(place.source, place.rows[used])))
+            yield from notes.sentences(self.sources[part].name)
 
     def _reader(
         self, kinds: dict[str, Kind], left_out: dict[str, str], label: Label | None, parts: dict[int, np.ndarray]

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnrun.datasets import table_source
 from nnrun.datasets.base import Part
-from nnrun.datasets.reader import Block, Reader, listed
+from nnrun.datasets.reader import Block, Reader, Unseen, listed
 from nnrun.datasets.table_columns import Category, Date, Input, Label, Numeric
 from nnrun.datasets.table_source import TableFormat
 from nnrun.datasets.table_values import Place, checked_numbers, known
@@ -113,11 +113,16 @@ class TableReader(Reader):
             part["targets"] = _matrix([self._numbers(frame, target, place) for target in self.targets], frame.height)
         return part
 
+    def unseen(self, frame: "polars.DataFrame", place: Place) -> dict[str, Unseen]:
+        """By column the categories that the training part never had."""
+        found = {column.name: column.unseen(frame[column.name], place) for column in self.categories}
+        return {name: unseen for name, unseen in found.items() if unseen is not None}
+
     def _numbers(self, frame: "polars.DataFrame", target: Target, place: Place) -> np.ndarray:
         return checked_numbers(frame[target.name], place, target.missing, self.format.decimal).to_numpy()
 
     def _block(self, frame: "polars.DataFrame", place: Place, labelled: bool) -> Block:
-        return Block(self.encode(frame, place, labelled), {"row": place.rows + 1})
+        return Block(self.encode(frame, place, labelled), {"row": place.rows + 1}, self.unseen(frame, place))
 
     def _check(self, given: Sequence[str], source: Path | str) -> dict[str, str]:
         """New names of the columns, for a file without a header. Raises ConfigError where an input is missing."""
