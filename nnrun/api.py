@@ -53,7 +53,8 @@ class TrainedModel:
     """A trained network that takes raw inputs and answers in original units, with the methods of scikit-learn.
 
     Inputs are arrays (n, ...), data frames of polars or pandas with the training data's columns, or the path of a
-    file or folder that `nnrun predict` reads.
+    file or folder that `nnrun predict` reads. An array has a table's columns in the order of the training file, without
+    the target and those that are no inputs.
     """
 
     def __init__(self, run: LoadedRun) -> None:

@@ -74,8 +74,9 @@ class TableReader(Reader):
             yield self._block(frame.rename(names), place, labelled)
 
     def block(self, values: Any) -> Block:
-        """The rows of a data frame (polars, pandas), a dict of columns, or an array of the input columns."""
-        frame = table_source.frame_of(values, tuple(column.name for column in self.inputs))
+        """The rows of a data frame (polars, pandas), a dict of columns, or an array of the inputs in file order."""
+        inputs = {column.name for column in self.inputs}
+        frame = table_source.frame_of(values, tuple(name for name in self.columns if name in inputs))
         names = self._check(frame.columns, "The table")
         place = Place("The table", np.arange(frame.height))
         return self._block(frame.rename(names), place, self._has_targets(frame.rename(names)))

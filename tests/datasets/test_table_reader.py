@@ -74,15 +74,23 @@ def test_frames_dicts_and_arrays_are_read_alike(table):
     reader = make(table).load().reader
     inputs = frame().drop("class")
     wanted = reader.block(inputs).part["inputs"]
-    ordered = inputs.select("size", "sold", "kind")
-    for values in (inputs.to_dict(as_series=False), np.array(ordered.rows(), dtype=object), Framed(inputs)):
+    for values in (inputs.to_dict(as_series=False), np.array(inputs.rows(), dtype=object), Framed(inputs)):
         np.testing.assert_array_equal(reader.block(values).part["inputs"], wanted)
     with pytest.raises(ConfigError) as caught:
         reader.block(np.zeros((3, 2)))
     assert str(caught.value) == (
-        "An array must have the 3 columns size, sold, kind in this order, but got the shape (3, 2). Give a data frame "
+        "An array must have the 3 columns size, kind, sold in this order, but got the shape (3, 2). Give a data frame "
         "with these columns instead."
     )
+
+
+def test_an_array_has_the_inputs_in_the_order_of_the_file_without_the_columns_that_are_none(tmp_path):
+    table = frame().select("kind", "class", polars.int_range(1, ROWS + 1).alias("id"), "sold", "size")
+    table.write_csv(tmp_path / "t.csv")
+    reader = make(tmp_path / "t.csv", features=["size", "kind", "sold"]).load().reader
+    wanted = reader.block(table).part["inputs"]
+    rows = np.array(table.select("kind", "sold", "size").rows(), dtype=object)
+    np.testing.assert_array_equal(reader.block(rows).part["inputs"], wanted)
 
 
 class Framed:
