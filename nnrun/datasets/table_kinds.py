@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from nnrun.datasets.table_notation import NOTATIONS, Notation, first_no_date, fitting_notations
+from nnrun.datasets.table_notation import Notation, first_no_date, fitting_notations, notations
 from nnrun.datasets.table_roles import hint
 from nnrun.datasets.table_values import (
     FORMATS,
@@ -55,7 +55,7 @@ class Profile:
         self._starts: set[float] = set()
         self._count, self._last = 0, -1
         self._patterns: tuple[str, ...] = FORMATS
-        self._notations: tuple[Notation, ...] = NOTATIONS
+        self._notations = notations(decimal)
         self._no_date: tuple[int, str] | None = None
 
     def update(self, column: "polars.Series", place: Place) -> None:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nnrun.datasets.table_values import BEGINNING, dates
+from nnrun.datasets.table_values import BEGINNING, GROUPED, dates
 
 if TYPE_CHECKING:
     import polars
@@ -35,6 +35,19 @@ NOTATIONS = (
     ),
     Notation("a per cent sign", r"^[+-]?\d+([.,]\d+)?\s?%$", "Take the signs out of the file."),
 )
+
+
+POINTS = Notation(
+    "points between the thousands",
+    GROUPED,
+    "Take the points out of the file, or, where they stand before the decimals, set dataset.decimal=. or write commas.",
+)
+"""Beside the others where the mark before the decimals is a comma."""
+
+
+def notations(decimal: str) -> tuple[Notation, ...]:
+    """Those that a column with this mark before the decimals may be written in."""
+    return (POINTS, *NOTATIONS) if decimal == "," else NOTATIONS
 
 
 def fitting_notations(words: "polars.Series", among: Sequence[Notation]) -> tuple[Notation, ...]:

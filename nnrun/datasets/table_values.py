@@ -47,6 +47,8 @@ FORMATS = (
 """How dates may be written, in the letters of strptime; zones, and other separators, where they must be given."""
 BEGINNING = r"^\d+[-/.]\d"
 """Of a date in any of them."""
+GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$"
+"""A number with points between the thousands, as it is written where a comma stands before the decimals."""
 POINTED = r"^(-?(?:0|[1-9]\d*))\.0+$"
 """A whole number as it is written where its column has a gap; 007.0 and 1.10 are names of their own."""
 LARGEST = float(np.finfo(np.float32).max)
@@ -115,7 +117,7 @@ def _shortest(column: "polars.Series") -> "polars.Series":
 
 
 def numbers(column: "polars.Series", missing: Sequence[str] = (), decimal: str = ".") -> "polars.Series":
-    """Float64, null where a value is missing and where a text is no number."""
+    """Float64, null where a value is missing and where a text is no number, or one with points between thousands."""
     return _parsed(column, known(column, missing), decimal)
 
 
@@ -157,7 +159,8 @@ def _parsed(column: "polars.Series", words: "polars.Series", decimal: str) -> "p
     if column.dtype.is_numeric():
         found = column.cast(polars.Float64).fill_nan(None)
         return found.set(words.is_null(), None)
-    words = words.str.replace(",", ".", literal=True) if decimal == "," else words
+    if decimal == ",":
+        words = words.set(words.str.contains(GROUPED).fill_null(False), None).str.replace(",", ".", literal=True)
     return words.cast(polars.Float64, strict=False).fill_nan(None)
 
 

@@ -146,6 +146,23 @@ REFUSED = {
         "column x holds numbers with commas between the thousands, in row 1 '941,715', which are read as texts. Take "
         "the commas out of the file, or, where they stand before the decimals, set 'dataset.decimal=\",\"'.",
     ),
+    "points between the thousands": (
+        {"x": ['"0,5"', "371", "5.354", '"2,25"', "1.234.567"] * 6, "class": ["a", "b"] * 15},
+        {"decimal": ","},
+        "t.csv: column x holds numbers with points between the thousands, in row 3 '5.354', which are read as texts. "
+        "Take the points out of the file, or, where they stand before the decimals, set dataset.decimal=. or write "
+        "commas. Where they are names of categories: 'dataset.types={x: categorical}'.",
+    ),
+    "points between the thousands of the target": (
+        {"x": [f'"{i},5"' for i in range(30)], "class": [f"{i + 3}.{i + 354}" for i in range(30)]},
+        {"decimal": ","},
+        "column class holds numbers with points between the thousands, in row 1 '3.354', which are read as texts.",
+    ),
+    "points between the thousands of numbers": (
+        {"x": [f'"{i}.354,5"' for i in range(1, 31)], "class": ["a", "b"] * 15},
+        {"decimal": ",", "types": {"x": "numeric"}},
+        "column x holds numbers with points between the thousands, in row 1 '1.354,5'",
+    ),
     "per cent": (
         {"x": [f"{i / 7:.2f}%" for i in range(30)], "class": ["a", "b"] * 15},
         {},

@@ -265,3 +265,14 @@ def test_categories_with_a_point_are_known_without_it_and_two_that_differ_by_it_
 
     known = Category("code", (), ("1.0", "2.0", "3", "3.0"), False, True)
     assert known.codes(polars.Series(["1", "2.00", "3", "3.0", "3.00"])).tolist() == [1, 2, 3, 4, 0]
+
+
+def test_points_between_the_thousands_are_refused_in_new_rows_too_and_other_points_are_read(tmp_path):
+    rows = [f'"{i},5";{i / 4};{"ab"[i % 2]}' for i in range(3, 43)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;y;class", *rows, ""]))
+    reader = make(tmp_path / "t.csv", decimal=",").load().reader
+    assert reader.block(polars.DataFrame({"x": ["371"], "y": ["0.25"]})).part["inputs"].tolist() == [[371, 0.25]]
+    assert reader.block(polars.DataFrame({"x": [5.354], "y": [1]})).part["inputs"][0, 0] == np.float32(5.354)
+    with pytest.raises(RunError) as caught:
+        reader.block(polars.DataFrame({"x": ["371", "5.354"], "y": ["0,25", "1"]}))
+    assert str(caught.value).startswith("The table, row 2, column x is '5.354', but the column must hold numbers.")
