@@ -21,14 +21,17 @@ MOST_EMBEDDED = 1_000_000
 
 
 class Range:
-    """Count, mean and bounds of some values."""
+    """Count, mean, standard deviation and bounds of some values, in double precision."""
 
     def __init__(self) -> None:
-        self.count, self._total, self.low, self.high = 0, 0.0, math.inf, -math.inf
+        self.count, self._total, self._squares, self.low, self.high = 0, 0.0, 0.0, math.inf, -math.inf
 
     def update(self, values: np.ndarray) -> None:
-        """Adds values (n,), none of which is missing."""
+        """Adds values (n,), none of which is missing; the squares as Chan et al. (1979) join those of two samples."""
         if len(values):
+            apart = float(values.mean(dtype=np.float64)) - (self.mean if self.count else 0.0)
+            self._squares += len(values) * float(values.var(dtype=np.float64))
+            self._squares += apart**2 * self.count * len(values) / (self.count + len(values))
             self.count, self._total = self.count + len(values), self._total + float(values.sum(dtype=np.float64))
             self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
 
@@ -36,6 +39,11 @@ class Range:
     def mean(self) -> float:
         """Of all values so far."""
         return self._total / self.count
+
+    @property
+    def std(self) -> float:
+        """Of all values so far."""
+        return math.sqrt(self._squares / self.count)
 
     @property
     def varies(self) -> bool:
@@ -48,19 +56,19 @@ class NumericFit:
 
     def __init__(self, name: str, missing: tuple[str, ...], decimal: str) -> None:
         self.name, self._missing, self._decimal = name, missing, decimal
-        self._lacking, self._range = 0, Range()
+        self._lacking, self.range = 0, Range()
 
     def update(self, column: "polars.Series", place: Place) -> None:
         """Adds training rows. Raises RunError for a text that is no number and for infinities."""
         found = checked_numbers(column, place, self._missing, self._decimal)
         self._lacking += found.null_count()
-        self._range.update(found.drop_nulls().to_numpy())
+        self.range.update(found.drop_nulls().to_numpy())
 
     def finish(self) -> Numeric | None:
         """The column, or None where the training part tells nothing by it."""
-        if not self._range.count or not (self._range.varies or self._lacking):
+        if not self.range.count or not (self.range.varies or self._lacking):
             return None
-        return Numeric(self.name, self._missing, self._decimal, self._range.mean, self._lacking > 0)
+        return Numeric(self.name, self._missing, self._decimal, self.range.mean, self._lacking > 0)
 
 
 class DateFit:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnrun.datasets import table_kinds, table_roles, table_source
+from nnrun.datasets import table_kinds, table_precision, table_roles, table_source
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.reader import UnseenNotes
 from nnrun.datasets.table_columns import Category, Date, Label, Numeric
 from nnrun.datasets.table_division import Division
-from nnrun.datasets.table_fit import fits, label
+from nnrun.datasets.table_fit import Fit, NumericFit, fits, label
 from nnrun.datasets.table_kinds import Kind, Profile
 from nnrun.datasets.table_reader import TableReader, Target
 from nnrun.datasets.table_roles import Roles
@@ -80,12 +80,13 @@ class _Preparation:
         self._check_targets(profiles, label)
         kinds, left_out = self._kinds(profiles)
         parts = Division(self.config, self.sources, self.format, self.roles, profiles).parts(label)
-        reader = self._reader(kinds, left_out, label, parts)
+        inputs, numbers = self._fitted(kinds, label, parts)
+        reader = self._reader(inputs, left_out, label)
         targets = () if label else (len(reader.targets),) if reader.targets else None
         task = "classification" if label else "regression" if reader.targets else "reconstruction"
         classes = len(label.classes) if label else None
         spec = DataSpec("table", (len(reader.input_names),), targets, task, classes, categories=reader.cardinalities)
-        notes = tuple(self._unseen(reader, parts))
+        notes = (*self._coarse(inputs, numbers), *self._unseen(reader, parts))
         return Plan(tuple(self.sources.values()), self.format, tuple(parts.values()), reader, spec, notes)
 
     def _check_roles(self) -> None:
@@ -177,16 +178,30 @@ class _Preparation:
                 notes.add(rows.height, reader.unseen(rows, Place(place.source, place.rows[used])))
             yield from notes.sentences(self.sources[part].name)
 
-    def _reader(
-        self, kinds: dict[str, Kind], left_out: dict[str, str], label: Label | None, parts: dict[int, np.ndarray]
-    ) -> TableReader:
-        gathered = fits(kinds, self.roles, self.config.decimal, self.first)
+    def _fitted(
+        self, kinds: dict[str, Kind], label: Label | None, parts: dict[int, np.ndarray]
+    ) -> tuple[list[Fit], list[Fit]]:
+        """What the training part says of the inputs, and of targets that are numbers."""
+        wanted = kinds, {name: Kind("numeric") for name in self.roles.targets if label is None}
+        inputs, targets = (fits(each, self.roles, self.config.decimal, self.first) for each in wanted)
         for frame, place in self._frames(TRAIN):
             training = parts[TRAIN][place.rows] == TRAIN
             if training.any():
                 rows, where = frame.filter(training), Place(self.first, place.rows[training])
-                for one in gathered:
+                for one in (*inputs, *targets):
                     one.update(rows[one.name], where)
+        return inputs, targets
+
+    def _coarse(self, inputs: list[Fit], targets: list[Fit]) -> Iterator[str]:
+        """Sentences about inputs that single precision cannot hold. Raises ConfigError for such a target."""
+        for one in (*targets, *inputs):
+            if not isinstance(one, NumericFit) or not table_precision.is_lost(one.range):
+                continue
+            if one in targets:
+                raise ConfigError(table_precision.refusal(self.first, one.name, one.range))
+            yield table_precision.note(self.first, one.name, self.roles.typed[one.name], one.range)
+
+    def _reader(self, gathered: list[Fit], left_out: dict[str, str], label: Label | None) -> TableReader:
         found = {one.name: one.finish() for one in gathered}
         left_out |= {name: "is constant in the training part" for name, column in found.items() if column is None}
         numeric = tuple(column for column in found.values() if isinstance(column, Numeric))
