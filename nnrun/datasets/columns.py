@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnrun.datasets.table_values import PLAIN_FORMATS, Place, checked_numbers
+from nnrun.datasets.table_values import PLAIN_FORMATS, Place, checked_numbers, is_moment
 from nnrun.errors import RunError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def is_time(column: "polars.Series") -> bool:
     """Whether the first value is a time that `times` reads and not a number."""
     import polars
 
-    return column.dtype.is_temporal() or (column.dtype == polars.String and _format(column[:1]) is not None)
+    return is_moment(column) or (column.dtype == polars.String and _format(column[:1]) is not None)
 
 
 def times(column: "polars.Series", source: str | Path) -> np.ndarray:
@@ -41,8 +41,12 @@ def times(column: "polars.Series", source: str | Path) -> np.ndarray:
 
     if column.dtype.is_numeric():
         return _whole(column.cast(polars.Float64), column, source).to_numpy()
-    if column.dtype.is_temporal():
+    if is_moment(column):
         return _whole(_plain(column), column, source).to_numpy()
+    if column.dtype != polars.String:
+        raise RunError(
+            f"{source}, column {column.name} holds {column.dtype}, which are no dates. Name another dataset.time."
+        )
     values = _months(column.str.strip_chars())
     if values.cast(polars.Float64, strict=False).null_count() == 0:
         return values.cast(polars.Float64).to_numpy()

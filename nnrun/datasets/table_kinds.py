@@ -15,10 +15,10 @@ from nnrun.datasets.table_values import (
     by_value,
     fitting_patterns,
     infinity,
-    is_plain,
     known,
     numbers,
     texts,
+    unreadable,
 )
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
@@ -59,12 +59,9 @@ class Profile:
         self._no_date: tuple[int, str] | None = None
 
     def update(self, column: "polars.Series", place: Place) -> None:
-        """Looks at the next rows. Raises ConfigError for lists and bytes."""
-        if not is_plain(column):
-            raise ConfigError(
-                f"{place.source}: column {self.name} holds {column.dtype}, which no field of a table is. Leave it out: "
-                f"dataset.drop=[{self._typed}]."
-            )
+        """Looks at the next rows. Raises ConfigError for lists, bytes, and times without a date."""
+        if fault := unreadable(column):
+            raise ConfigError(f"{place.source}: column {self.name} {fault}: dataset.drop=[{self._typed}].")
         words = known(column, self._missing)
         found = numbers(words, (), self._decimal)
         given = words.drop_nulls()

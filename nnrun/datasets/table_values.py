@@ -69,15 +69,15 @@ class Place(NamedTuple):
 
 
 def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Series":
-    """Trimmed texts, null where missing; whole numbers without a point. Raises ConfigError for lists and bytes."""
+    """Trimmed texts, null where missing; whole numbers without a point. Raises ConfigError where `unreadable`."""
     import polars
 
     if column.dtype == polars.String:
         found = column.str.strip_chars()
     elif column.dtype.is_float():
         found = _shortest(column.fill_nan(None))
-    elif not is_plain(column):
-        raise ConfigError(f"Column {column.name} holds {column.dtype}, which no field of a table is. Leave it out.")
+    elif fault := unreadable(column):
+        raise ConfigError(f"Column {column.name} {fault}.")
     else:
         found = column.cast(polars.String)
     nothing = found.is_in([*MISSING, *missing])
@@ -88,11 +88,22 @@ def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Serie
     return found.set(nothing.fill_null(False), None)
 
 
-def is_plain(column: "polars.Series") -> bool:
-    """Whether it holds no lists, structs, bytes or objects."""
+def unreadable(column: "polars.Series") -> str | None:
+    """What is wrong, and the next move, where it holds lists, structs, bytes, objects, or times without a date."""
     import polars
 
-    return not column.dtype.is_nested() and column.dtype not in (polars.Binary, polars.Object)
+    if column.dtype.is_nested() or column.dtype in (polars.Binary, polars.Object):
+        return f"holds {column.dtype}, which no field of a table is. Leave it out"
+    if column.dtype.is_temporal() and not is_moment(column):
+        return f"holds {column.dtype}, which is neither a number nor a date. Write it in seconds, or leave it out"
+    return None
+
+
+def is_moment(column: "polars.Series") -> bool:
+    """Whether it holds dates, with or without a time of the day."""
+    import polars
+
+    return column.dtype in (polars.Date, polars.Datetime)
 
 
 def one_spelling(words: "polars.Series") -> "polars.Series":
@@ -168,8 +179,7 @@ def moments(column: "polars.Series", pattern: str, missing: Sequence[str] = ()) 
     """Seconds since 1970 in Float64, null where a value is missing and where a text is no date of the pattern."""
     import polars
 
-    is_read = column.dtype.is_temporal()
-    found = column.cast(polars.Datetime("us")) if is_read else dates(texts(column, missing), pattern)
+    found = column.cast(polars.Datetime("us")) if is_moment(column) else dates(texts(column, missing), pattern)
     return found.dt.timestamp("us").cast(polars.Float64) / 1e6
 
 

@@ -1,3 +1,5 @@
+import datetime
+
 import numpy as np
 import polars
 import pytest
@@ -51,6 +53,16 @@ def test_times_that_a_parquet_knows_and_times_that_are_numbers():
     assert times(column, "t").tolist() == times(column.cast(polars.Datetime("ms", "UTC")), "t").tolist()
     assert times(polars.Series([0, 2]), "t").tolist() == times(polars.Series(["0", "2.0"]), "t").tolist() == [0.0, 2.0]
     assert not is_time(polars.Series(["1", "2"]))
+
+
+def test_times_without_a_date_and_what_is_neither_are_refused_as_moments():
+    for column in (polars.Series("t", [datetime.time(1)]), polars.Series("t", [True])):
+        assert not is_time(column)
+        with pytest.raises(RunError) as caught:
+            times(column, "t.parquet")
+        assert str(caught.value) == (
+            f"t.parquet, column t holds {column.dtype}, which are no dates. Name another dataset.time."
+        )
 
 
 @pytest.mark.parametrize(

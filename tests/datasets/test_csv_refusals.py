@@ -1,9 +1,12 @@
 """What dataset=csv refuses, word for word."""
 
+import datetime
+
 import polars
 import pytest
 
-from tests.datasets.tables import refusal, write
+from nnrun.errors import ConfigError
+from tests.datasets.tables import make, refusal, write
 
 REFUSED = {
     "one row": ({"x": [1], "class": ["a"]}, {}, "the target class is 'a' in every row, so there is nothing to learn"),
@@ -227,6 +230,20 @@ def test_a_column_of_lists_is_named_with_its_file(tmp_path):
     assert refusal(tmp_path / "t.parquet") == (
         "t.csv: column l holds List(Float64), which no field of a table is. Leave it out: dataset.drop=[l]."
     )
+
+
+@pytest.mark.parametrize("value", [datetime.time(12, 30), datetime.timedelta(seconds=90)])
+def test_a_column_of_times_without_a_date_is_named_with_its_file(value, tmp_path):
+    table = polars.DataFrame({"x": range(2, 22), "took": [value] * 20, "class": ["a", "b"] * 10})
+    table.write_parquet(tmp_path / "t.parquet")
+    fault = f"olumn took holds {table['took'].dtype}, which is neither a number nor a date. Write it in seconds, or"
+    assert refusal(tmp_path / "t.parquet") == f"t.csv: c{fault} leave it out: dataset.drop=[took]."
+    for took in ([f"2024-01-{1 + i}" for i in range(20)], range(3, 23), ["a", "b"] * 10):
+        table.with_columns(took=polars.Series(list(took))).write_parquet(tmp_path / "u.parquet")
+        reader = make(tmp_path / "u.parquet").load().reader
+        with pytest.raises(ConfigError) as caught:
+            reader.block(table)
+        assert str(caught.value) == f"C{fault} leave it out."
 
 
 def test_files_that_are_not_there_or_empty_or_named_twice(tmp_path):
