@@ -1,12 +1,14 @@
 """What the columns of a table hold: numbers, categories, dates; told from all their values unless it is stated."""
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from nnrun.datasets import table_faults
+from nnrun.datasets.table_faults import Found
 from nnrun.datasets.table_notation import Notation, first_no_date, fitting_notations, notations
 from nnrun.datasets.table_roles import hint
 from nnrun.datasets.table_values import (
@@ -46,17 +48,17 @@ class Profile:
 
     def __init__(self, name: str, typed: str, missing: Sequence[str], decimal: str) -> None:
         self.name, self._typed, self._missing, self._decimal = name, typed, missing, decimal
-        self.rows = self.filled = self.numbers = 0
+        self._rows, self._missing_rows, self.numbers = Counter[str | Path](), Counter[str | Path](), 0
         self.whole, self.temporal, self.numeric = True, False, False
         self.values: set[str] | None = set()
-        self.other: tuple[int, str] | None = None
-        self.lacking: int | None = None
+        self.other: Found | None = None
+        self._lacking: Found | None = None
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
         self._count, self._last = 0, -1
         self._patterns: tuple[str, ...] = FORMATS
         self._notations = notations(decimal)
-        self._no_date: tuple[int, str] | None = None
+        self._no_date: Found | None = None
 
     def update(self, column: "polars.Series", place: Place) -> None:
         """Looks at the next rows. Raises ConfigError for lists, bytes, and times without a date."""
@@ -65,20 +67,20 @@ class Profile:
         words = known(column, self._missing)
         found = numbers(words, (), self._decimal)
         given = words.drop_nulls()
-        self.rows, self.filled = self.rows + len(column), self.filled + len(given)
+        self._rows[place.source] += len(column)
+        self._missing_rows[place.source] += len(column) - len(given)
         self.numbers += len(found) - found.null_count()
         self.temporal, self.numeric = column.dtype.is_temporal(), column.dtype.is_numeric()
         self.whole = self.whole and bool((found.drop_nulls() == found.drop_nulls().round(0)).all())
         if self.values is not None:
             self.values = _collected(self.values, given.unique())
-        if self.lacking is None and words.null_count():
-            self.lacking = int(place.rows[int(words.is_null().arg_true()[0])]) + 1
+        if self._lacking is None and words.null_count():
+            self._lacking = self._at(place, words, int(words.is_null().arg_true()[0]))
         self._count_rows(found, place)
         self._infinity = self._infinity or infinity(found, place)
         wrong = found.is_null() & words.is_not_null()
         if self.other is None and wrong.any():
-            position = int(wrong.arg_true()[0])
-            self.other = int(place.rows[position]) + 1, words[position]
+            self.other = self._at(place, words, int(wrong.arg_true()[0]))
         if self._notations and wrong.any():
             self._notations = () if self.temporal else fitting_notations(words.filter(wrong), self._notations)
         if self._patterns and not self.temporal and len(given):
@@ -89,7 +91,10 @@ class Profile:
         self._patterns = () if self.numeric else fitting_patterns(words, before)
         if not self.numeric and not self._patterns:
             position = first_no_date(words, before)
-            self._no_date = None if position is None else (int(place.rows[position]) + 1, words[position])
+            self._no_date = None if position is None else self._at(place, words, position)
+
+    def _at(self, place: Place, words: "polars.Series", position: int) -> Found:
+        return Found.at(place, position, self.name, self._typed, words[position])
 
     def _count_rows(self, found: "polars.Series", place: Place) -> None:
         """What the numbers lead by over the rows of their file, counted without blank lines."""
@@ -98,6 +103,24 @@ class Profile:
             lead = (found - np.arange(self._count, self._count + len(found))).drop_nulls()
             self._starts |= set(lead.unique().head(2).to_list())
         self._count, self._last = self._count + len(found), int(place.rows[-1])
+
+    @property
+    def rows(self) -> int:
+        """Of all files."""
+        return self._rows.total()
+
+    @property
+    def filled(self) -> int:
+        """Rows of all files in which it is not missing."""
+        return self.rows - self._missing_rows.total()
+
+    @property
+    def lacking(self) -> str | None:
+        """Says of a target where it is missing, in the first file in which it is."""
+        if self._lacking is None:
+            return None
+        missing, rows = (count[self._lacking.source] for count in (self._missing_rows, self._rows))
+        return table_faults.lacking(self._lacking, missing, rows)
 
     @property
     def different(self) -> int:
@@ -127,11 +150,11 @@ class Profile:
         if 2 * self.numbers >= self.filled:
             raise ConfigError(self._mixed(source))
         if self._no_date is not None:
-            raise ConfigError(self._nearly_dates(source, *self._no_date))
+            raise ConfigError(table_faults.nearly_dates(self._no_date))
         if self._notation:
-            raise ConfigError(self._written(source, self._notation))
+            raise ConfigError(table_faults.written(self._odd(source), self._notation))
         if self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
-            raise ConfigError(self._text(source))
+            raise ConfigError(table_faults.text(self._odd(source), _about(self.different), self.filled))
         return Kind("embedding" if categorical == "embedding" else "one_hot")
 
     def _stated(self, source: str | Path, stated: str, categorical: str) -> Kind:
@@ -157,12 +180,8 @@ class Profile:
         if self.temporal or self._patterns:
             return Kind("date", self._pattern(source))
         if self._no_date is not None:
-            raise ConfigError(self._nearly_dates(source, *self._no_date))
-        row, word = self.other or (1, "")
-        raise ConfigError(
-            f"{source}: dataset.time names column {self.name}, which holds neither dates nor numbers: row {row} is "
-            f"{word!r}. State how its dates are written, for example {hint('types', self._typed, '%d.%m.%y')}."
-        )
+            raise ConfigError(table_faults.nearly_dates(self._no_date))
+        raise ConfigError(table_faults.no_times(self._odd(source)))
 
     def is_label(self, source: str | Path, stated: str | None) -> bool:
         """Whether the column as a target means classes; else numbers. Raises ConfigError where it means neither."""
@@ -170,7 +189,7 @@ class Profile:
             self._stated(source, stated, "")
             return False
         if stated is None and self._notation:
-            raise ConfigError(self._written(source, self._notation))
+            raise ConfigError(table_faults.written(self._odd(source), self._notation))
         if stated is not None or not self.is_numeric:
             self._check_classes(source)
             return True
@@ -198,7 +217,7 @@ class Profile:
         if self.temporal:
             return ""
         if self._no_date is not None:
-            raise ConfigError(self._nearly_dates(source, *self._no_date))
+            raise ConfigError(table_faults.nearly_dates(self._no_date))
         if not self._patterns:
             raise ConfigError(
                 f"{source}: the dates of column {self.name} are not written alike, or in a way that is not known. "
@@ -212,43 +231,18 @@ class Profile:
             )
         return self._patterns[0]
 
+    def _odd(self, source: str | Path) -> Found:
+        """The first value that is no number; an empty one in row 1 where there is none."""
+        return self.other or Found(self.name, self._typed, source, 1, "")
+
+    def _mixed(self, source: str | Path) -> str:
+        odd = self._odd(source)
+        return table_faults.written(odd, self._notation) if self._notation else table_faults.mixed(odd)
+
     @property
     def _notation(self) -> Notation | None:
         """How all texts are written, if they are numbers."""
         return self._notations[0] if self.other and self._notations else None
-
-    def _written(self, source: str | Path, notation: Notation) -> str:
-        row, word = self.other or (0, "")
-        names = f"Where they are names of categories: {hint('types', self._typed, 'categorical')}."
-        return (
-            f"{source}: column {self.name} holds numbers with {notation.what}, in row {row} {word!r}, which are read "
-            f"as texts. {notation.move} {names}"
-        )
-
-    def _nearly_dates(self, source: str | Path, row: int, word: str) -> str:
-        return f"{source}: column {self.name} holds dates, but row {row} is {word!r}. {self._ways_out(word)}"
-
-    def _mixed(self, source: str | Path) -> str:
-        if self._notation:
-            return self._written(source, self._notation)
-        row, word = self.other or (0, "")
-        return f"{source}: column {self.name} mixes numbers and texts: row {row} is {word!r}. {self._ways_out(word)}"
-
-    def _ways_out(self, word: str) -> str:
-        means = json.dumps(word, ensure_ascii=False)
-        return (
-            f"Correct it; or say that it means a missing value, {hint('missing', self._typed, f'[{means}]')}; or take "
-            f"all values as texts, {hint('types', self._typed, 'categorical')}; or leave it out, "
-            f"dataset.drop=[{self._typed}]."
-        )
-
-    def _text(self, source: str | Path) -> str:
-        row, word = self.other or (1, "")
-        return (
-            f"{source}: column {self.name} holds text, {_about(self.different)} different values in {self.filled} rows "
-            f"(row {row}: {word[:40]!r}), which is no category. Leave it out, dataset.drop=[{self._typed}], or state "
-            f"that it is one, {hint('types', self._typed, 'embedding')}."
-        )
 
 
 def check_stated(types: Mapping[str, str]) -> None:

@@ -146,11 +146,7 @@ class _Preparation:
                     "Name another column: dataset.target=NAME."
                 )
             if profile.lacking is not None and self.config.without_target == "refuse":
-                lacking = profile.rows - profile.filled
-                raise ConfigError(
-                    f"{self.first}: the target {name} is missing in {lacking} of {profile.rows} rows, first in row "
-                    f"{profile.lacking}. Fill it in, or leave these rows out: dataset.without_target=drop."
-                )
+                raise ConfigError(profile.lacking)
 
     def _kinds(self, profiles: dict[str, Profile]) -> tuple[dict[str, Kind], dict[str, str]]:
         """What each input is, and why others are none."""

@@ -224,6 +224,30 @@ def test_what_is_refused_names_rule_value_and_next_move(name, tmp_path):
     assert text in refusal(write(tmp_path / "t.csv", content), **values)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("x", "0.621q", "column x mixes numbers and texts: row 8 is '0.621q'."),
+        ("x", '"0,6"', "column x holds numbers with a comma before the decimals, in row 8 '0,6', which are read as"),
+        ("x", "1e39", ", row 8, column x is 1e+39, but numbers must be finite."),
+        ("d", "2020-02-31", "column d holds dates, but row 8 is '2020-02-31'."),
+        ("class", "", "the target class is missing in 1 of 12 rows, first in row 8. Fill it in"),
+    ],
+)
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_the_file_that_has_the_fault_is_named(part, column, value, text, tmp_path):
+    def columns(rows):
+        dates = [f"2020-{1 + i % 12:02}-{1 + i % 28:02}" for i in range(rows)]
+        return {"x": [i / 7 for i in range(rows)], "d": dates, "class": ["a", "b"] * (rows // 2)}
+
+    train, other = write(tmp_path / "tr.csv", columns(40)), columns(12)
+    other[column][7] = value
+    write(tmp_path / "te.csv", other)
+    said = refusal(tmp_path / "te.csv", path=None, train=str(train), **{part: str(tmp_path / "te.csv")})
+    assert said.startswith("t.csv")
+    assert text in said
+
+
 def test_a_column_of_lists_is_named_with_its_file(tmp_path):
     table = {"x": range(2, 22), "l": [[1.0, 2.0]] * 20, "class": ["a", "b"] * 10}
     polars.DataFrame(table).write_parquet(tmp_path / "t.parquet")
