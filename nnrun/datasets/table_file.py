@@ -105,7 +105,8 @@ def _read_parquet(path: Path, rows: int | None) -> Table:
 def _read_text(path: Path, separator: Separator, encoding: str, header: Header, rows: int | None) -> Table:
     import polars
 
-    text = decoded(path, encoding)
+    whole = decoded(path, encoding)
+    text = whole.lstrip("\r\n")
     first = text.partition("\n")[0]
     mark = separator_of(path, first) if separator == "auto" else SEPARATORS[separator]
     fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), [])
@@ -124,11 +125,11 @@ def _read_text(path: Path, separator: Separator, encoding: str, header: Header, 
             n_rows=rows,
         )
     except polars.exceptions.PolarsError as error:
-        raise damage(path, io.StringIO(text, newline=""), mark, len(fields)) or RunError(
+        raise damage(path, io.StringIO(whole, newline=""), mark, len(fields)) or RunError(
             f"{path}: {first_line(error)}."
         ) from None
     if frame.width != len(fields) or (frame.height and frame[:, -1].null_count()):
-        short = damage(path, io.StringIO(text, newline=""), mark, len(fields))
+        short = damage(path, io.StringIO(whole, newline=""), mark, len(fields))
         if short is not None:
             raise short
     return without_blank_lines(frame, 0, lambda: blank_lines(io.BytesIO(content), titled, len(fields)))

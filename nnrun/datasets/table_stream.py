@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -60,8 +61,8 @@ def tables(path: Path, format: Any, size: int) -> Iterator[Table]:
 def _numbered(path: Path, stamp: tuple[int, int], format: Any, frame: "polars.DataFrame", start: int) -> Table:
     if path.suffix.lower() == ".parquet":
         return Table(frame, np.arange(start, start + frame.height))
-    names, _, titled = _head(path, stamp, format)
-    return table_file.without_blank_lines(frame, start, lambda: _blank_lines(path, stamp, titled, len(names)))
+    names, _, titled, before = _head(path, stamp, format)
+    return table_file.without_blank_lines(frame, start, lambda: _blank_lines(path, stamp, before, titled, len(names)))
 
 
 def _scan(path: Path, format: Any, names: tuple[str, ...]) -> "polars.LazyFrame":
@@ -69,11 +70,12 @@ def _scan(path: Path, format: Any, names: tuple[str, ...]) -> "polars.LazyFrame"
 
     if path.suffix.lower() == ".parquet":
         return polars.scan_parquet(path, glob=False)
-    _, separator, titled = _head(path, _stamp(path), format)
+    _, separator, titled, before = _head(path, _stamp(path), format)
     return polars.scan_csv(
         path,
         separator=separator,
         has_header=titled,
+        skip_lines=before,
         infer_schema=False,
         glob=False,
         with_column_names=lambda _: list(names),
@@ -86,8 +88,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, ...], str, bool]:
-    """Names, separator, and whether the first line holds the names."""
+def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, ...], str, bool, int]:
+    """Names, separator, whether the first line holds the names, and how many blank ones stand before it."""
     with path.open("rb") as file:
         start = file.read(HEAD_BYTES)
     table_text.check_packed(path, start)
@@ -103,14 +105,15 @@ def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, .
             f"{format.encoding}. Convert it: iconv -f {format.encoding} -t utf-8 {path} > {path.stem}_utf8{path.suffix}"
         )
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+        whole = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
     except UnicodeDecodeError as error:
         raise table_text.undecodable(path, error, "utf-8") from None
-    given, first = format.separator, text.partition("\n")[0]
+    text = whole.lstrip("\r\n")
+    given, first, before = format.separator, text.partition("\n")[0], whole[: len(whole) - len(text)].count("\n")
     separator = table_text.separator_of(path, first) if given == "auto" else table_text.SEPARATORS[given]
     fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     names = table_text.names_of(path, fields, format.header)
-    return names or tuple(table_text.positions(len(fields))), separator, names is not None
+    return names or tuple(table_text.positions(len(fields))), separator, names is not None, before
 
 
 @lru_cache(maxsize=16)
@@ -122,9 +125,9 @@ def _check_lines(path: Path, stamp: tuple[int, int], separator: str, width: int)
 
 
 @lru_cache(maxsize=16)
-def _blank_lines(path: Path, stamp: tuple[int, int], titled: bool, width: int) -> np.ndarray:
+def _blank_lines(path: Path, stamp: tuple[int, int], before: int, titled: bool, width: int) -> np.ndarray:
     with path.open("rb") as lines:
-        return table_file.blank_lines(lines, titled, width)
+        return table_file.blank_lines(itertools.islice(lines, before, None), titled, width)
 
 
 def cut(table: Table, size: int) -> Iterator[Table]:

@@ -34,7 +34,7 @@ def decoded(path: Path, encoding: str) -> str:
             f"{path}, line {line} holds a zero byte, which no text has. Save the file as UTF-8, or, where it is UTF-16 "
             "without a mark, set dataset.encoding=utf-16-le."
         )
-    return (text if "\n" in text else text.replace("\r", "\n")).lstrip("\r\n")
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def undecodable(path: Path, error: UnicodeDecodeError, encoding: str) -> ConfigError:

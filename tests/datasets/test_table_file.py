@@ -66,6 +66,9 @@ def test_by_extension_a_tsv_is_split_at_tabs_and_a_parquet_keeps_its_types(tmp_p
         ("a,b\n", "t.csv", ConfigError, " has no rows below its header."),
         ("a,b\n1,2\n3\n", "t.csv", RunError, ", line 3 has 1 fields, but the first line has 2."),
         ("a,b\n1,2\n\n3,4,5\n", "t.csv", RunError, ", line 4 has 3 fields, but the first line has 2."),
+        ("\n\r\n\na,b\n1,2\n3\n", "t.csv", RunError, ", line 6 has 1 fields, but the first line has 2."),
+        ("\r\ra,b\r1,2\r3,4,5\r", "t.csv", RunError, ", line 5 has 3 fields, but the first line has 2."),
+        ('\n\na,b\n1,2\n"3,4\n', "t.csv", RunError, ", line 5: a double quote is opened and never closed."),
         ('a,b\n1,2\n"3,4\n', "t.csv", RunError, ", line 3: a double quote is opened and never closed. Check"),
         ('a,b\n1,2\n"3,4\n5,6\n\n7,8\n', "t.csv", RunError, ", line 3: a double quote is opened and never closed."),
         (
@@ -112,10 +115,13 @@ def test_what_is_no_table_is_said_with_file_and_line(content, name, error, said,
         ('a\n1\n""', {0: ("1",), 1: ("",)}),
     ],
 )
+@pytest.mark.parametrize("before", ["", "\n", "\r\n\n\n"])
 @pytest.mark.parametrize("large", [False, True])
-def test_empty_rows_keep_their_numbers_and_blank_lines_count(content, numbered, end, large, tmp_path, monkeypatch):
+def test_empty_rows_keep_their_numbers_and_blank_lines_count(
+    content, numbered, end, before, large, tmp_path, monkeypatch
+):
     monkeypatch.setattr(table_source, "LARGE", 0 if large else 2**26)
-    blocks = list(table_source.blocks(write(tmp_path, content + end), TableFormat(), 2))
+    blocks = list(table_source.blocks(write(tmp_path, before + content + end), TableFormat(), 2))
     assert [int(row) for _, place in blocks for row in place.rows] == list(numbered)
     assert [row for frame, _ in blocks for row in frame.rows()] == list(numbered.values())
 
@@ -126,12 +132,13 @@ def test_empty_rows_keep_their_numbers_and_blank_lines_count(content, numbered, 
         ("x^2,y\n1,2\n", "its first line must not begin with x^, which is how a compressed file begins."),
         (b"\x1f\x8b\x08", " is gzip, not text. Unpack it"),
         (b"a,b\n1,2\n\xe4,2\n", ", line 3: byte 0xe4 is not utf-8 text. Save the file as UTF-8"),
+        ("\n\n\na,b\n1,2\n3\n", ", line 6 has 1 fields, but the first line has 2."),
     ],
 )
 def test_what_is_no_table_is_said_of_a_large_file_too(content, said, tmp_path, monkeypatch):
     monkeypatch.setattr(table_source, "LARGE", 0)
     path = write(tmp_path, content)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(NnrunError) as caught:
         list(table_source.blocks(path, TableFormat(), 2))
     assert str(caught.value).startswith(str(path))
     assert said in str(caught.value)
