@@ -1,5 +1,6 @@
 """A table from a file: csv, tsv or parquet."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -165,7 +166,11 @@ class Csv(Dataset):
             )
         given = {TRAIN: "path" if c.path else "train", VAL: "val", TEST: "test"}
         named = {part: (key, getattr(c, key)) for part, key in given.items()}
-        return {part: _existing(key, name) for part, (key, name) in named.items() if name is not None}
+        found = {part: _existing(key, name) for part, (key, name) in named.items() if name is not None}
+        for first, second in itertools.combinations(found, 2):
+            if found[first].samefile(found[second]):
+                raise ConfigError(_shared(given[first], given[second], found[second]))
+        return found
 
 
 def _existing(key: str, name: str) -> Path:
@@ -175,6 +180,13 @@ def _existing(key: str, name: str) -> Path:
     except OSError as error:
         raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.{key}.") from None
     return path
+
+
+def _shared(first: str, second: str, path: Path) -> str:
+    return (
+        f"dataset.{first} and dataset.{second} are both {path}, but no row may be in two parts. Name another file for "
+        f"dataset.{second}, or leave it out: then a share of the rows becomes that part, dataset.{second}_fraction."
+    )
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

@@ -256,6 +256,21 @@ def test_a_column_of_lists_is_named_with_its_file(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("first", "second"), [("train", "test"), ("train", "val"), ("val", "test"), ("path", "test")])
+def test_no_file_may_be_two_parts(first, second, tmp_path):
+    columns = {"x": range(2, 22), "class": ["a", "b"] * 10}
+    table, link = write(tmp_path / "t.csv", columns), tmp_path / "link.csv"
+    link.symlink_to(table)
+    given = {"path": None, "train": str(write(tmp_path / "other.csv", columns))} if first == "val" else {"path": None}
+    for name in (table, link):
+        said = refusal(name, **given | {first: str(table), second: str(name)})
+        assert said == (
+            f"dataset.{first} and dataset.{second} are both t.csv, but no row may be in two parts. Name another file "
+            f"for dataset.{second}, or leave it out: then a share of the rows becomes that part, "
+            f"dataset.{second}_fraction."
+        )
+
+
 @pytest.mark.parametrize("value", [datetime.time(12, 30), datetime.timedelta(seconds=90)])
 def test_a_column_of_times_without_a_date_is_named_with_its_file(value, tmp_path):
     table = polars.DataFrame({"x": range(2, 22), "took": [value] * 20, "class": ["a", "b"] * 10})
