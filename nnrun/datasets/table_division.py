@@ -12,7 +12,7 @@ from nnrun.datasets.table_kinds import Profile
 from nnrun.datasets.table_roles import Roles
 from nnrun.datasets.table_source import TableFormat
 from nnrun.datasets.table_split import TEST, TRAIN, UNUSED, VAL, Fractions
-from nnrun.datasets.table_values import Place, known, moments, numbers, texts
+from nnrun.datasets.table_values import Place, known, moments, numbers, one_spelling, texts
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Division:
         return found
 
     def _hashes(self, name: str, part: int) -> np.ndarray:
-        """(rows,) equal numbers for equal texts. Raises RunError for a missing one."""
+        """(rows,) equal numbers for equal values, however they are written. Raises RunError for a missing one."""
         marks = self.roles.missing[name]
 
         def hashes(column: "polars.Series", place: Place) -> np.ndarray:
@@ -105,7 +105,7 @@ class Division:
             if words.null_count():
                 row = int(words.is_null().arg_true()[0])
                 raise place.fault(name, row, None, "but every row must have one. Fill it in.")
-            return words.hash().to_numpy()
+            return one_spelling(words).hash().to_numpy()
 
         return self._gather(name, part, hashes)
 

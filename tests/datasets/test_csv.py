@@ -244,9 +244,11 @@ def test_parts_may_have_files_of_their_own(tmp_path):
     )
 
 
-def test_no_group_may_be_in_two_files(tmp_path):
+@pytest.mark.parametrize("ending", ["", ".0"])
+def test_no_group_may_be_in_two_files(ending, tmp_path):
     train = write(tmp_path / "train.csv", {"x": range(3, 33), "g": np.arange(30) % 5, "class": np.arange(30) % 2})
-    test = write(tmp_path / "test.csv", {"x": range(3, 13), "g": range(4, 14), "class": np.arange(10) % 2})
+    groups = [f"{i}{ending}" for i in range(4, 14)]
+    test = write(tmp_path / "test.csv", {"x": range(3, 13), "g": groups, "class": np.arange(10) % 2})
     assert refusal(train, path=None, train=str(train), test=str(test), group="g") == (
         f"{test} has a g that another file has too, so the parts are not apart. Divide the files by groups, or leave "
         "dataset.group=null."
