@@ -170,8 +170,8 @@ class _Preparation:
             notes = UnseenNotes()
             for frame, place in self._frames(part):
                 used = parts[part][place.rows] != UNUSED
-                rows = frame.filter(used)
-                notes.add(rows.height, reader.unseen(rows, Place(place.source, place.rows[used])))
+                rows, where = frame.filter(used), Place(place.source, place.rows[used])
+                notes.add(rows.height, reader.unseen(rows, where, reader.encode(rows, where, False)))
             yield from notes.sentences(self.sources[part].name)
 
     def _fitted(

@@ -114,16 +114,22 @@ class TableReader(Reader):
             part["targets"] = _matrix([self._numbers(frame, target, place) for target in self.targets], frame.height)
         return part
 
-    def unseen(self, frame: "polars.DataFrame", place: Place) -> dict[str, Unseen]:
-        """By column the categories that the training part never had."""
-        found = {column.name: column.unseen(frame[column.name], place) for column in self.categories}
+    def unseen(self, frame: "polars.DataFrame", place: Place, part: Part) -> dict[str, Unseen]:
+        """By column the categories that the training part never had; `part` is what `encode` made of these rows."""
+        found, origins = {}, self.origins()
+        for column in self.categories:
+            ((array, at),) = origins[column.name].items()
+            blank = np.all(part[array][:, list(at)] == 0, axis=1)
+            rows = Place(place.source, place.rows[blank])
+            found[column.name] = column.unseen(frame[column.name].filter(blank), rows) if blank.any() else None
         return {name: unseen for name, unseen in found.items() if unseen is not None}
 
     def _numbers(self, frame: "polars.DataFrame", target: Target, place: Place) -> np.ndarray:
         return checked_numbers(frame[target.name], place, target.missing, self.format.decimal).to_numpy()
 
     def _block(self, frame: "polars.DataFrame", place: Place, labelled: bool) -> Block:
-        return Block(self.encode(frame, place, labelled), {"row": place.rows + 1}, self.unseen(frame, place))
+        part = self.encode(frame, place, labelled)
+        return Block(part, {"row": place.rows + 1}, self.unseen(frame, place, part))
 
     def _check(self, given: Sequence[str], source: Path | str) -> dict[str, str]:
         """New names of the columns, for a file without a header. Raises ConfigError where an input is missing."""
