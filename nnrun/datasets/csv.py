@@ -1,6 +1,5 @@
 """A table from a file: csv, tsv or parquet."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnrun.datasets import array_cache, table_plan, table_text
+from nnrun.datasets import array_cache, table_plan, table_source, table_text
 from nnrun.datasets.array_cache import ArrayCache, Caching
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, Scaling
 from nnrun.datasets.scaling import fit
@@ -165,28 +164,9 @@ class Csv(Dataset):
                 "Set for example dataset.path=houses.csv."
             )
         given = {TRAIN: "path" if c.path else "train", VAL: "val", TEST: "test"}
-        named = {part: (key, getattr(c, key)) for part, key in given.items()}
-        found = {part: _existing(key, name) for part, (key, name) in named.items() if name is not None}
-        for first, second in itertools.combinations(found, 2):
-            if found[first].samefile(found[second]):
-                raise ConfigError(_shared(given[first], given[second], found[second]))
-        return found
-
-
-def _existing(key: str, name: str) -> Path:
-    path = Path(name).expanduser()
-    try:
-        path.stat()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.{key}.") from None
-    return path
-
-
-def _shared(first: str, second: str, path: Path) -> str:
-    return (
-        f"dataset.{first} and dataset.{second} are both {path}, but no row may be in two parts. Name another file for "
-        f"dataset.{second}, or leave it out: then a share of the rows becomes that part, dataset.{second}_fraction."
-    )
+        named = {key: name for key in given.values() if (name := getattr(c, key)) is not None}
+        found = table_source.existing(named)
+        return {part: found[key] for part, key in given.items() if key in found}
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

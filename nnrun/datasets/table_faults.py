@@ -48,6 +48,22 @@ def mixed(found: Found) -> str:
     )
 
 
+def no_pattern(found: Found) -> str:
+    """For dates that are written in several ways."""
+    return (
+        f"{found.source}: the dates of column {found.column} are not written alike, or in a way that is not known. "
+        f"State how, for example {hint('types', found.typed, '%d.%m.%Y')}."
+    )
+
+
+def day_or_month(found: Found, pattern: str) -> str:
+    """For dates that may be read in two ways, the `pattern` of one of which is shown."""
+    return (
+        f"{found.source}: the dates of column {found.column} may begin with the day or with the month. State it, for "
+        f"example {hint('types', found.typed, pattern)}."
+    )
+
+
 def no_times(found: Found) -> str:
     """For a column that cannot order the rows."""
     return (
@@ -71,6 +87,14 @@ def text(found: Found, different: str, rows: int) -> str:
         f"{found.source}: column {found.column} holds text, {different} different values in {rows} rows "
         f"(row {found.row}: {found.word[:40]!r}), which is no category. Leave it out, dataset.drop=[{found.typed}], or "
         f"state that it is one, {hint('types', found.typed, 'embedding')}."
+    )
+
+
+def no_classes(found: Found, different: str, rows: int) -> str:
+    """For a target of too many texts."""
+    return (
+        f"{found.source}: the target {found.column} has {different} different texts in {rows} rows, too many for "
+        "classes. Name another column: dataset.target=NAME."
     )
 
 

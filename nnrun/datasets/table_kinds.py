@@ -10,7 +10,6 @@ import numpy as np
 from nnrun.datasets import table_faults
 from nnrun.datasets.table_faults import Found
 from nnrun.datasets.table_notation import Notation, first_no_date, fitting_notations, notations
-from nnrun.datasets.table_roles import hint
 from nnrun.datasets.table_values import (
     FORMATS,
     Place,
@@ -208,10 +207,7 @@ class Profile:
         if 0 < self.numbers < self.filled and 2 * self.numbers >= self.filled:
             raise ConfigError(self._mixed(source))
         if self.different > MOST_CLASSES or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
-            raise ConfigError(
-                f"{source}: the target {self.name} has {_about(self.different)} different texts in {self.filled} rows, "
-                "too many for classes. Name another column: dataset.target=NAME."
-            )
+            raise ConfigError(table_faults.no_classes(self._odd(source), _about(self.different), self.filled))
 
     def _pattern(self, source: str | Path) -> str:
         if self.temporal:
@@ -219,16 +215,10 @@ class Profile:
         if self._no_date is not None:
             raise ConfigError(table_faults.nearly_dates(self._no_date))
         if not self._patterns:
-            raise ConfigError(
-                f"{source}: the dates of column {self.name} are not written alike, or in a way that is not known. "
-                f"State how, for example {hint('types', self._typed, '%d.%m.%Y')}."
-            )
+            raise ConfigError(table_faults.no_pattern(self._odd(source)))
         days = {pattern.index("%d") for pattern in self._patterns if "%d" in pattern}
         if len(days) > 1:
-            raise ConfigError(
-                f"{source}: the dates of column {self.name} may begin with the day or with the month. State it, for "
-                f"example {hint('types', self._typed, self._patterns[0])}."
-            )
+            raise ConfigError(table_faults.day_or_month(self._odd(source), self._patterns[0]))
         return self._patterns[0]
 
     def _odd(self, source: str | Path) -> Found:

@@ -29,6 +29,25 @@ class TableFormat:
     decimal: str = "."
 
 
+def existing(named: dict[str, str]) -> dict[str, Path]:
+    """The files that keys of the data set name. Raises ConfigError for one that is not there, or is named twice."""
+    found: dict[str, Path] = {}
+    for key, name in named.items():
+        path = Path(name).expanduser()
+        try:
+            path.stat()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.{key}.") from None
+        if same := [other for other in found if found[other].samefile(path)]:
+            raise ConfigError(
+                f"dataset.{same[0]} and dataset.{key} are both {path}, but no row may be in two parts. Name another "
+                f"file for dataset.{key}, or leave it out: then a share of the rows becomes that part, "
+                f"dataset.{key}_fraction."
+            )
+        found[key] = path
+    return found
+
+
 def column_names(path: Path, format: TableFormat) -> tuple[str, ...]:
     """The table's columns. Raises ConfigError for a file that is missing, empty or no table."""
     if _is_large(path):
