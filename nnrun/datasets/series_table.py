@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from nnrun.datasets.columns import numbers, times
+from nnrun.datasets.table_values import GROUPED
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def read_series(
 
 def series_numbers(column: "polars.Series", decimal: str, source: str | Path) -> np.ndarray:
     """(n,) float64, nan where a value is missing. Raises RunError for other texts, ConfigError for another decimal."""
+    if (fault := _grouped(column, decimal, source)) is not None:
+        raise fault
     try:
         return numbers(_pointed(column, decimal), source)
     except RunError as error:
@@ -76,6 +79,21 @@ def _comma(column: "polars.Series", decimal: str, source: str | Path) -> ConfigE
     return ConfigError(
         f"{source}, row {rows[0] + 1}, column {column.name} is {column[rows[0]]!r}, but decimals must follow a point. "
         "Where the comma is the decimal mark, set 'dataset.decimal=\",\"'."
+    )
+
+
+def _grouped(column: "polars.Series", decimal: str, source: str | Path) -> ConfigError | None:
+    import polars
+
+    if decimal == "." or column.dtype != polars.String:
+        return None
+    rows = column.str.strip_chars().str.contains(GROUPED).arg_true()
+    if not len(rows):
+        return None
+    return ConfigError(
+        f"{source}, row {rows[0] + 1}, column {column.name} is {column[rows[0]]!r}, but decimals must follow a comma. "
+        "Take the points between the thousands out of the file, or, where the point is the decimal mark, set "
+        "dataset.decimal=."
     )
 
 

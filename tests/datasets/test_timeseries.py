@@ -171,6 +171,19 @@ def test_numbers_that_may_be_the_time_are_reported(series, tmp_path):
     assert make(write(tmp_path, series | {"c": np.arange(60)}), window=4).load().notes == ()
 
 
+@pytest.mark.parametrize("value", ["5.354", " 1.234.567,5"])
+def test_points_between_the_thousands_are_refused_where_a_comma_marks_the_decimals(value, tmp_path):
+    rows = [f"{i},5;{i}" for i in range(40)]
+    rows[20] = f"{value};20"
+    (tmp_path / "t.csv").write_text("\n".join(["a;b", *rows, ""]))
+    with pytest.raises(ConfigError) as caught:
+        make(tmp_path / "t.csv", window=4, decimal=",").load()
+    assert str(caught.value) == (
+        f"{tmp_path / 't.csv'}, row 21, column a is {value!r}, but decimals must follow a comma. Take the points "
+        "between the thousands out of the file, or, where the point is the decimal mark, set dataset.decimal=."
+    )
+
+
 def test_a_comma_may_mark_the_decimals(series, tmp_path):
     plain = make(write(tmp_path, series), window=4).load()
     path = tmp_path / "comma.csv"
