@@ -10,7 +10,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
 from nnrun.models.layout import Layout
 from nnrun.models.recurrent import Recurrent, RecurrentConfig
-from nnrun.models.scan import Cell, State, Weights, sigmoid
+from nnrun.models.scan import Cell, Saved, State, Weights, sigmoid
 from nnrun.schema import setting
 
 
@@ -32,24 +32,22 @@ class ResetBeforeCell(Cell):
         hidden = kernel.shape[0]
         return kernel[:, : 2 * hidden], kernel[:, 2 * hidden :]
 
-    def forward(
-        self, layout: Layout, weights: Weights, state: State, projected: jax.Array
-    ) -> tuple[State, tuple[jax.Array, ...]]:
-        """Saves the gates, R ⊙ H_{t-1} and the candidate."""
+    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+        """Saves the gates and the candidate, and R ⊙ H_{t-1}."""
         (h,) = state
         gate_part, candidate_part = layout.cut(projected, 2, 3)
         gates = sigmoid(gate_part + layout.product(h, weights[0]))
         r, z = layout.split(gates, 2)
         kept = r * h
         candidate = jnp.tanh(candidate_part + layout.product(kept, weights[1]))
-        return (candidate + z * (h - candidate),), (gates, kept, candidate)
+        return (candidate + z * (h - candidate),), (layout.join(gates, candidate), (kept,))
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: tuple[jax.Array, ...], d_state: State
+        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """Through H_t = Z H_{t-1} + (1 - Z) H~_t, the candidate, R H_{t-1}, and the gates."""
-        (h,), (gates, _, n), (d_h,) = state, saved, d_state
-        r, z = layout.split(gates, 2)
+        (h,), (activations, _), (d_h,) = state, saved, d_state
+        r, z, n = layout.split(activations, 3)
         d_candidate = d_h * (1 - z) * (1 - n * n)
         d_kept = layout.product(d_candidate, weights[1])
         d_gates = layout.join(d_kept * h * r * (1 - r), d_h * (h - n) * z * (1 - z))
@@ -57,11 +55,11 @@ class ResetBeforeCell(Cell):
         return layout.join(d_gates, d_candidate), (d_before,)
 
     def weight_gradients(
-        self, layout: Layout, states: State, saved: tuple[jax.Array, ...], d_projected: jax.Array
+        self, layout: Layout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
     ) -> Weights:
         """dW of the gates from H_{t-1}, of the candidate from R ⊙ H_{t-1}."""
         d_gates, d_candidate = layout.cut(d_projected, 2, 3)
-        return layout.weight_gradient(states[0], d_gates), layout.weight_gradient(saved[1], d_candidate)
+        return layout.weight_gradient(states[0], d_gates), layout.weight_gradient(others[0], d_candidate)
 
 
 @dataclass(frozen=True)
@@ -76,35 +74,33 @@ class ResetAfterCell(Cell):
         assert bias is not None
         return kernel, bias
 
-    def forward(
-        self, layout: Layout, weights: Weights, state: State, projected: jax.Array
-    ) -> tuple[State, tuple[jax.Array, ...]]:
-        """Saves the gates, H_{t-1} W_hh + c_h and the candidate."""
+    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+        """Saves the gates and the candidate, and H_{t-1} W_hh + c_h and R."""
         (h,) = state
         gate_part, candidate_part = layout.cut(projected, 2, 3)
         recurrent_gates, recurrent = layout.cut(layout.product(h, weights[0]), 2, 3)
         gates, recurrent = sigmoid(gate_part + recurrent_gates), recurrent + weights[1]
         r, z = layout.split(gates, 2)
         candidate = jnp.tanh(candidate_part + r * recurrent)
-        return (candidate + z * (h - candidate),), (gates, recurrent, candidate)
+        return (candidate + z * (h - candidate),), (layout.join(gates, candidate), (recurrent, r))
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: tuple[jax.Array, ...], d_state: State
+        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """One product: the gradients of H_{t-1} W are those of the gates and R times that of the candidate."""
-        (h,), (gates, recurrent, n), (d_h,) = state, saved, d_state
-        r, z = layout.split(gates, 2)
+        (h,), (activations, (recurrent, _)), (d_h,) = state, saved, d_state
+        r, z, n = layout.split(activations, 3)
         d_candidate = d_h * (1 - z) * (1 - n * n)
         d_r, d_z = d_candidate * recurrent * r * (1 - r), d_h * (h - n) * z * (1 - z)
         d_before = d_h * z + layout.product(layout.join(d_r, d_z, d_candidate * r), weights[0])
         return layout.join(d_r, d_z, d_candidate), (d_before,)
 
     def weight_gradients(
-        self, layout: Layout, states: State, saved: tuple[jax.Array, ...], d_projected: jax.Array
+        self, layout: Layout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
     ) -> Weights:
         """dW = H_{t-1}ᵀ [dR, dZ, R dH~], and its last block summed for the bias."""
         d_gates, d_candidate = layout.cut(d_projected, 2, 3)
-        d_recurrent = d_candidate * layout.split(saved[0], 2)[0]
+        d_recurrent = d_candidate * others[1]
         return (
             layout.weight_gradient(states[0], layout.join(d_gates, d_recurrent)),
             layout.bias_gradient(d_recurrent),

@@ -10,7 +10,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
 from nnrun.models.layout import Layout
 from nnrun.models.recurrent import Recurrent, RecurrentConfig
-from nnrun.models.scan import Cell, State, Weights, sigmoid
+from nnrun.models.scan import Cell, Saved, State, Weights, sigmoid
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,8 @@ class LSTMCell(Cell):
         """(4 hidden,) zeros, with 1 for the forget gate."""
         return jnp.zeros((4, hidden_size)).at[1].set(1.0).reshape(-1)
 
-    def forward(
-        self, layout: Layout, weights: Weights, state: State, projected: jax.Array
-    ) -> tuple[State, tuple[jax.Array, ...]]:
-        """Saves the gates, the candidate and tanh(C_t)."""
+    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+        """Saves the gates and the candidate, and tanh(C_t)."""
         hidden, cell = state
         total = projected + layout.product(hidden, weights[0])
         gate_part, candidate_part = layout.cut(total, 3, 4)
@@ -40,14 +38,14 @@ class LSTMCell(Cell):
         i, f, o = layout.split(gates, 3)
         cell = f * cell + i * candidate
         squashed = jnp.tanh(cell)
-        return (o * squashed, cell), (gates, candidate, squashed)
+        return (o * squashed, cell), (layout.join(gates, candidate), (squashed,))
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: tuple[jax.Array, ...], d_state: State
+        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """With s = tanh(C): dC += dH O (1 - s²), then dI = dC G, dF = dC C_{t-1}, dO = dH s, dG = dC I."""
-        gates, g, s = saved
-        i, f, o = layout.split(gates, 3)
+        activations, (s,) = saved
+        i, f, o, g = layout.split(activations, 4)
         d_hidden, d_cell = d_state
         d_cell = d_cell + d_hidden * o * (1 - s * s)
         d_projected = layout.join(

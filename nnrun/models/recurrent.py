@@ -80,7 +80,7 @@ class Direction(nnx.Module):
         weights = self.rule.cell.split_weights(self.recurrent[...], bias)
         if delta is None:
             return recurrence(self.rule, projected, weights, initial, mask)
-        return unroll(self.rule, projected, weights, initial, mask, delta)[:2]
+        return unroll(self.rule, projected, weights, initial, mask, delta)
 
 
 class Recurrent(Model):

@@ -10,7 +10,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
 from nnrun.models.layout import Layout
 from nnrun.models.recurrent import Recurrent, RecurrentConfig
-from nnrun.models.scan import Cell, State, Weights
+from nnrun.models.scan import Cell, Saved, State, Weights
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,13 @@ class ElmanCell(Cell):
 
     blocks = 1
 
-    def forward(
-        self, layout: Layout, weights: Weights, state: State, projected: jax.Array
-    ) -> tuple[State, tuple[jax.Array, ...]]:
+    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
         """Saves H_t."""
         hidden = jnp.tanh(projected + layout.product(state[0], weights[0]))
-        return (hidden,), (hidden,)
+        return (hidden,), (hidden, ())
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: tuple[jax.Array, ...], d_state: State
+        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """dZ = dH (1 - H²), dH_{t-1} = dZ W_hhᵀ."""
         d_projected = d_state[0] * (1 - saved[0] * saved[0])
