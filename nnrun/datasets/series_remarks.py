@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from nnrun.datasets.series_table import SeriesTable, irregular
+from nnrun.datasets.series_table import SeriesTable
+from nnrun.datasets.series_times import irregular
 from nnrun.errors import ConfigError
 
 
@@ -25,7 +26,7 @@ def check_targets(same: Sequence[str], targets: Sequence[str], named: bool, sour
 
 def notes(table: SeriesTable, same: Iterable[str], source: str) -> tuple[str, ...]:
     """A sentence about each: steps of unequal length, constant columns."""
-    steps = None if table.times is None else irregular(table.times, source)
+    steps = None if table.times is None else irregular(table.times, table.place)
     return (
         *([steps] if steps else []),
         *(f"{source}: column {name} is constant in the training rows." for name in same),

@@ -9,14 +9,15 @@ import numpy as np
 
 from nnrun.datasets import series_remarks
 from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
-from nnrun.datasets.columns import is_time
 from nnrun.datasets.forecasting import WindowConfig, naive_error
 from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
 from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers
+from nnrun.datasets.series_times import is_time
 from nnrun.datasets.split import check_fractions, part_sizes, share
-from nnrun.datasets.table_file import check_columns, read_table
+from nnrun.datasets.table_file import Table, check_columns, read_table
 from nnrun.datasets.table_text import Header, Separator
+from nnrun.datasets.table_values import Place
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting, show, size
 
@@ -89,7 +90,7 @@ class Timeseries(Dataset):
     def load(self) -> Data:
         """Reads the series, cuts it into parts and windows, and fits the scaling on the training rows."""
         c, reader, spec = self.config, self.reader, self.spec()
-        table = reader.table(self._frame, self._path)
+        table = reader.table(self._table, self._path)
         rows = self._rows(len(table.values))
         blocks = [reader.windows(table, start, stop) for start, stop in self._seen(rows)]
         counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
@@ -116,7 +117,7 @@ class Timeseries(Dataset):
     @cached_property
     def reader(self) -> TimeseriesReader:
         """Reads newer series like this one. Raises ConfigError when the columns of the file do not fit the config."""
-        c, frame = self.config, self._frame
+        c, frame = self.config, self._table.frame
         targets = self._named
         check_columns(frame, targets, self._path, "dataset.target")
         check_columns(frame, c.features or (), self._path, "dataset.features")
@@ -156,8 +157,8 @@ class Timeseries(Dataset):
         return (target,) if isinstance(target, str) else target or ()
 
     @property
-    def _frame(self) -> "polars.DataFrame":
-        return read_table(self._path, self.config.separator, self.config.encoding, self.config.header).frame
+    def _table(self) -> Table:
+        return read_table(self._path, self.config.separator, self.config.encoding, self.config.header)
 
     def _time(self, frame: "polars.DataFrame") -> str | None:
         chosen = self.config.time
@@ -179,7 +180,7 @@ class Timeseries(Dataset):
             )
         for name in inputs:
             try:
-                series_numbers(frame[name][:1], self.config.decimal, self._path)
+                series_numbers(frame[name][:1], self.config.decimal, Place(self._path, self._table.rows))
             except RunError as error:
                 raise ConfigError(f"{error} For example dataset.drop=[{name}].") from None
 
@@ -253,7 +254,7 @@ class Timeseries(Dataset):
         found = series_remarks.notes(table, same, self._path)
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
-        return (*found, *series_remarks.rising(table, columns, self._frame.columns[0], self._path))
+        return (*found, *series_remarks.rising(table, columns, self._table.frame.columns[0], self._path))
 
 
 def _first(arrays: Part, count: int) -> Part:

@@ -194,7 +194,7 @@ def test_a_comma_in_a_later_row_is_told_too(tmp_path):
         make(path, window=2).load()
     path.write_text("a;b\n1;x,5\n")
     with pytest.raises(RunError, match=r"row 1, column b is 'x,5', but the column must hold numbers\."):
-        read_series(read_table(path).frame, ("b",), None, "refuse", False, path, ",")
+        read_series(read_table(path), ("b",), None, "refuse", False, path, ",")
 
 
 def test_columns_that_are_not_used_are_known(series, tmp_path):
@@ -212,6 +212,21 @@ def test_a_missing_value_may_be_the_one_before(series, tmp_path):
     assert data.train["inputs"][6, :, 0].tolist() == [np.float32(gap[6])] * 3 + [np.float32(gap[9])]
     with pytest.raises(RunError, match=r"row 8, column a has no value\. Fill it, or set dataset\.missing=previous\."):
         make(path, window=4).load()
+
+
+def test_rows_are_counted_with_blank_lines_as_in_tables(series, tmp_path):
+    lines = [f"{a},{b}" for a, b in zip(series["a"], series["b"], strict=True)]
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join(["a,b", "", *lines[:50], "", "", *lines[50:]]))
+    data = make(path, window=4).load()
+    assert data.labels["row"].tolist() == [1 + 48 + 1, 51, *range(54, 63)][-len(data.labels["row"]) :]
+    (known, newest) = data.reader.blocks(path, 100)
+    assert known.labels["row"][[0, -1]].tolist() == [5, 62]
+    assert newest.labels["row"].tolist() == [63]
+    for bad, said in (("x,1", "row 54, column a is 'x', but"), (",1", "row 54, column a has no value.")):
+        path.write_text("\n".join(["a,b", "", *lines[:50], "", "", bad]))
+        with pytest.raises(RunError, match=said):
+            make(path, window=4).load()
 
 
 MISTAKES = [
@@ -259,7 +274,7 @@ def test_mistakes_are_told_with_their_key(series, tmp_path, values, error, said)
         ("a", 5, "inf", "row 6, column a is inf, but numbers must be finite."),
         ("a", 5, "", "row 6, column a has no value."),
         ("day", 5, "2024-01-05", "row 6, column day: 2024-01-05 is not after 2024-01-05 in the row before. Sort"),
-        ("day", 5, "", "row 6, column day is missing, which is no time like the others."),
+        ("day", 5, "", "row 6, column day has no time. Fill it in or take the row out."),
     ],
 )
 def test_damaged_rows_are_told_with_row_and_column(series, tmp_path, column, row, value, said):
