@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class TimeseriesReader(Reader):
     """Every window of a series, in order of time, told apart by the `time` (or `row` from 1) of its last step.
 
-    columns: the inputs; targets: which of them are forecast; others: what else the training table had. The newest
+    columns: the inputs; targets: which of them are forecast; others: what else the training table had;
+    time_format: how its times are written, which those of a newer series need not be. The newest
     windows, whose future is not in the file, come last and have no `targets`, so the last example is the forecast of
     what comes next.
     """
@@ -45,6 +46,7 @@ class TimeseriesReader(Reader):
     header: Header = "auto"
     decimal: str = "."
     others: tuple[str, ...] = ()
+    time_format: str | None = None
 
     def table(self, found: Table, source: str | Path) -> SeriesTable:
         """The series in a table. Raises ConfigError for a missing column, RunError for damaged content."""
@@ -54,7 +56,8 @@ class TimeseriesReader(Reader):
                 f"{source} lacks {listed(missing)}, which the network was trained on"
                 f"{f', and has {listed(extra)}, unknown to it' if extra else ''}. Add what is missing."
             )
-        return read_series(found, self.columns, self.time, self.missing, self.positive, source, self.decimal)
+        kept = self.missing, self.positive
+        return read_series(found, self.columns, self.time, *kept, source, self.decimal, self.time_format)
 
     def unknown(self, source: Path) -> tuple[str, ...]:
         """Columns of a file that are not used, though the training table had none of that name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from nnrun.datasets.columns import numbers
-from nnrun.datasets.series_times import time_labels, times
+from nnrun.datasets.series_times import rises, time_labels, times
 from nnrun.datasets.table_file import Table
 from nnrun.datasets.table_values import Place
 from nnrun.errors import ConfigError, RunError
@@ -37,10 +37,12 @@ def read_series(
     positive: bool,
     source: str | Path,
     decimal: str = ".",
+    pattern: str | None = None,
 ) -> SeriesTable:
     """The named columns of a table in order of time.
 
-    missing `previous` fills a gap with the value before it; `positive` refuses what has no logarithm. Raises RunError
+    missing `previous` fills a gap with the value before it; `positive` refuses what has no logarithm; `pattern` is how
+    times are written where it reads all of them. Raises RunError
     for a value that is no number or missing and for a time that is not after the one before, with the row, and
     ConfigError for a number with a comma where that is not the `decimal` mark.
     """
@@ -52,7 +54,13 @@ def read_series(
         raise place.fault(columns[column], row, float(values[row, column]), rule)
     if time is None:
         return SeriesTable(values, None, place)
-    return SeriesTable(values, _ascending(times(_pointed(frame[time], decimal), place), time, place), place)
+    found = times(time_column(frame, time, decimal), place, pattern)
+    return SeriesTable(values, _ascending(found, time, place), place)
+
+
+def time_column(frame: "polars.DataFrame", name: str, decimal: str) -> "polars.Series":
+    """The times as `series_times` reads them: numbers with a point."""
+    return _pointed(frame[name], decimal)
 
 
 def series_numbers(column: "polars.Series", decimal: str, place: Place) -> np.ndarray:
@@ -96,9 +104,8 @@ def _values(column: "polars.Series", decimal: str, missing: Missing, place: Plac
 
 
 def _ascending(found: np.ndarray, column: str, place: Place) -> np.ndarray:
-    behind = np.flatnonzero(found[1:] <= found[:-1])
-    if len(behind):
-        row = int(behind[0]) + 1
+    if not rises(found):
+        row = int(np.argmin(found[1:] > found[:-1])) + 1
         labels = time_labels(found[row - 1 : row + 1])
         raise RunError(
             f"{place.source}, row {place.rows[row] + 1}, column {column}: {labels[1]} is not after {labels[0]} in the "

@@ -1,62 +1,128 @@
 """Times of a series: how they are written, what they look like, and whether their steps are equal."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nnrun.datasets.table_text import first_line
 from nnrun.datasets.table_values import PLAIN_FORMATS, Place
-from nnrun.errors import RunError
+from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     import polars
 
 
-def is_time(column: "polars.Series") -> bool:
-    """Whether the first value is a time that `times` reads and not a number."""
+PATTERNS = (*PLAIN_FORMATS, "%Y-%m")
+LIKELY = 100
+"""First times, of which a pattern must read one to be tried on all."""
+DAYS = ("%d", "%e", "%j", "%D", "%F", "%x", "%s")
+"""What says the day in a pattern; without it a month is meant, and its first day."""
+
+
+def is_time(column: "polars.Series", pattern: str | None = None) -> bool:
+    """Whether the first value is a time and not a number: one of the `pattern`, where one is given."""
     import polars
 
-    return column.dtype.is_temporal() or (column.dtype == polars.String and _format(column[:1]) is not None)
+    if column.dtype.is_temporal():
+        return True
+    first = column[:1].cast(polars.String).str.strip_chars()
+    if pattern is not None or column.dtype != polars.String:
+        return pattern is not None and not column.dtype.is_float() and not _unread(first, pattern)
+    return first.cast(polars.Float64, strict=False).null_count() > 0 and bool(_least_unread(first))
 
 
-def times(column: "polars.Series", place: Place) -> np.ndarray:
-    """(n,) datetime64[us], or float64 where the column holds numbers.
+def time_pattern(column: "polars.Series", place: Place, known: str | None = None) -> str | None:
+    """How the times of a text column are written, told from all of them; None for numbers and for times of a parquet.
 
-    Texts are ISO 8601 (`2024-03-01`, `2024-03-01 13:30`, `2024-03`), or the same with slashes, dots or the year last.
-    Raises RunError for what is no time, with its row.
+    known: what holds wherever it reads all of them. Where the day and the month may come first, times must rise, or
+    else have equal steps, one way alone. Raises ConfigError where neither decides, or where nothing is a time.
     """
     import polars
 
-    if column.dtype.is_numeric():
-        return _whole(column.cast(polars.Float64), column, place).to_numpy()
-    if column.dtype.is_temporal():
-        return _whole(_plain(column), column, place).to_numpy()
-    values = _months(column.str.strip_chars())
-    if values.cast(polars.Float64, strict=False).null_count() == 0:
-        return values.cast(polars.Float64).to_numpy()
-    pattern = _format(values[:100]) or _format(values[:1])
-    if pattern is None:
-        rule = "which is no time. Write for example 2024-03-01 13:30, or name another dataset.time."
-        raise place.fault(column.name, 0, column[0], rule)
-    return _whole(_parsed(values, pattern), column, place).to_numpy()
+    if column.dtype != polars.String:
+        return known if column.dtype.is_integer() else None
+    words = column.str.strip_chars().drop_nulls()
+    if known is not None and not _unread(words, known):
+        return known
+    if words.cast(polars.Float64, strict=False).null_count() == 0:
+        return None
+    patterns = _least_unread(words)
+    if not patterns:
+        rule = (
+            "which is no time. Name another dataset.time, or state how times are written, for example "
+            "dataset.time_format=%d.%m.%y."
+        )
+        first = int(column.is_not_null().arg_true()[0])
+        raise ConfigError(str(place.fault(column.name, first, column[first], rule)))
+    by_day = {pattern.find("%d"): pattern for pattern in reversed(patterns)}
+    readings = {pattern: _moments(words, pattern).to_numpy() for pattern in by_day.values()}
+    for holds in (rises, is_regular):
+        readings = {pattern: found for pattern, found in readings.items() if holds(found)} or readings
+    if len(readings) > 1 and not _unread(words, patterns[0]):
+        raise ConfigError(
+            f"{place.source}: the times of column {column.name} may begin with the day or with the month. State it, "
+            f"for example {shlex.quote(f'dataset.time_format={min(readings)}')}."
+        )
+    return next(iter(readings))
 
 
-def _months(values: "polars.Series") -> "polars.Series":
-    """`2024-03` becomes `2024-03-01`, and an offset from UTC is left out."""
-    return values.str.replace(r"^(\d{4}-\d{2})$", "${1}-01").str.replace(r"(\d{2}:\d{2}.*)(Z|[+-]\d{2}:?\d{2})$", "$1")
-
-
-def _format(values: "polars.Series") -> str | None:
-    values = _months(values.str.strip_chars()).drop_nulls()
-    fitting = (pattern for pattern in PLAIN_FORMATS if len(values) and _parsed(values, pattern).null_count() == 0)
-    return next(fitting, None)
-
-
-def _parsed(values: "polars.Series", pattern: str) -> "polars.Series":
+def check_pattern(column: "polars.Series", place: Place, pattern: str) -> None:
+    """Raises ConfigError for the first time that is not written in the pattern that dataset.time_format states."""
     import polars
 
-    if "%H" not in pattern:
-        return values.str.to_date(pattern, strict=False).cast(polars.Datetime("us"))
-    return values.str.to_datetime(pattern, strict=False, time_unit="us")
+    if column.dtype.is_temporal():
+        return
+    words = column.cast(polars.String)
+    if wrong := (words.is_not_null() & _moments(words, pattern).is_null()).arg_true().to_list():
+        rule = (
+            f"but dataset.time_format is {pattern}. Correct one of them; %d is a day, %m a month, %b its name, %Y a "
+            "year, %H:%M:%S an hour, minute and second."
+        )
+        raise ConfigError(str(place.fault(column.name, wrong[0], column[wrong[0]], rule)))
+
+
+def times(column: "polars.Series", place: Place, known: str | None = None) -> np.ndarray:
+    """(n,) datetime64[us], or float64 where the column holds numbers.
+
+    Texts are ISO 8601 (`2024-03-01`, `2024-03-01 13:30`, `2024-03`), or the same with slashes, dots or the year last,
+    or of the `known` pattern. Raises RunError for what is no time, with its row, and what `time_pattern` raises.
+    """
+    import polars
+
+    pattern = time_pattern(column, place, known)
+    if pattern is not None:
+        return _whole(_moments(column.cast(polars.String), pattern), column, place).to_numpy()
+    if column.dtype.is_temporal():
+        return _whole(_plain(column), column, place).to_numpy()
+    numbers = column.str.strip_chars() if column.dtype == polars.String else column
+    return _whole(numbers.cast(polars.Float64), column, place).to_numpy()
+
+
+def _least_unread(words: "polars.Series") -> list[str]:
+    """The patterns that read the most of the trimmed texts, in their order; none where that is nothing."""
+    likely = [one for one in PATTERNS if _unread(words[:LIKELY], one) < len(words[:LIKELY])]
+    unread = {one: _unread(words, one) for one in likely}
+    least = min(unread.values(), default=0)
+    return [one for one, count in unread.items() if count == least]
+
+
+def _unread(words: "polars.Series", pattern: str) -> int:
+    return _moments(words, pattern).null_count()
+
+
+def _moments(words: "polars.Series", pattern: str) -> "polars.Series":
+    """Null where a text is no time of the pattern, or a year has two digits; an offset from UTC is left out."""
+    import polars
+
+    words = words.str.strip_chars().str.replace(r"(\d{2}:\d{2}.*)(Z|[+-]\d{2}:?\d{2})$", "$1")
+    if not any(sign in pattern for sign in DAYS):
+        words, pattern = words + " 01", f"{pattern} %d"
+    try:
+        found = words.str.to_datetime(pattern, strict=False, time_unit="us")
+    except polars.exceptions.PolarsError as error:
+        raise ConfigError(f"dataset.time_format={pattern} cannot be read: {first_line(error)}.") from None
+    return found.set((found.dt.year() < 100).fill_null(True), None)
 
 
 def _plain(column: "polars.Series") -> "polars.Series":
@@ -90,13 +156,30 @@ def time_labels(found: np.ndarray) -> np.ndarray:
     return np.char.replace(texts, "T", " ")
 
 
+def rises(found: np.ndarray) -> bool:
+    """Whether each time is after the one before."""
+    return bool((found[1:] > found[:-1]).all())
+
+
+def is_regular(found: np.ndarray) -> bool:
+    """Whether all steps are equal; those of months and years count as equal."""
+    return len(found) < 3 or not len(_odd_steps(found))
+
+
+def _odd_steps(found: np.ndarray) -> np.ndarray:
+    """Positions of the steps that are not as long as most, none where they are months or years."""
+    steps = np.diff(found).astype(np.float64)
+    usual = np.median(steps)
+    odd = np.flatnonzero(np.abs(steps - usual) > 1e-6 * abs(usual))
+    return odd[:0] if len(odd) and _calendar(found) else odd
+
+
 def irregular(found: np.ndarray, place: Place) -> str | None:
     """A sentence about steps of unequal length, None where there are none; months and years count as equal."""
-    steps = np.diff(found)
-    usual = np.median(steps.astype(np.float64)).astype(steps.dtype)
-    odd = np.flatnonzero(np.abs((steps - usual).astype(np.float64)) > 1e-6 * float(usual.astype(np.float64)))
-    if not len(odd) or _calendar(found):
+    odd, steps = _odd_steps(found), np.diff(found)
+    if not len(odd):
         return None
+    usual = np.median(steps.astype(np.float64)).astype(steps.dtype)
     first, longest = int(odd[0]) + 1, int(np.argmax(steps))
     return (
         f"{place.source}: {len(odd)} of {len(steps)} steps are not {_duration(usual)} long, the first before row "

@@ -12,8 +12,8 @@ from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, 
 from nnrun.datasets.forecasting import WindowConfig, naive_error
 from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
-from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers
-from nnrun.datasets.series_times import is_time
+from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers, time_column
+from nnrun.datasets.series_times import check_pattern, is_time, time_pattern
 from nnrun.datasets.split import check_fractions, part_sizes, share
 from nnrun.datasets.table_file import Table, check_columns, read_table
 from nnrun.datasets.table_text import Header, Separator
@@ -33,6 +33,9 @@ class TimeseriesConfig(WindowConfig):
 
     path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time")
     time: str | None = setting("auto", "column of times; auto: the first one that holds dates; null: none")
+    time_format: str | None = setting(
+        None, "how times are written, for example %d/%m/%Y %H:%M; null: told from all rows"
+    )
     target: str | tuple[str, ...] | None = setting(None, "columns to forecast; null: every column of numbers")
     features: tuple[str, ...] | None = setting(
         None, "columns seen beside the target's past; null: all others; []: none"
@@ -142,6 +145,7 @@ class Timeseries(Dataset):
             c.header,
             c.decimal,
             tuple(name for name in frame.columns if name not in (*inputs, time)),
+            self._time_format(time),
         )
 
     @property
@@ -163,14 +167,29 @@ class Timeseries(Dataset):
     def _time(self, frame: "polars.DataFrame") -> str | None:
         chosen = self.config.time
         if chosen == "auto":
-            chosen = next((name for name in frame.columns if is_time(frame[name])), None)
+            chosen = next((name for name in frame.columns if is_time(frame[name], self.config.time_format)), None)
         elif chosen is not None:
             check_columns(frame, (chosen,), self._path, "dataset.time")
+        if chosen is None and self.config.time_format is not None:
+            raise ConfigError(
+                f"dataset.time_format is {self.config.time_format}, but no column of {self._path} begins with a time "
+                "written so. Correct it, or set dataset.time."
+            )
         if chosen is None and self.config.anomalies:
             raise ConfigError(
                 f"dataset.anomalies needs times, but {self._path} has no column of dates. Set dataset.time."
             )
         return chosen
+
+    def _time_format(self, time: str | None) -> str | None:
+        """As stated, or as told from all rows."""
+        c, place = self.config, Place(self._path, self._table.rows)
+        if time is None:
+            return None
+        column = time_column(self._table.frame, time, c.decimal)
+        if c.time_format is not None:
+            check_pattern(column, place, c.time_format)
+        return time_pattern(column, place, c.time_format)
 
     def _check_columns(self, frame: "polars.DataFrame", inputs: list[str], targets: tuple[str, ...]) -> None:
         if not inputs or (lost := [name for name in targets if name not in inputs]):

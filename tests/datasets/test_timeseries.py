@@ -204,6 +204,32 @@ def test_columns_that_are_not_used_are_known(series, tmp_path):
     assert reader.unknown(write(tmp_path, series | {"c": np.arange(60), "d": np.arange(60)}, "more.csv")) == ("d",)
 
 
+def test_days_come_first_where_all_rows_say_so_and_in_later_files_as_in_training(tmp_path):
+    months = (np.datetime64("2000-01") + np.arange(60)).astype("datetime64[D]")
+    written = [f"{day[8:]}/{day[5:7]}/{day[:4]}" for day in months.astype(str)]
+    data = make(write(tmp_path, {"t": written, "a": np.arange(60) % 7}), window=4).load()
+    assert data.notes == ()
+    assert data.labels["time"].tolist() == months[50:59].astype(str).tolist()
+    Preprocessing.of(data).save(tmp_path)
+    reader = preprocessing.load(tmp_path).reader
+    assert (reader, reader.time_format) == (data.reader, "%d/%m/%Y")
+    few = write(tmp_path, {"t": written[:6], "a": np.arange(6)}, "few.csv")
+    found = [block.labels["time"].tolist() for block in reader.blocks(few, 9)]
+    assert found == [["2000-04-01", "2000-05-01"], ["2000-06-01"]]
+    iso = polars.DataFrame({"t": months[:6].astype(str), "a": np.arange(6)})
+    assert reader.block(iso).labels["time"].tolist() == [*found[0], *found[1]], "times may be written another way"
+
+
+def test_how_times_are_written_may_be_stated(series, tmp_path):
+    short = [f"{day[5:7]}/{day[8:]}/{day[2:4]}" for day in DAYS.astype(str)]
+    path = write(tmp_path, series | {"day": short})
+    assert make(path, window=4, time_format="%m/%d/%y").load().labels["time"][-1] == str(DAYS[-2])
+    with pytest.raises(ConfigError, match=r"row 13, column day is '01/13/24', but dataset\.time_format is %d/%m/%y\."):
+        make(path, window=4, time_format="%d/%m/%y").load()
+    with pytest.raises(ConfigError, match=r"time_format is %Y, but no column of .*s\.csv begins with a time written"):
+        make(path, window=4, time_format="%Y").load()
+
+
 def test_a_missing_value_may_be_the_one_before(series, tmp_path):
     gap = series["a"].copy()
     gap[[7, 8]] = np.nan
