@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 PATTERNS = (*PLAIN_FORMATS, "%Y-%m")
 LIKELY = 100
 """First times, of which a pattern must read one to be tried on all."""
+OFFSET = r"^(?<local>.*\d{2}:\d{2}.*?)\s?(?<offset>Z|[+-]\d{2}(?::?\d{2})?)$"
+"""Behind a time: its difference from UTC."""
 DAYS = ("%d", "%e", "%j", "%D", "%F", "%x", "%s")
 """What says the day in a pattern; without it a month is meant, and its first day."""
 
@@ -86,7 +88,8 @@ def times(column: "polars.Series", place: Place, known: str | None = None) -> np
     """(n,) datetime64[us], or float64 where the column holds numbers.
 
     Texts are ISO 8601 (`2024-03-01`, `2024-03-01 13:30`, `2024-03`), or the same with slashes, dots or the year last,
-    or of the `known` pattern. Raises RunError for what is no time, with its row, and what `time_pattern` raises.
+    or of the `known` pattern; those with an offset from UTC are brought to UTC. Raises RunError for what is
+    no time, with its row, and what `time_pattern` raises.
     """
     import polars
 
@@ -112,25 +115,42 @@ def _unread(words: "polars.Series", pattern: str) -> int:
 
 
 def _moments(words: "polars.Series", pattern: str) -> "polars.Series":
-    """Null where a text is no time of the pattern, or a year has two digits; an offset from UTC is left out."""
+    """In UTC where texts end in an offset from it; null where a text is no time of the pattern.
+
+    That is also one whose year has two digits, and one without an offset where others have one.
+    """
     import polars
 
-    words = words.str.strip_chars().str.replace(r"(\d{2}:\d{2}.*)(Z|[+-]\d{2}:?\d{2})$", "$1")
+    offsets = words.str.strip_chars().str.extract_groups(OFFSET)
+    words = offsets.struct.field("local").fill_null(words.str.strip_chars())
+    pattern = pattern.removesuffix("%z").strip()
     if not any(sign in pattern for sign in DAYS):
         words, pattern = words + " 01", f"{pattern} %d"
     try:
         found = words.str.to_datetime(pattern, strict=False, time_unit="us")
     except polars.exceptions.PolarsError as error:
         raise ConfigError(f"dataset.time_format={pattern} cannot be read: {first_line(error)}.") from None
-    return found.set((found.dt.year() < 100).fill_null(True), None)
+    found = found.set((found.dt.year() < 100).fill_null(True), None)
+    ends = offsets.struct.field("offset")
+    return found if ends.null_count() == len(ends) else found - _offset(ends)
+
+
+def _offset(ends: "polars.Series") -> "polars.Series":
+    """What `Z`, `+02:00`, `-0330` and `+02` add to UTC; null for null."""
+    import polars
+
+    digits = ends.str.replace("Z", "+00").str.replace_all(r"\D", "").str.pad_end(4, "0").cast(polars.Int64)
+    minutes = 60 * (digits // 100) + digits % 100
+    signs = ends.str.starts_with("-").cast(polars.Int64) * -2 + 1
+    return (signs * minutes * 60_000_000).cast(polars.Duration("us"))
 
 
 def _plain(column: "polars.Series") -> "polars.Series":
-    """Dates and times of any unit and zone as microseconds without a zone."""
+    """Dates and times of any unit and zone as microseconds, in UTC where they have a zone."""
     import polars
 
-    if isinstance(column.dtype, polars.Datetime):
-        column = column.dt.replace_time_zone(None)
+    if isinstance(column.dtype, polars.Datetime) and column.dtype.time_zone is not None:
+        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return column.cast(polars.Datetime("us"))
 
 

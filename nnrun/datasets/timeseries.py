@@ -32,7 +32,9 @@ class TimeseriesConfig(WindowConfig):
     """Keys of dataset=timeseries."""
 
     path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time")
-    time: str | None = setting("auto", "column of times; auto: the first one that holds dates; null: none")
+    time: str | None = setting(
+        "auto", "column of times, in UTC where they have offsets; auto: the first one that holds dates; null: none"
+    )
     time_format: str | None = setting(
         None, "how times are written, for example %d/%m/%Y %H:%M; null: told from all rows"
     )

@@ -22,6 +22,10 @@ PLACE = Place("t.csv", np.array([0, 3]))
         (["12/31/2023", "1/2/2024"], ["2023-12-31", "2024-01-02"]),
         (["31/12/2023", "1/2/2024"], ["2023-12-31", "2024-02-01"]),
         (["2024/03/01 00:00:00"], ["2024-03-01"]),
+        (["2024-10-27 02:00+02:00", "2024-10-27 02:00+01:00"], ["2024-10-27T00:00", "2024-10-27T01:00"]),
+        (["2024-03-01T13:30:00-0330", "2024-03-01T18:30:00Z"], ["2024-03-01T17:00", "2024-03-01T18:30"]),
+        (["2024-03-01 13:30:00.5+02", "2024-03-02 13:30:00 +00:00"], ["2024-03-01T11:30:00.5", "2024-03-02T13:30"]),
+        (["01.03.2024 01:00 +01:00"], ["2024-03-01"]),
     ],
 )
 def test_times_as_people_write_them(texts, iso):
@@ -38,6 +42,9 @@ def test_times_that_a_parquet_knows_and_times_that_are_numbers():
         times(polars.Series([0, 2]), PLACE).tolist() == times(polars.Series(["0", "2.0"]), PLACE).tolist() == [0.0, 2.0]
     )
     assert not is_time(polars.Series(["1", "2"]))
+    zoned = polars.Series("t", ["2024-10-27T00:00", "2024-10-27T01:00"]).str.to_datetime().dt.replace_time_zone("UTC")
+    local = zoned.dt.convert_time_zone("Europe/Berlin")
+    assert times(local, PLACE).astype(str).tolist() == times(zoned, PLACE).astype(str).tolist()
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,7 @@ def test_times_that_a_parquet_knows_and_times_that_are_numbers():
     [
         (["soon"], "row 1, column t is 'soon', which is no time. Name another dataset.time, or state"),
         (["2024-03-01", "2024-02-30"], "row 4, column t is '2024-02-30', which is no time like the others."),
+        (["2024-03-01 01:00Z", "2024-03-01 02:00"], "row 4, column t is '2024-03-01 02:00', which is no time like"),
         (["2024-03-01", None], "row 4, column t has no time. Fill it in or take the row out."),
     ],
 )
@@ -103,6 +111,12 @@ def test_a_stated_pattern_is_read_as_it_stands(pattern):
     np.testing.assert_array_equal(times(written, place(written), pattern), MONTHS)
     numbers = polars.Series("t", [20240301, 20240302])
     assert times(numbers, PLACE, "%Y%m%d").astype("datetime64[D]").astype(str).tolist() == ["2024-03-01", "2024-03-02"]
+
+
+def test_a_stated_pattern_may_name_the_offset():
+    written = polars.Series("t", ["1.3.24 01:00 +01:00", "1.3.24 02:00 +01:00"])
+    for pattern in ("%d.%m.%y %H:%M %z", "%d.%m.%y %H:%M"):
+        assert times(written, PLACE, pattern)[0] == np.datetime64("2024-03-01T00:00")
 
 
 def test_what_is_not_as_stated_is_said_with_its_row():

@@ -220,6 +220,17 @@ def test_days_come_first_where_all_rows_say_so_and_in_later_files_as_in_training
     assert reader.block(iso).labels["time"].tolist() == [*found[0], *found[1]], "times may be written another way"
 
 
+def test_the_hour_that_autumn_repeats_is_another_one_by_its_offset(tmp_path):
+    utc = np.datetime64("2024-10-26T20:00") + np.timedelta64(1, "h") * np.arange(60)
+    summer = utc < np.datetime64("2024-10-27T01:00")
+    local = np.char.replace((utc + np.where(summer, 2, 1).astype("timedelta64[h]")).astype(str), "T", " ")
+    written = np.char.add(local, np.where(summer, "+02:00", "+01:00"))
+    assert written[4:6].tolist() == ["2024-10-27 02:00+02:00", "2024-10-27 02:00+01:00"]
+    data = make(write(tmp_path, {"t": written, "a": np.arange(60) % 7}), window=4).load()
+    assert data.notes == (), "steps are equal in UTC"
+    assert data.labels["time"][0] == np.char.replace(str(utc[50]), "T", " ") + ":00", "shown in UTC"
+
+
 def test_how_times_are_written_may_be_stated(series, tmp_path):
     short = [f"{day[5:7]}/{day[8:]}/{day[2:4]}" for day in DAYS.astype(str)]
     path = write(tmp_path, series | {"day": short})
