@@ -1,6 +1,6 @@
-"""What is remarkable about a series before it is learned from: targets that do not change, times taken for values."""
+"""What is remarkable about a series before it is learned: targets that change too little, times taken for values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,13 @@ def check_targets(same: Sequence[str], targets: Sequence[str], named: bool, sour
             f"{source}: the target {lost[0]} is the same in every training row, so there is nothing to learn. Name "
             "another column: dataset.target=NAME."
         )
+
+
+def check_precision(coarse: Mapping[str, str], targets: Sequence[str], named: bool) -> None:
+    """Raises ConfigError with what is said of targets in `coarse`, as `check_targets` does of constant ones."""
+    lost = [name for name in targets if name in coarse]
+    if lost and (named or len(lost) == len(targets)):
+        raise ConfigError(coarse[lost[0]])
 
 
 def notes(table: SeriesTable, same: Iterable[str], source: str) -> tuple[str, ...]:

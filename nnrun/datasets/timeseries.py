@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnrun.datasets import series_remarks
+from nnrun.datasets import precision, series_remarks
 from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
 from nnrun.datasets.forecasting import WindowConfig, naive_error
 from nnrun.datasets.scaling import fit
@@ -267,12 +267,14 @@ class Timeseries(Dataset):
         return Scaling(found.offset, found.scale, log)
 
     def _notes(self, table: SeriesTable, train: np.ndarray) -> tuple[str, ...]:
-        """Raises ConfigError where the targets are constant in the training rows."""
+        """Raises ConfigError where the targets are constant in the training rows, or in single precision."""
         c, columns = self.config, self.reader.columns
         same, targets = series_remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
+        coarse = precision.remarks(train, columns, self._path)
         if c.horizon:
             series_remarks.check_targets(same, targets, bool(self._named), self._path)
-        found = series_remarks.notes(table, same, self._path)
+            series_remarks.check_precision(coarse, targets, bool(self._named))
+        found = (*series_remarks.notes(table, same, self._path), *coarse.values())
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
         return (*found, *series_remarks.rising(table, columns, self._table.frame.columns[0], self._path))

@@ -158,6 +158,24 @@ def test_parts_and_the_names_of_keras(tmp_path):
     assert [len(part["inputs"]) for part in (data.train, data.val, data.test)] == [51, 20, 9]
 
 
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+def test_numbers_of_more_digits_than_single_precision_are_noted(tmp_path, name):
+    path = tmp_path / "x.npz"
+    arrays = {"inputs": RNG.normal(size=(60, 3)), "targets": RNG.normal(size=60)}
+    np.savez(path, **arrays)
+    assert Npz(NpzConfig(path=str(path))).load().notes == ()
+    large = arrays[name] + (np.array([0, 1e8, 0]) if name == "inputs" else 1e8)
+    np.savez(path, **arrays | {name: large})
+    (note,) = Npz(NpzConfig(path=str(path))).load().notes
+    column, values = (2, large[:, 1]) if name == "inputs" else (1, large)
+    assert note == (
+        f"{path}: column {column} of {name} varies by {values.std():.3g} around 1e+08, but single precision keeps "
+        "about 7 digits. Subtract a constant from it, for example 1e+08."
+    )
+    np.savez(path, **arrays | {name: large.astype(np.float32)})
+    assert Npz(NpzConfig(path=str(path))).load().notes == (), "nothing is lost any more"
+
+
 def test_scaling_of_series_leaves_out_the_padding(tmp_path):
     inputs, lengths = np.full((60, 5, 1), 1e6), np.full(60, 2)
     inputs[:, :2] = RNG.normal(size=(60, 2, 1))

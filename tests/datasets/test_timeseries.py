@@ -158,8 +158,25 @@ def test_a_target_that_never_changes_is_refused(series, tmp_path):
     assert make(path, window=4, horizon=0, drop=["a", "b"]).load().spec.targets is None
 
 
+def test_values_that_single_precision_makes_equal_are_refused_as_targets_and_noted_as_inputs(series, tmp_path):
+    large = 1e8 + np.sin(np.arange(60) / 3)
+    path = write(tmp_path, series | {"v": large})
+    said = (
+        f"{path}: column v varies by {large[:42].std():.3g} around 1e+08, but single precision keeps about 7 digits. "
+        "Subtract a constant from it, for example 1e+08."
+    )
+    for values in ({"target": "v"}, {"target": ["a", "v"]}, {"drop": ["a", "b"]}):
+        with pytest.raises(ConfigError) as caught:
+            make(path, window=4, **values).load()
+        assert str(caught.value) == said
+    for values in ({"target": "a"}, {}, {"horizon": 0}):
+        assert make(path, window=4, **values).load().notes == (said,)
+    for fine in (large - 1e8, 1e8 + 1e6 * (large - 1e8)):
+        assert make(write(tmp_path, series | {"v": fine}), window=4, target="v").load().notes == ()
+
+
 def test_numbers_that_may_be_the_time_are_reported(series, tmp_path):
-    seconds = {"t": 1_700_000_000 + 60 * np.arange(60), "a": series["a"]}
+    seconds = {"t": 1_700_000 + 60 * np.arange(60), "a": series["a"]}
     path = write(tmp_path, seconds)
     (note,) = make(path, window=4).load().notes
     assert note == (
