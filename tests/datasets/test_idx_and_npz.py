@@ -48,7 +48,12 @@ def test_idx_files_under_any_names(idx, tmp_path):
     found = list(reader.blocks(tmp_path / "test_my-images-idx3-ubyte.gz", 5))
     np.testing.assert_array_equal(np.concatenate([block.part["inputs"] for block in found]), data.test["inputs"])
     np.testing.assert_array_equal(np.concatenate([block.part["targets"] for block in found]), data.test["targets"])
-    np.testing.assert_array_equal(np.concatenate([block.labels["row"] for block in found]), np.arange(12))
+    np.testing.assert_array_equal(np.concatenate([block.labels["row"] for block in found]), np.arange(12) + 1)
+    assert data.labels["row"].tolist() == list(range(1, 13))
+    (whole,) = reader.blocks(tmp_path / "my-images-idx3-ubyte.gz", 100)
+    rows = without_test.labels["row"] - 1
+    np.testing.assert_array_equal(whole.part["targets"][rows], without_test.test["targets"])
+    assert (sorted(rows), len(rows)) == (rows.tolist(), 9)
 
 
 def test_idx_files_that_do_not_fit_are_named(idx, tmp_path):

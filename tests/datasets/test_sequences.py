@@ -115,6 +115,19 @@ def test_parts_from_files_of_their_own(tmp_path):
     assert sum(len(part["inputs"]) for part in (data.train, data.val, data.test)) == 20
 
 
+@pytest.mark.parametrize("limit", [None, 24])
+def test_the_row_of_every_test_example_is_told(tmp_path, limit):
+    train, test = write(tmp_path), write(tmp_path, ".npz", "test", n=12)
+    for path, keys in ((train, {}), (test, {"test_path": test})):
+        data = make(train, limit=limit, **keys).load()
+        found, rows = read_sequences(path), data.labels["row"]
+        assert len(rows) == len(data.test["inputs"])
+        for row, inputs, target in zip(rows, data.test["inputs"], data.test["targets"], strict=True):
+            np.testing.assert_array_equal(inputs[: len(found.values[row - 1])], found.values[row - 1])
+            assert data.class_names[target] == found.labels[row - 1]
+        assert "row" not in {*data.train, *data.val, *data.test}
+
+
 def test_a_newer_file_is_read_the_same_way(tmp_path):
     data = make(write(tmp_path)).load()
     Preprocessing.of(data).save(tmp_path)
