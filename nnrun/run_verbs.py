@@ -62,7 +62,7 @@ def predict(words: list[str]) -> int:
             return _importance(run, source, given)
         what = "latent" if "latent" in given.flags else "predictions"
         output = Path(given.values.get("output") or prediction.default_name(run, source, what))
-        blocks = run.preprocessing.reader.blocks(source, prediction.block_size(run))
+        blocks = prediction.blocks(run, source)
         found = (prediction.latents if what == "latent" else prediction.columns)(run, blocks)
         rows = prediction.write(found, output, run.preprocessing.input_names, "overwrite" in given.flags)
         _say_unknown(run, source)
@@ -79,7 +79,7 @@ def _importance(run: Any, source: Path, given: Words) -> int:
     for path in (output, output.with_suffix(".png")):
         table_writer.check(path, "overwrite" in overwrite, (*table_writer.WRITERS, ".png"))
     repeats, seed = _natural(given, "repeats", 5, 1), _natural(given, "seed", 0, 0)
-    blocks = run.preprocessing.reader.blocks(source, prediction.block_size(run))
+    blocks = prediction.blocks(run, source)
     found = importance(run, blocks, given.values.get("metric"), repeats, seed)
     columns = found.columns()
     title = f"{source.name}: permutation importance, {found.examples} examples, {repeats} repeats"

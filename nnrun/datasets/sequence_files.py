@@ -40,9 +40,7 @@ def read_sequences(path: str | Path) -> Sequences:
         found = path.stat()
         return _cached(path, found.st_mtime_ns, found.st_size)
     except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}. Check dataset.path and dataset.test_path."
-        ) from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
 @lru_cache(maxsize=4)

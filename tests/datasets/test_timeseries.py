@@ -408,6 +408,12 @@ def test_a_run_forecasts_in_the_targets_unit_with_times(nnrun, tmp_path, words):
     errors = predicted[:, [2, 4]] - predicted[:, [1, 3]]
     assert summary["metrics"]["test/mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-3)
     assert summary["metrics"]["test/rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-3)
+    write(tmp_path, {"t": times[:9].astype(str), "y": [1.0, 2, 3, None, *range(5)]}, "gap.csv")
+    done = nnrun("predict", "run", "gap.csv")
+    assert done.err == (
+        "nnrun: gap.csv, row 4, column y has no value. Fill it, or set dataset.missing=previous. Keys are set in "
+        "training, so this means to train again: nnrun repeat run dataset.missing=previous\n"
+    )
 
 
 def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tmp_path):
