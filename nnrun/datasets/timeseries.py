@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,9 +11,10 @@ from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, 
 from nnrun.datasets.forecasting import WindowConfig, naive_error
 from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
+from nnrun.datasets.series_split import check_rows, part_rows, seen_rows
 from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers, time_column
 from nnrun.datasets.series_times import check_pattern, is_time, time_pattern
-from nnrun.datasets.split import check_fractions, part_sizes, share
+from nnrun.datasets.split import check_fractions, share
 from nnrun.datasets.table_file import Table, check_columns, read_table
 from nnrun.datasets.table_text import Header, Separator
 from nnrun.datasets.table_values import Place
@@ -23,8 +23,6 @@ from nnrun.schema import setting, show, size
 
 if TYPE_CHECKING:
     import polars
-
-SPLIT = ("train_rows", "val_rows", "test_rows")
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class Timeseries(Dataset):
     def __init__(self, config: TimeseriesConfig) -> None:
         check_fractions(config)
         self.config = config
-        self._check_rows()
+        check_rows(config)
         self._check_anchor()
 
     def spec(self) -> DataSpec:
@@ -96,8 +94,8 @@ class Timeseries(Dataset):
         """Reads the series, cuts it into parts and windows, and fits the scaling on the training rows."""
         c, reader, spec = self.config, self.reader, self.spec()
         table = reader.table(self._table, self._path)
-        rows = self._rows(len(table.values))
-        blocks = [reader.windows(table, start, stop) for start, stop in self._seen(rows)]
+        rows = part_rows(c, len(table.values))
+        blocks = [reader.windows(table, start, stop) for start, stop in seen_rows(c, rows)]
         counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
         train_part, val, test = (_first(block.part, n) for block, n in zip(blocks, counts, strict=True))
         train = table.values[slice(*rows[0])]
@@ -205,21 +203,6 @@ class Timeseries(Dataset):
             except RunError as error:
                 raise ConfigError(f"{error} For example dataset.drop=[{name}].") from None
 
-    def _check_rows(self) -> None:
-        ranges = {name: getattr(self.config, name) for name in SPLIT}
-        given = {name: rows for name, rows in ranges.items() if rows is not None}
-        for name, rows in given.items():
-            if len(rows) != 2 or rows[0] >= rows[1]:
-                raise ConfigError(
-                    f"dataset.{name} must be two rows, the first one and the end, but got {list(rows)}. Set for "
-                    f"example dataset.{name}=[0,1000]."
-                )
-        if given and len(given) != 3:
-            raise ConfigError(f"dataset.{', dataset.'.join(SPLIT)} must all be given, or none. Set all three.")
-        for (name, before), (later, after) in pairwise(given.items()):
-            if after[0] < before[1]:
-                raise ConfigError(f"dataset.{later} must start at row {before[1]} or later, where dataset.{name} ends.")
-
     def _check_anchor(self) -> None:
         c = self.config
         if c.relative_to == "season" and (c.period is None or c.period > c.window or c.per_step):
@@ -236,30 +219,6 @@ class Timeseries(Dataset):
         season = c.period if c.relative_to == "season" and c.period else 1
         steps = (0,) if c.per_step else tuple(-season + h % season for h in range(c.horizon))
         return Anchor(steps, self.reader.targets)
-
-    def _rows(self, count: int) -> list[tuple[int, int]]:
-        c = self.config
-        if c.train_rows is None:
-            train, val, _ = part_sizes(count, c.val_fraction, c.test_fraction)
-            return [(0, train), (train, train + val), (train + val, count)]
-        rows = [getattr(c, name) for name in SPLIT]
-        if rows[2][1] > count:
-            raise ConfigError(f"dataset.test_rows ends at row {rows[2][1]}, but {self._path} has {count} rows.")
-        return rows
-
-    def _seen(self, rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The rows that the windows of each part may touch. Raises ConfigError when one has no window."""
-        c = self.config
-        back = c.window - (c.horizon == 0) if c.look_back else 0
-        seen = [(max(0, start - (back if part else 0)), stop) for part, (start, stop) in enumerate(rows)]
-        season = c.period or 1
-        if any(stop - start < c.window + c.horizon for start, stop in seen) or rows[0][1] - rows[0][0] <= season:
-            raise ConfigError(
-                f"{self._path} gives parts of {', '.join(str(b - a) for a, b in rows)} rows (train, val, test), but "
-                f"each must hold a window of {c.window} and its {c.horizon} steps to forecast, and the training part "
-                f"more than a period of {season}. Set a smaller dataset.window or dataset.horizon, or another split."
-            )
-        return seen
 
     def _fit(self, train: np.ndarray) -> Scaling:
         log = self.config.transform == "log"
