@@ -13,7 +13,7 @@ from nnrun.errors import ConfigError
 from nnrun.loading import LoadedRun
 from nnrun.loading import load as load_run
 from nnrun.models.base import Outputs
-from nnrun.prediction import ANSWERS, Predictor, block_size, check_shape, latent_of
+from nnrun.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
 from nnrun.sweep_syntax import value_text
 from nnrun.table_writer import Columns
 
@@ -105,13 +105,11 @@ class TrainedModel:
         return latent_of(self._run, self._outputs(values)[0])
 
     def _outputs(self, values: Any) -> tuple[Outputs, Data]:
-        reader = self._run.preprocessing.reader
-        is_path = isinstance(values, str | Path)
-        blocks = list(reader.blocks(Path(values), block_size(self._run))) if is_path else [reader.block(values)]
-        if not blocks:
+        given = list(blocks(self._run, values))
+        if not given:
             raise ConfigError("There is no example to predict. Give at least one.")
         parts = []
-        for block in blocks:
+        for block in given:
             check_shape(self._run, block)
             parts.append({name: array for name, array in block.part.items() if name not in ANSWERS})
         part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -17,7 +17,7 @@ from nnrun.execution.compiled import Evaluation, evaluation
 from nnrun.execution.devices import compiler_options
 from nnrun.loading import LoadedRun, load
 from nnrun.models.base import Outputs
-from nnrun.prediction import Predictor, block_size, check_shape
+from nnrun.prediction import Predictor, blocks, check_shape
 from nnrun.preprocessing import Preprocessing
 from nnrun.summary import by_metric
 from nnrun.training import batches
@@ -100,7 +100,7 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
     run = load(folder, plain)
     kept, unseen = _Kept(), UnseenNotes()
     evaluator, total = Evaluator(run), None
-    for block in unseen.over(run.preprocessing.reader.blocks(source, block_size(run))):
+    for block in unseen.over(blocks(run, source)):
         check_shape(run, block)
         if total is not None and "targets" not in block.part and "targets" in kept.blocks[0].part:
             continue  # The newest windows of a series: what they forecast has not happened yet.

@@ -1,7 +1,10 @@
 """What a trained network says about new examples, any number of them in bounded memory."""
 
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,7 +12,7 @@ import numpy as np
 from nnrun import table_writer
 from nnrun.datasets.base import Part
 from nnrun.datasets.reader import Block
-from nnrun.errors import ConfigError
+from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution.devices import compiler_options
 from nnrun.loading import LoadedRun
 from nnrun.models.base import Outputs
@@ -25,6 +28,8 @@ ANSWERS = ("targets", "anomaly")
 """Arrays of a part that the network is not shown, so that files with and without them share one program."""
 OWN = ("inputs", "seen", "latent")
 """Columns of a decoded reconstruction that a file of predictions leaves out: the input, and the code."""
+DATASET_KEY = re.compile(r"'dataset\.[^']+'|\bdataset\.(?!path\b)\w+(?:=(?:\[[^]]*\]|[^\s,;]*[^\s,;.]))?")
+"""As errors of data sets advise it, with or without a value, but for the file, which every verb is given anew."""
 
 
 class Predictor:
@@ -61,6 +66,25 @@ class Predictor:
 def block_size(run: LoadedRun) -> int:
     """Examples to read at a time."""
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // _bytes(run)))
+
+
+def blocks(run: LoadedRun, source: Any) -> Iterator[Block]:
+    """The examples of the path of a file or folder, a block at a time, or all of an array or a data frame.
+
+    An error that advises a key of the data set, which no later verb takes, says how to train with it, too.
+    """
+    reader = run.preprocessing.reader
+    try:
+        if isinstance(source, str | Path):
+            yield from reader.blocks(Path(source), block_size(run))
+        else:
+            yield reader.block(source)
+    except NnrunError as error:
+        if (found := DATASET_KEY.search(str(error).replace(str(source), ""))) is None:
+            raise
+        key = found[0].strip("'") + ("" if "=" in found[0] else "=VALUE")
+        again = shlex.join(["nnrun", "repeat", str(run.folder), key])
+        raise type(error)(f"{error} Keys are set in training, so this means to train again: {again}") from None
 
 
 def columns(run: LoadedRun, blocks: Iterable[Block]) -> Iterator[Columns]:

@@ -65,7 +65,7 @@ def predict(words: list[str]) -> int:
             return _importance(run, source, given)
         what = "latent" if "latent" in given.flags else "predictions"
         output = Path(given.values.get("output") or prediction.default_name(run, source, what))
-        blocks = unseen.over(run.preprocessing.reader.blocks(source, prediction.block_size(run)))
+        blocks = unseen.over(prediction.blocks(run, source))
         found = (prediction.latents if what == "latent" else prediction.columns)(run, blocks)
         rows = prediction.write(found, output, run.preprocessing.input_names, "overwrite" in given.flags)
         _say_unknown(run, source)
@@ -85,7 +85,7 @@ def _importance(run: Any, source: Path, given: Words) -> int:
         table_writer.check(path, "overwrite" in overwrite, (*table_writer.WRITERS, ".png"))
     repeats, seed = _natural(given, "repeats", 5, 1), _natural(given, "seed", 0, 0)
     unseen = UnseenNotes()
-    blocks = unseen.over(run.preprocessing.reader.blocks(source, prediction.block_size(run)))
+    blocks = unseen.over(prediction.blocks(run, source))
     found = importance(run, blocks, given.values.get("metric"), repeats, seed)
     _say_unseen(unseen)
     columns = found.columns()

@@ -301,7 +301,7 @@ def pickled():
         (
             {"inputs.npy": npy((1, 4), bytes(32)), "targets.npy": npy((1,), bytes([7, *[0] * 7]), "<i8")},
             2,
-            "a class 7, which it cannot be",
+            "a class 7, which the training does not have",
         ),
         ({"inputs.npy": npy((1, 4), bytes(32), "<c16")}, 2, "all numbers, but got complex128"),
     ],

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars
@@ -13,7 +14,7 @@ import pytest
 
 from nnrun import prediction, recorded
 from nnrun.datasets.iris import Iris
-from nnrun.errors import ConfigError
+from nnrun.errors import ConfigError, RunError
 from nnrun.loading import load
 
 
@@ -213,6 +214,33 @@ def test_a_reader_that_gives_another_shape_is_refused(loaded):
 
     with pytest.raises(ConfigError, match=r"takes examples of shape \(4,\), but its reader gives \(5,\)"):
         next(prediction.columns(loaded, [Block({"inputs": np.ones((2, 5), np.float32)}, {})]))
+
+
+@pytest.mark.parametrize(
+    ("said", "key"),
+    [
+        (
+            "dataset.csv, row 3, column a has no value. Fill it, or set dataset.missing=previous.",
+            "dataset.missing=previous",
+        ),
+        ("Where the comma is the decimal mark, set 'dataset.decimal=\",\"'.", "'dataset.decimal=\",\"'"),
+        ("Leave it out, dataset.drop=[a, b], or state", "'dataset.drop=[a, b]'"),
+        ("Put them into double quotes, or set dataset.separator.", "dataset.separator=VALUE"),
+        ("dataset.csv cannot be opened: Permission denied. Check dataset.path.", None),
+    ],
+)
+def test_a_key_that_an_error_advises_is_told_as_one_of_the_training(monkeypatch, said, key):
+    class Refusing:
+        def blocks(self, source, size):
+            raise RunError(said)
+            yield
+
+    monkeypatch.setattr(prediction, "block_size", lambda run: 9)
+    run = SimpleNamespace(folder=Path("my run"), preprocessing=SimpleNamespace(reader=Refusing()))
+    with pytest.raises(RunError) as caught:
+        list(prediction.blocks(run, "dataset.csv"))
+    more = f" Keys are set in training, so this means to train again: nnrun repeat 'my run' {key}" if key else ""
+    assert str(caught.value) == said + more
 
 
 @pytest.fixture(scope="module")

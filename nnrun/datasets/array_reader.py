@@ -1,7 +1,7 @@
 """Arrays of raw inputs, for data sets without a file format of their own."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +12,12 @@ from nnrun.datasets import array_file
 from nnrun.datasets.array_file import Arrays, Layout
 from nnrun.datasets.base import DataSpec, Part
 from nnrun.datasets.reader import Block, Reader, listed
+from nnrun.datasets.table_values import as_number
 from nnrun.errors import ConfigError, RunError
-from nnrun.schema import nearest
 
 SUFFIXES = (".npy", ".npz", ".csv")
+MOST_SHOWN = 20
+"""Of the classes in an error."""
 NAMES = ("inputs", "targets", "lengths", "anomaly")
 
 
@@ -25,7 +27,8 @@ class ArrayReader(Reader):
 
     `.npy` is the inputs alone; `.npz` has them as `inputs`, and may have `targets`, `lengths` and `anomaly`; a `.csv`
     of numbers has a column for each of `columns` (in any order; for every input in order where there are no names)
-    and may have the target's columns. A class is its name or its number.
+    and may have the target's columns. A class is its name, by value where that is a number (1.0 is class 1), or, where
+    no class is called by a number, its position from 0.
     """
 
     name: ClassVar[str] = "arrays"
@@ -151,15 +154,30 @@ class ArrayReader(Reader):
         """Raw values, or class numbers of names or numbers. Raises ConfigError for a class that is none."""
         if self.classes is None:
             return values.astype(np.float32)
-        names = {name: number for number, name in enumerate(self.class_names)}
-        numbers = {f"{number}{ending}": number for number in range(self.classes) for ending in ("", ".0")}
         found, inverse = np.unique(values.astype(str), return_inverse=True)
-        if strange := [str(name) for name in found if name not in {*numbers, *names}]:
+        numbers = self._numbers_of([str(name) for name in found], what)
+        return np.array(numbers, np.int32)[inverse].reshape(values.shape)
+
+    def _numbers_of(self, labels: list[str], what: str) -> list[int]:
+        """Of the classes that are called so, by value where both are numbers, or stand at that position."""
+        names = self.class_names or tuple(map(str, range(self.classes or 0)))
+        by_name = {name: number for number, name in enumerate(names)}
+        by_value: dict[float | None, int]
+        by_value = {value: number for number, name in enumerate(names) if (value := as_number(name)) is not None}
+        # A number can only mean a position where it is the name of no class.
+        by_value = by_value or {float(number): number for number in range(len(names))}
+        found = [by_name.get(label, by_value.get(as_number(label))) for label in labels]
+        if None in found:
             raise ConfigError(
-                f"{what} has a class {strange[0]}, which it cannot be. {nearest(strange[0], names or numbers)}"
+                f"{what} has a class {labels[found.index(None)]}, which the training does not have. "
+                f"Its classes are {_some(names)}."
             )
-        known = np.array([(numbers | names)[str(name)] for name in found], np.int32)
-        return known[inverse].reshape(values.shape)
+        return [number for number in found if number is not None]
+
+
+def _some(names: Sequence[str]) -> str:
+    """All names, or the first ones and how many there are."""
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
 
 
 def _without_last_one(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:

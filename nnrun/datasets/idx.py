@@ -44,7 +44,7 @@ class IdxReader(Reader):
     labels: tuple[int, ...]
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
-        """The images of a file in order; arrays in `.npy`, `.npz` and `.csv` files are read, too."""
+        """The images of a file in order, their `row` from 1; `.npy`, `.npz` and `.csv` files are read, too."""
         if source.suffix in SUFFIXES:
             yield from self.arrays.blocks(source, size)
             return
@@ -56,7 +56,7 @@ class IdxReader(Reader):
             if names is not None:
                 found["targets"] = names[start : start + size]
             block = self.block(found)
-            yield block._replace(labels={"row": block.labels["row"] + start})
+            yield block._replace(labels={"row": block.labels["row"] + start + 1})
 
     def block(self, values: Any) -> Block:
         """All images of an array (n, height, width, 1) or (n, height, width)."""
@@ -109,13 +109,13 @@ class Idx(Dataset):
             counts = (counts[0], 0, len(test))
         labels = np.searchsorted(values, numbers).astype(np.int32)
         whole = {"inputs": images, "targets": labels}
-        train, val, test_part = (
-            take(whole, index) for index in divide(counts, labels, self.config, self.config.images)
-        )
+        parts = divide(counts, labels, self.config, self.config.images)
+        train, val, test_part = (take(whole, index) for index in parts)
         arrays = ArrayReader(spec.inputs, targets=(), classes=len(names), class_names=names)
         reader = IdxReader(arrays, tuple(values.tolist()))
         scaling = fit(train["inputs"], self.config.scaling)
-        return Data(spec, train, val, test_part, scaling, None, ("grey",), ("class",), names, reader=reader)
+        rows = {"row": parts.test + 1 - (counts[0] if counts[2] else 0)}
+        return Data(spec, train, val, test_part, scaling, None, ("grey",), ("class",), names, None, reader, rows)
 
     def _pair(self, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
         found = read_idx(self._path(images), 3, REPLACE), read_idx(self._path(labels), 1, REPLACE)

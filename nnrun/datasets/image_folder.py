@@ -19,8 +19,8 @@ from nnrun.datasets.split import check_fractions
 from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
 
-PARTS = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
-"""Names of the folders above the classes, where parts have folders of their own."""
+PARTS = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))
+"""Names of the folders above the classes, in any case, where parts have folders of their own."""
 BLOCK_BYTES = 2**24
 """Of decoded images held at a time while a cache is filled."""
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
@@ -50,8 +50,10 @@ class Tree(NamedTuple):
 class ImageFolder(Dataset):
     """Images in `PATH/<class>/`, or in `PATH/train/<class>/`, `PATH/test/<class>/` and `PATH/val/<class>/`.
 
-    A part without a folder is cut from the training part, classes in equal proportions. JPEG, PNG, BMP and WebP are
-    read, the right way up by their EXIF tag, as bytes; many images are decoded once into a memory-mapped cache.
+    Parts may be called Train, training, valid, validation, dev, Test or testing, too; other images beside them are
+    refused. A part without a folder is cut from the training part, classes in equal proportions. JPEG, PNG, BMP and
+    WebP are read, the right way up by their EXIF tag, as bytes; many images are decoded once into a memory-mapped
+    cache.
     """
 
     config: ImageFolderConfig
@@ -164,10 +166,22 @@ def _stamp(folder: Path) -> tuple[int, ...]:
 
 
 def _part_folders(folder: Path) -> dict[int, Path]:
-    """Position in PARTS -> folder, empty where the classes lie directly in the path."""
+    """Position in PARTS -> folder, empty where the classes lie directly in the path. Raises ConfigError."""
     below = image_files.class_folders(folder)
-    found = {i: below[name] for i, known in enumerate(PARTS) for name in known if name in below}
-    return found if 0 in found and image_files.class_folders(found[0]) else {}
+    found = {i: [path for name, path in below.items() if name.lower() in known] for i, known in enumerate(PARTS)}
+    if not any(image_files.class_folders(path) for path in found[0]):
+        return {}
+    for paths in found.values():
+        if len(paths) > 1:
+            raise ConfigError(f"{paths[0]} and {paths[1]} are names of the same part. Keep one, or join their images.")
+    parts = {i: paths[0] for i, paths in found.items() if paths}
+    for path in below.values():
+        if path not in parts.values() and image_files.find(path):
+            raise ConfigError(
+                f"{path} holds images beside {parts[0].name}, but is no part: those are called train, val and test. "
+                "Rename the folder, or move it elsewhere."
+            )
+    return parts
 
 
 @lru_cache(maxsize=4)

@@ -1,12 +1,13 @@
 """Arrays from an `.npz` file."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from nnrun.datasets import npz_plan
+from nnrun.datasets import npz_plan, precision
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, take
 from nnrun.datasets.given_parts import divide
 from nnrun.datasets.npz_plan import Members, Plan
@@ -54,7 +55,8 @@ class Npz(Dataset):
     def load(self) -> Data:
         """Reads all arrays. Raises RunError where values are missing or infinite, or labels are unknown."""
         plan = self._plan()
-        given = [_read_part(self._path(), plan, members) for members in plan.members if members]
+        notes: list[str] = []
+        given = [_read_part(self._path(), plan, members, notes) for members in plan.members if members]
         together = {name: np.concatenate([part[name] for part in given]) for name in given[0]}
         sizes = iter([len(part["inputs"]) for part in given])
         counts = [next(sizes) if members else 0 for members in plan.members]
@@ -73,6 +75,7 @@ class Npz(Dataset):
             _target_names(plan),
             () if plan.classes is None else tuple(map(str, plan.classes)),
             labels={"row": parts.test - (sum(counts[:2]) if counts[2] else 0)},
+            notes=tuple(notes),
         )
 
     def _plan(self) -> Plan:
@@ -92,14 +95,16 @@ class Npz(Dataset):
         return path
 
 
-def _read_part(path: Path, plan: Plan, members: Members) -> Part:
-    """The arrays of a part as `Data` has them."""
+def _read_part(path: Path, plan: Plan, members: Members, notes: list[str]) -> Part:
+    """The arrays of a part as `Data` has them; a note where single precision cannot hold them."""
     part, spec = {}, plan.spec
     for name, member in members.items():
         values = npz_plan.read(path, member)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             raise RunError(f"{path}: {member} has a missing or infinite value in row {row} (from 0). Fill it in.")
+        if name == "inputs" or (name == "targets" and plan.classes is None):
+            notes += _coarse(path, member, values)
         if name == "inputs":
             keep = spec.kind == "image" and values.dtype == np.uint8
             part[name] = values.reshape(-1, *spec.inputs).astype(np.uint8 if keep else np.float32, copy=False)
@@ -108,6 +113,14 @@ def _read_part(path: Path, plan: Plan, members: Members) -> Part:
         else:
             part[name] = _lengths(path, member, values, spec.inputs[0])
     return part
+
+
+def _coarse(path: Path, member: str, values: np.ndarray) -> Iterable[str]:
+    """Sentences about columns of numbers that have more digits than single precision."""
+    if np.can_cast(values.dtype, np.float32):
+        return ()
+    columns = values if values.ndim > 1 else values[:, None]
+    return precision.remarks(columns, [f"{i + 1} of {member}" for i in range(columns.shape[-1])], path).values()
 
 
 def _targets(path: Path, plan: Plan, member: str, values: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ def fit(values: np.ndarray, kind: ScalingKind) -> Scaling:
     if values.dtype == np.uint8:
         return _of_bytes(rows, kind)
     low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
-    offset, scale = (low, high - low) if kind == "minmax" else _moments(rows)
+    offset, scale = (low, high - low) if kind == "minmax" else moments(rows)
     return _scaling(offset, np.where(low == high, 1.0, scale))
 
 
@@ -45,7 +45,7 @@ def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> Scaling:
     return _scaling(offset, np.where(low == high, 1.0, scale))
 
 
-def _moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (features,) in float64, without a float64 copy of all `rows`."""
     mean = rows.mean(axis=0, dtype=np.float64)
     size = max(1, CHUNK // rows.shape[1])

@@ -15,10 +15,14 @@ MOST_SEQUENCES = 2**32
 
 
 class Sequences(NamedTuple):
-    """values: one array (time, channels) float32 each; labels (n,) as text, None where the file has none."""
+    """values: one array (time, channels) float32 each; labels (n,) as text, None where the file has none.
+
+    rows: (n,) their numbers in the file from 1; blank lines count.
+    """
 
     values: tuple[np.ndarray, ...]
     labels: np.ndarray | None
+    rows: np.ndarray
 
 
 def read_sequences(path: str | Path) -> Sequences:
@@ -36,9 +40,7 @@ def read_sequences(path: str | Path) -> Sequences:
         found = path.stat()
         return _cached(path, found.st_mtime_ns, found.st_size)
     except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}. Check dataset.path and dataset.test_path."
-        ) from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
 @lru_cache(maxsize=4)
@@ -56,24 +58,25 @@ def _checked(found: Sequences, path: Path) -> Sequences:
     if not found.values:
         raise ConfigError(f"{path} holds no sequence. Name a file with at least one.")
     channels = found.values[0].shape[1]
-    for i, values in enumerate(found.values):
+    for row, values in zip(found.rows, found.values, strict=True):
         if values.shape[1] != channels or len(values) == 0:
             what = f"has {values.shape[1]} channels, but the first one {channels}" if len(values) else "has no values"
-            raise RunError(f"{path}, sequence {i + 1} {what}. Correct the file.")
+            raise RunError(f"{path}, row {row} {what}. Correct the file.")
         if not np.isfinite(values).all():
             step, channel = np.argwhere(~np.isfinite(values))[0]
             raise RunError(
-                f"{path}, sequence {i + 1}, step {step + 1}, channel {channel + 1} is missing or infinite. Fill it, or "
+                f"{path}, row {row}, step {step + 1}, channel {channel + 1} is missing or infinite. Fill it, or "
                 "take the sequence out."
             )
     return found
 
 
 def _read_ts(lines: list[str], path: Path) -> Sequences:
-    header, body = _ts_header(lines, path)
+    header, first, body = _ts_header(lines, path)
     labelled = header.get("classlabel", "false").split()[:1] == ["true"]
-    values, labels = [], []
+    values, labels, rows = [], [], []
     for number, line in body:
+        rows.append(number - first)
         dimensions = line.split(":")
         if labelled:
             labels.append(dimensions.pop().strip())
@@ -84,11 +87,11 @@ def _read_ts(lines: list[str], path: Path) -> Sequences:
             lengths = ", ".join(str(len(channel)) for channel in channels)
             raise _line(path, number, f"has dimensions of unequal length: {lengths}. Give every channel equal steps.")
         values.append(np.stack(channels, axis=1))
-    return Sequences(tuple(values), np.array(labels) if labelled else None)
+    return Sequences(tuple(values), np.array(labels) if labelled else None, np.array(rows))
 
 
-def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], list[tuple[int, str]]]:
-    """The `@key value` lines in small letters, and the numbered lines after `@data`."""
+def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], int, list[tuple[int, str]]]:
+    """The `@key value` lines in small letters, the number of `@data`, and the numbered lines below it."""
     header: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip().lower()
@@ -96,7 +99,7 @@ def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], list[tuple
             body = [(i, row.strip()) for i, row in enumerate(lines[number:], number + 1)]
             if header.get("timestamps", "false") == "true":
                 raise ConfigError(f"{path} has a time stamp for every value, which is not read. Save it without them.")
-            return header, [(i, row) for i, row in body if row and not row.startswith("#")]
+            return header, number, [(i, row) for i, row in body if row and not row.startswith("#")]
         if text.startswith("@"):
             key, _, value = text[1:].partition(" ")
             header[key] = value.strip()
@@ -106,18 +109,19 @@ def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], list[tuple
 
 
 def _read_tsv(lines: list[str], path: Path) -> Sequences:
-    values, labels = [], []
+    values, labels, rows = [], [], []
     for number, line in enumerate(lines, 1):
         fields = line.split("\t") if "\t" in line else line.replace(",", " ").split()
         if not "".join(fields).strip():
             continue
+        rows.append(number)
         labels.append(_class_name(fields[0].strip()))
         found = _floats(fields[1:], path, number)
         known = np.flatnonzero(~np.isnan(found))
         values.append(found[: known[-1] + 1 if len(known) else 0, None])
         if not len(known):
             raise _line(path, number, "has no values after its label. Separate label and values by tabs.")
-    return Sequences(tuple(values), np.array(labels))
+    return Sequences(tuple(values), np.array(labels), np.array(rows))
 
 
 def _class_name(text: str) -> str:
@@ -155,7 +159,7 @@ def _read_npz(path: Path) -> Sequences:
 
     arrays = next(npz_blocks(path, MOST_SEQUENCES, ("inputs", "lengths", "targets"), check), None)
     if arrays is None:
-        return Sequences((), None)
+        return Sequences((), None, np.empty(0, int))
     inputs, targets = arrays["inputs"], arrays.get("targets")
     lengths = arrays.get("lengths", np.full(len(inputs), inputs.shape[1]))
     wrong = np.flatnonzero((lengths < 1) | (lengths > inputs.shape[1]))
@@ -165,7 +169,7 @@ def _read_npz(path: Path) -> Sequences:
         )
     values = inputs.reshape(*inputs.shape[:2], -1).astype(np.float32)
     cut = tuple(one[:length] for one, length in zip(values, lengths.tolist(), strict=True))
-    return Sequences(cut, None if targets is None else targets.astype(str))
+    return Sequences(cut, None if targets is None else targets.astype(str), np.arange(len(cut)) + 1)
 
 
 def _check_layout(layout: Layout, path: Path) -> None:

@@ -47,8 +47,11 @@ class Sequences(Dataset):
     def load(self) -> Data:
         """Reads the files, splits by `dataset.seed` and fits the scaling on the training part."""
         c, reader = self.config, self.reader
-        files = {role: reader.part(found, self._paths[role]) for role, found in self._files.items()}
-        train, val, test = self._limited(self._split(files))
+        files = {
+            role: {**reader.part(found, self._paths[role]), "row": found.rows} for role, found in self._files.items()
+        }
+        parts = self._limited(self._split(files))
+        (train, val, test), rows = parts, [part.pop("row") for part in parts]
         return Data(
             self.spec(),
             train,
@@ -59,6 +62,7 @@ class Sequences(Dataset):
             target_names=("class",),
             class_names=reader.class_names,
             reader=reader,
+            labels={"row": rows[2]},
         )
 
     @cached_property

@@ -27,9 +27,9 @@ class SequencesReader(Reader):
     unequal: bool
     class_names: tuple[str, ...]
 
-    def part(self, found: Sequences, source: str | Path, first: int = 0) -> Part:
-        """Arrays of the sequences, numbered from `first`. Raises ConfigError or RunError for what does not fit."""
-        self._check(found, source, first)
+    def part(self, found: Sequences, source: str | Path) -> Part:
+        """Arrays of the sequences. Raises ConfigError or RunError for what does not fit."""
+        self._check(found, source)
         inputs = np.zeros((len(found.values), self.length, self.channels), np.float32)
         for row, values in zip(inputs, found.values, strict=True):
             row[: len(values)] = values
@@ -42,36 +42,37 @@ class SequencesReader(Reader):
         return part
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
-        """The sequences of a file, told apart by their `row` from 1."""
+        """The sequences of a file, told apart by their `row` in it from 1."""
         found = read_sequences(source)
         for start in range(0, len(found.values), size):
-            labels = None if found.labels is None else found.labels[start : start + size]
-            some = Sequences(found.values[start : start + size], labels)
-            yield Block(self.part(some, source, start), {"row": np.arange(start, start + len(some.values)) + 1})
+            taken = slice(start, start + size)
+            labels = None if found.labels is None else found.labels[taken]
+            some = Sequences(found.values[taken], labels, found.rows[taken])
+            yield Block(self.part(some, source), {"row": some.rows})
 
     def block(self, values: Any) -> Block:
         """An array (n, time, channels), or a list of arrays (time, channels) or (time,) of unequal length."""
         arrays = [np.asarray(one, np.float32) for one in values]
         shaped = tuple(one[:, None] if one.ndim == 1 else one for one in arrays)
-        part = self.part(Sequences(shaped, None), "What was given")
-        return Block(part, {"row": np.arange(len(shaped)) + 1})
+        found = Sequences(shaped, None, np.arange(len(shaped)) + 1)
+        return Block(self.part(found, "What was given"), {"row": found.rows})
 
-    def _check(self, found: Sequences, source: str | Path, first: int) -> None:
-        for i, values in enumerate(found.values, first + 1):
+    def _check(self, found: Sequences, source: str | Path) -> None:
+        for row, values in zip(found.rows, found.values, strict=True):
             if values.ndim != 2 or values.shape[1] != self.channels:
                 raise ConfigError(
-                    f"{source}, sequence {i} has the shape {values.shape}, but must be (time, {self.channels}) like "
+                    f"{source}, row {row} has the shape {values.shape}, but must be (time, {self.channels}) like "
                     "those of the training."
                 )
             if len(values) > self.length or not (self.unequal or len(values) == self.length):
                 limit = "at most" if self.unequal else "exactly"
                 raise ConfigError(
-                    f"{source}, sequence {i} has {len(values)} steps, but the network reads {limit} {self.length}, as "
+                    f"{source}, row {row} has {len(values)} steps, but the network reads {limit} {self.length}, as "
                     "in the training. Cut or resample it."
                 )
-        for i, label in enumerate([] if found.labels is None else found.labels.tolist(), first + 1):
+        for row, label in zip(found.rows, [] if found.labels is None else found.labels.tolist(), strict=False):
             if label not in self.class_names:
                 raise RunError(
-                    f"{source}, sequence {i} is of class {label}, which the training does not have. "
+                    f"{source}, row {row} is of class {label}, which the training does not have. "
                     f"{nearest(label, self.class_names)}"
                 )

@@ -9,8 +9,9 @@ import numpy as np
 
 from nnrun.datasets.base import Part
 from nnrun.datasets.reader import Block, Reader, listed
-from nnrun.datasets.series_table import Missing, SeriesTable, inside, read_series, time_labels
-from nnrun.datasets.table_file import read_table
+from nnrun.datasets.series_table import Missing, SeriesTable, inside, read_series
+from nnrun.datasets.series_times import time_labels
+from nnrun.datasets.table_file import Table, read_table
 from nnrun.datasets.table_text import Header, Separator
 from nnrun.datasets.windows import count_windows, cut_windows
 from nnrun.errors import ConfigError
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class TimeseriesReader(Reader):
     """Every window of a series, in order of time, told apart by the `time` (or `row` from 1) of its last step.
 
-    columns: the inputs; targets: which of them are forecast; others: what else the training table had. The newest
+    columns: the inputs; targets: which of them are forecast; others: what else the training table had;
+    time_format: how its times are written, which those of a newer series need not be. The newest
     windows, whose future is not in the file, come last and have no `targets`, so the last example is the forecast of
     what comes next.
     """
@@ -44,16 +46,18 @@ class TimeseriesReader(Reader):
     header: Header = "auto"
     decimal: str = "."
     others: tuple[str, ...] = ()
+    time_format: str | None = None
 
-    def table(self, frame: "polars.DataFrame", source: str | Path) -> SeriesTable:
+    def table(self, found: Table, source: str | Path) -> SeriesTable:
         """The series in a table. Raises ConfigError for a missing column, RunError for damaged content."""
-        if missing := [name for name in self._used() if name not in frame.columns]:
-            extra = self._unknown(frame)
+        if missing := [name for name in self._used() if name not in found.frame.columns]:
+            extra = self._unknown(found.frame)
             raise ConfigError(
                 f"{source} lacks {listed(missing)}, which the network was trained on"
                 f"{f', and has {listed(extra)}, unknown to it' if extra else ''}. Add what is missing."
             )
-        return read_series(frame, self.columns, self.time, self.missing, self.positive, source, self.decimal)
+        kept = self.missing, self.positive
+        return read_series(found, self.columns, self.time, *kept, source, self.decimal, self.time_format)
 
     def unknown(self, source: Path) -> tuple[str, ...]:
         """Columns of a file that are not used, though the training table had none of that name."""
@@ -86,8 +90,7 @@ class TimeseriesReader(Reader):
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
         """The windows of a newer series, first those with targets. Raises ConfigError when it is shorter than one."""
-        frame = read_table(source, self.separator, self.encoding, self.header).frame
-        table = self.table(frame, source)
+        table = self.table(read_table(source, self.separator, self.encoding, self.header), source)
         self._check_length(len(table.values), source)
         yield from _cut(self.windows(table, 0, len(table.values)), size)
         yield from _cut(self.newest(table), size)
@@ -114,7 +117,7 @@ class TimeseriesReader(Reader):
             frame = polars.DataFrame(plain)
             # Texts of no rows have no type, which could not be read.
             self._check_length(frame.height, "The series")
-            return self.table(frame, "The data frame")
+            return self.table(Table(frame, np.arange(frame.height)), "The data frame")
         array = np.asarray(values, np.float64)
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[1] != len(self.columns):
@@ -123,8 +126,8 @@ class TimeseriesReader(Reader):
                 f"{', '.join(self.columns)}, but got {array.shape}. Give one row for each step of time."
             )
         self._check_length(len(array), "The series")
-        frame = polars.DataFrame(array, list(self.columns))
-        return read_series(frame, self.columns, None, self.missing, self.positive, "The array")
+        found = Table(polars.DataFrame(array, list(self.columns)), np.arange(len(array)))
+        return read_series(found, self.columns, None, self.missing, self.positive, "The array")
 
     def _check_length(self, rows: int, source: str | Path) -> None:
         if rows < self.window:
@@ -135,7 +138,7 @@ class TimeseriesReader(Reader):
 
     def _block(self, part: Part, table: SeriesTable, last: np.ndarray) -> Block:
         if table.times is None:
-            return Block(part, {"row": last + 1})
+            return Block(part, {"row": table.place.rows[last] + 1})
         if self.anomalies:
             part["anomaly"] = inside(table.times[last], self.anomalies)
         return Block(part, {"time": time_labels(table.times)[last]})

@@ -1,10 +1,11 @@
-"""What is remarkable about a series before it is learned from: targets that do not change, times taken for values."""
+"""What is remarkable about a series before it is learned: targets that change too little, times taken for values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from nnrun.datasets.series_table import SeriesTable, irregular
+from nnrun.datasets.series_table import SeriesTable
+from nnrun.datasets.series_times import irregular
 from nnrun.errors import ConfigError
 
 
@@ -23,9 +24,16 @@ def check_targets(same: Sequence[str], targets: Sequence[str], named: bool, sour
         )
 
 
+def check_precision(coarse: Mapping[str, str], targets: Sequence[str], named: bool) -> None:
+    """Raises ConfigError with what is said of targets in `coarse`, as `check_targets` does of constant ones."""
+    lost = [name for name in targets if name in coarse]
+    if lost and (named or len(lost) == len(targets)):
+        raise ConfigError(coarse[lost[0]])
+
+
 def notes(table: SeriesTable, same: Iterable[str], source: str) -> tuple[str, ...]:
     """A sentence about each: steps of unequal length, constant columns."""
-    steps = None if table.times is None else irregular(table.times, source)
+    steps = None if table.times is None else irregular(table.times, table.place)
     return (
         *([steps] if steps else []),
         *(f"{source}: column {name} is constant in the training rows." for name in same),

@@ -1,4 +1,4 @@
-"""A series from a table: its values and times, checked, and what is remarkable about them."""
+"""A series from a table: its values and times, checked."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.columns import numbers, times
-from nnrun.datasets.table_values import GROUPED
+from nnrun.datasets.columns import numbers
+from nnrun.datasets.series_times import rises, time_labels, times
+from nnrun.datasets.table_file import Table
+from nnrun.datasets.table_values import GROUPED, Place
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -17,47 +19,58 @@ Missing = Literal["refuse", "previous"]
 
 
 class SeriesTable(NamedTuple):
-    """values (rows, variables) float64; times (rows,) datetime64[us], or float64 where they are numbers, or None."""
+    """values (rows, variables) float64; times (rows,) datetime64[us], or float64 where they are numbers, or None.
+
+    place: the file, and the numbers of the rows in it.
+    """
 
     values: np.ndarray
     times: np.ndarray | None
+    place: Place
 
 
 def read_series(
-    frame: "polars.DataFrame",
+    table: Table,
     columns: tuple[str, ...],
     time: str | None,
     missing: Missing,
     positive: bool,
     source: str | Path,
     decimal: str = ".",
+    pattern: str | None = None,
 ) -> SeriesTable:
     """The named columns of a table in order of time.
 
-    missing `previous` fills a gap with the value before it; `positive` refuses what has no logarithm. Raises RunError
-    for a value that is no number or missing and for a time that is not after the one before, with the row from 1, and
-    ConfigError for a number with a comma where that is not the `decimal` mark.
+    missing `previous` fills a gap with the value before it; `positive` refuses what has no logarithm; `pattern` is how
+    times are written where it reads all of them.
+    Raises RunError for a value that is no number or missing and for a time that is not after the one before, with the
+    row, and ConfigError for a number with a comma where that is not the `decimal` mark.
     """
-    values = np.stack([_values(frame[name], decimal, missing, source) for name in columns], axis=1)
+    frame, place = table.frame, Place(source, table.rows)
+    values = np.stack([_values(frame[name], decimal, missing, place) for name in columns], axis=1)
     if positive and (values <= 0).any():
         row, column = np.argwhere(values <= 0)[0]
-        raise RunError(
-            f"{source}, row {row + 1}, column {columns[column]} is {values[row, column]:g}, which has no logarithm. "
-            "Set dataset.transform=none."
-        )
+        rule = "which has no logarithm. Set dataset.transform=none."
+        raise place.fault(columns[column], row, float(values[row, column]), rule)
     if time is None:
-        return SeriesTable(values, None)
-    return SeriesTable(values, _ascending(times(_pointed(frame[time], decimal), source), time, source))
+        return SeriesTable(values, None, place)
+    found = times(time_column(frame, time, decimal), place, pattern)
+    return SeriesTable(values, _ascending(found, time, place), place)
 
 
-def series_numbers(column: "polars.Series", decimal: str, source: str | Path) -> np.ndarray:
+def time_column(frame: "polars.DataFrame", name: str, decimal: str) -> "polars.Series":
+    """The times as `series_times` reads them: numbers with a point."""
+    return _pointed(frame[name], decimal)
+
+
+def series_numbers(column: "polars.Series", decimal: str, place: Place) -> np.ndarray:
     """(n,) float64, nan where a value is missing. Raises RunError for other texts, ConfigError for another decimal."""
-    if (fault := _grouped(column, decimal, source)) is not None:
+    if (fault := _grouped(column, decimal, place)) is not None:
         raise fault
     try:
-        return numbers(_pointed(column, decimal), source)
+        return numbers(_pointed(column, decimal), place)
     except RunError as error:
-        raise _comma(column, decimal, source) or error from None
+        raise _comma(column, decimal, place) or error from None
 
 
 def _pointed(column: "polars.Series", decimal: str) -> "polars.Series":
@@ -68,7 +81,7 @@ def _pointed(column: "polars.Series", decimal: str) -> "polars.Series":
     return column.str.replace(r"^(\s*[-+]?\d*),", "${1}.")
 
 
-def _comma(column: "polars.Series", decimal: str, source: str | Path) -> ConfigError | None:
+def _comma(column: "polars.Series", decimal: str, place: Place) -> ConfigError | None:
     import polars
 
     if decimal == "," or column.dtype != polars.String:
@@ -76,13 +89,11 @@ def _comma(column: "polars.Series", decimal: str, source: str | Path) -> ConfigE
     rows = column.str.contains(r"^\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*$").arg_true()
     if not len(rows):
         return None
-    return ConfigError(
-        f"{source}, row {rows[0] + 1}, column {column.name} is {column[rows[0]]!r}, but decimals must follow a point. "
-        "Where the comma is the decimal mark, set 'dataset.decimal=\",\"'."
-    )
+    rule = "but decimals must follow a point. Where the comma is the decimal mark, set 'dataset.decimal=\",\"'."
+    return ConfigError(str(place.fault(column.name, rows[0], column[rows[0]], rule)))
 
 
-def _grouped(column: "polars.Series", decimal: str, source: str | Path) -> ConfigError | None:
+def _grouped(column: "polars.Series", decimal: str, place: Place) -> ConfigError | None:
     import polars
 
     if decimal == "." or column.dtype != polars.String:
@@ -90,72 +101,34 @@ def _grouped(column: "polars.Series", decimal: str, source: str | Path) -> Confi
     rows = column.str.strip_chars().str.contains(GROUPED).arg_true()
     if not len(rows):
         return None
-    return ConfigError(
-        f"{source}, row {rows[0] + 1}, column {column.name} is {column[rows[0]]!r}, but decimals must follow a comma. "
-        "Take the points between the thousands out of the file, or, where the point is the decimal mark, set "
-        "dataset.decimal=."
+    rule = (
+        "but decimals must follow a comma. Take the points between the thousands out of the file, or, where the point "
+        "is the decimal mark, set dataset.decimal=."
     )
+    return ConfigError(str(place.fault(column.name, rows[0], column[rows[0]], rule)))
 
 
-def _values(column: "polars.Series", decimal: str, missing: Missing, source: str | Path) -> np.ndarray:
-    found = series_numbers(column, decimal, source)
+def _values(column: "polars.Series", decimal: str, missing: Missing, place: Place) -> np.ndarray:
+    found = series_numbers(column, decimal, place)
     known = ~np.isnan(found)
     if known.all():
         return found
     row = int(np.argmin(known))
     if missing == "refuse" or row == 0:
         instead = "Start the series later." if missing == "previous" else "Fill it, or set dataset.missing=previous."
-        raise RunError(f"{source}, row {row + 1}, column {column.name} has no value. {instead}")
+        raise RunError(f"{place.source}, row {place.rows[row] + 1}, column {column.name} has no value. {instead}")
     return found[np.maximum.accumulate(np.where(known, np.arange(len(found)), 0))]
 
 
-def _ascending(found: np.ndarray, column: str, source: str | Path) -> np.ndarray:
-    behind = np.flatnonzero(found[1:] <= found[:-1])
-    if len(behind):
-        row = int(behind[0]) + 1
+def _ascending(found: np.ndarray, column: str, place: Place) -> np.ndarray:
+    if not rises(found):
+        row = int(np.argmin(found[1:] > found[:-1])) + 1
         labels = time_labels(found[row - 1 : row + 1])
         raise RunError(
-            f"{source}, row {row + 1}, column {column}: {labels[1]} is not after {labels[0]} in the row before. Sort "
-            "the file by time and leave one row for each time."
+            f"{place.source}, row {place.rows[row] + 1}, column {column}: {labels[1]} is not after {labels[0]} in the "
+            "row before. Sort the file by time and leave one row for each time."
         )
     return found
-
-
-def time_labels(found: np.ndarray) -> np.ndarray:
-    """Times as people write them: `2024-03-01`, `2024-03-01 13:30:00`, or the numbers as they are."""
-    if found.dtype.kind != "M":
-        return found
-    moments: np.ndarray = found.astype("datetime64[us]")
-    midnight = bool((moments == moments.astype("datetime64[D]")).all())
-    whole = bool((moments == moments.astype("datetime64[s]")).all())
-    texts = np.datetime_as_string(moments.astype(np.dtype("M8[us]")), "D" if midnight else "s" if whole else "us")
-    return np.char.replace(texts, "T", " ")
-
-
-def irregular(found: np.ndarray, source: str | Path) -> str | None:
-    """A sentence about steps of unequal length, None where there are none; months and years count as equal."""
-    steps = np.diff(found)
-    usual = np.median(steps.astype(np.float64)).astype(steps.dtype)
-    odd = np.flatnonzero(np.abs((steps - usual).astype(np.float64)) > 1e-6 * float(usual.astype(np.float64)))
-    if not len(odd) or _calendar(found):
-        return None
-    row = int(odd[0]) + 1
-    longest = int(np.argmax(steps))
-    return (
-        f"{source}: {len(odd)} of {len(steps)} steps are not {_duration(usual)} long, the first before row {row + 1} "
-        f"({time_labels(found[row : row + 1])[0]}), the longest {_duration(steps[longest])}; windows run across them."
-    )
-
-
-def _calendar(found: np.ndarray) -> bool:
-    if found.dtype.kind != "M":
-        return False
-    months = found.astype("datetime64[M]")
-    return len(np.unique(found - months)) == 1 and len(np.unique(np.diff(months))) == 1
-
-
-def _duration(step: np.timedelta64 | np.floating) -> str:
-    return str(step.astype("timedelta64[us]").item()) if step.dtype.kind == "m" else f"{float(step):g}"
 
 
 def inside(found: np.ndarray, stretches: Iterable[str]) -> np.ndarray:

@@ -3,19 +3,15 @@
 import math
 from pathlib import Path
 
-import numpy as np
-
+from nnrun.datasets.precision import is_coarse
 from nnrun.datasets.table_fit import Range
 
-COARSEST = 1e-3
-"""Standard deviations that the spacing of single precision may be: more would show in what is learnt."""
 LOST = "but single precision keeps about 7 digits, so much of what it tells"
 
 
 def is_lost(values: Range) -> bool:
     """Whether single precision is too coarse at the largest of the values."""
-    largest = np.float32(max(abs(values.low), abs(values.high)))
-    return values.varies and bool(np.spacing(largest) > COARSEST * values.std)
+    return values.varies and bool(is_coarse(max(abs(values.low), abs(values.high)), values.std))
 
 
 def note(source: Path, name: str, typed: str, values: Range) -> str:

@@ -2,28 +2,27 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnrun.datasets import series_remarks
+from nnrun.datasets import precision, series_remarks
 from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
-from nnrun.datasets.columns import is_time
 from nnrun.datasets.forecasting import WindowConfig, naive_error
 from nnrun.datasets.scaling import fit
 from nnrun.datasets.series_reader import TimeseriesReader
-from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers
-from nnrun.datasets.split import check_fractions, part_sizes, share
-from nnrun.datasets.table_file import check_columns, read_table
+from nnrun.datasets.series_split import check_rows, part_rows, seen_rows
+from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers, time_column
+from nnrun.datasets.series_times import check_pattern, is_time, time_pattern
+from nnrun.datasets.split import check_fractions, share
+from nnrun.datasets.table_file import Table, check_columns, read_table
 from nnrun.datasets.table_text import Header, Separator
+from nnrun.datasets.table_values import Place
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting, show, size
 
 if TYPE_CHECKING:
     import polars
-
-SPLIT = ("train_rows", "val_rows", "test_rows")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,12 @@ class TimeseriesConfig(WindowConfig):
     """Keys of dataset=timeseries."""
 
     path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time")
-    time: str | None = setting("auto", "column of times; auto: the first one that holds dates; null: none")
+    time: str | None = setting(
+        "auto", "column of times, in UTC where they have offsets; auto: the first one that holds dates; null: none"
+    )
+    time_format: str | None = setting(
+        None, "how times are written, for example %d/%m/%Y %H:%M; null: told from all rows"
+    )
     target: str | tuple[str, ...] | None = setting(None, "columns to forecast; null: every column of numbers")
     features: tuple[str, ...] | None = setting(
         None, "columns seen beside the target's past; null: all others; []: none"
@@ -68,7 +72,7 @@ class Timeseries(Dataset):
     def __init__(self, config: TimeseriesConfig) -> None:
         check_fractions(config)
         self.config = config
-        self._check_rows()
+        check_rows(config)
         self._check_anchor()
 
     def spec(self) -> DataSpec:
@@ -89,9 +93,9 @@ class Timeseries(Dataset):
     def load(self) -> Data:
         """Reads the series, cuts it into parts and windows, and fits the scaling on the training rows."""
         c, reader, spec = self.config, self.reader, self.spec()
-        table = reader.table(self._frame, self._path)
-        rows = self._rows(len(table.values))
-        blocks = [reader.windows(table, start, stop) for start, stop in self._seen(rows)]
+        table = reader.table(self._table, self._path)
+        rows = part_rows(c, len(table.values))
+        blocks = [reader.windows(table, start, stop) for start, stop in seen_rows(c, rows)]
         counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
         train_part, val, test = (_first(block.part, n) for block, n in zip(blocks, counts, strict=True))
         train = table.values[slice(*rows[0])]
@@ -116,7 +120,7 @@ class Timeseries(Dataset):
     @cached_property
     def reader(self) -> TimeseriesReader:
         """Reads newer series like this one. Raises ConfigError when the columns of the file do not fit the config."""
-        c, frame = self.config, self._frame
+        c, frame = self.config, self._table.frame
         targets = self._named
         check_columns(frame, targets, self._path, "dataset.target")
         check_columns(frame, c.features or (), self._path, "dataset.features")
@@ -141,6 +145,7 @@ class Timeseries(Dataset):
             c.header,
             c.decimal,
             tuple(name for name in frame.columns if name not in (*inputs, time)),
+            self._time_format(time),
         )
 
     @property
@@ -156,20 +161,35 @@ class Timeseries(Dataset):
         return (target,) if isinstance(target, str) else target or ()
 
     @property
-    def _frame(self) -> "polars.DataFrame":
-        return read_table(self._path, self.config.separator, self.config.encoding, self.config.header).frame
+    def _table(self) -> Table:
+        return read_table(self._path, self.config.separator, self.config.encoding, self.config.header)
 
     def _time(self, frame: "polars.DataFrame") -> str | None:
         chosen = self.config.time
         if chosen == "auto":
-            chosen = next((name for name in frame.columns if is_time(frame[name])), None)
+            chosen = next((name for name in frame.columns if is_time(frame[name], self.config.time_format)), None)
         elif chosen is not None:
             check_columns(frame, (chosen,), self._path, "dataset.time")
+        if chosen is None and self.config.time_format is not None:
+            raise ConfigError(
+                f"dataset.time_format is {self.config.time_format}, but no column of {self._path} begins with a time "
+                "written so. Correct it, or set dataset.time."
+            )
         if chosen is None and self.config.anomalies:
             raise ConfigError(
                 f"dataset.anomalies needs times, but {self._path} has no column of dates. Set dataset.time."
             )
         return chosen
+
+    def _time_format(self, time: str | None) -> str | None:
+        """As stated, or as told from all rows."""
+        c, place = self.config, Place(self._path, self._table.rows)
+        if time is None:
+            return None
+        column = time_column(self._table.frame, time, c.decimal)
+        if c.time_format is not None:
+            check_pattern(column, place, c.time_format)
+        return time_pattern(column, place, c.time_format)
 
     def _check_columns(self, frame: "polars.DataFrame", inputs: list[str], targets: tuple[str, ...]) -> None:
         if not inputs or (lost := [name for name in targets if name not in inputs]):
@@ -179,24 +199,9 @@ class Timeseries(Dataset):
             )
         for name in inputs:
             try:
-                series_numbers(frame[name][:1], self.config.decimal, self._path)
+                series_numbers(frame[name][:1], self.config.decimal, Place(self._path, self._table.rows))
             except RunError as error:
                 raise ConfigError(f"{error} For example dataset.drop=[{name}].") from None
-
-    def _check_rows(self) -> None:
-        ranges = {name: getattr(self.config, name) for name in SPLIT}
-        given = {name: rows for name, rows in ranges.items() if rows is not None}
-        for name, rows in given.items():
-            if len(rows) != 2 or rows[0] >= rows[1]:
-                raise ConfigError(
-                    f"dataset.{name} must be two rows, the first one and the end, but got {list(rows)}. Set for "
-                    f"example dataset.{name}=[0,1000]."
-                )
-        if given and len(given) != 3:
-            raise ConfigError(f"dataset.{', dataset.'.join(SPLIT)} must all be given, or none. Set all three.")
-        for (name, before), (later, after) in pairwise(given.items()):
-            if after[0] < before[1]:
-                raise ConfigError(f"dataset.{later} must start at row {before[1]} or later, where dataset.{name} ends.")
 
     def _check_anchor(self) -> None:
         c = self.config
@@ -215,45 +220,23 @@ class Timeseries(Dataset):
         steps = (0,) if c.per_step else tuple(-season + h % season for h in range(c.horizon))
         return Anchor(steps, self.reader.targets)
 
-    def _rows(self, count: int) -> list[tuple[int, int]]:
-        c = self.config
-        if c.train_rows is None:
-            train, val, _ = part_sizes(count, c.val_fraction, c.test_fraction)
-            return [(0, train), (train, train + val), (train + val, count)]
-        rows = [getattr(c, name) for name in SPLIT]
-        if rows[2][1] > count:
-            raise ConfigError(f"dataset.test_rows ends at row {rows[2][1]}, but {self._path} has {count} rows.")
-        return rows
-
-    def _seen(self, rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The rows that the windows of each part may touch. Raises ConfigError when one has no window."""
-        c = self.config
-        back = c.window - (c.horizon == 0) if c.look_back else 0
-        seen = [(max(0, start - (back if part else 0)), stop) for part, (start, stop) in enumerate(rows)]
-        season = c.period or 1
-        if any(stop - start < c.window + c.horizon for start, stop in seen) or rows[0][1] - rows[0][0] <= season:
-            raise ConfigError(
-                f"{self._path} gives parts of {', '.join(str(b - a) for a, b in rows)} rows (train, val, test), but "
-                f"each must hold a window of {c.window} and its {c.horizon} steps to forecast, and the training part "
-                f"more than a period of {season}. Set a smaller dataset.window or dataset.horizon, or another split."
-            )
-        return seen
-
     def _fit(self, train: np.ndarray) -> Scaling:
         log = self.config.transform == "log"
         found = fit((np.log(train) if log else train).astype(np.float32), self.config.scaling)
         return Scaling(found.offset, found.scale, log)
 
     def _notes(self, table: SeriesTable, train: np.ndarray) -> tuple[str, ...]:
-        """Raises ConfigError where the targets are constant in the training rows."""
+        """Raises ConfigError where the targets are constant in the training rows, or in single precision."""
         c, columns = self.config, self.reader.columns
         same, targets = series_remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
+        coarse = precision.remarks(train, columns, self._path)
         if c.horizon:
             series_remarks.check_targets(same, targets, bool(self._named), self._path)
-        found = series_remarks.notes(table, same, self._path)
+            series_remarks.check_precision(coarse, targets, bool(self._named))
+        found = (*series_remarks.notes(table, same, self._path), *coarse.values())
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
-        return (*found, *series_remarks.rising(table, columns, self._frame.columns[0], self._path))
+        return (*found, *series_remarks.rising(table, columns, self._table.frame.columns[0], self._path))
 
 
 def _first(arrays: Part, count: int) -> Part:

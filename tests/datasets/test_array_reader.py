@@ -1,5 +1,6 @@
 """Arrays and tables of numbers in files: the same examples from any of them, a block at a time."""
 
+import dataclasses
 import tracemalloc
 import zipfile
 
@@ -53,6 +54,28 @@ def test_a_class_is_its_name_or_its_number(labels, tmp_path):
         assert (found.tolist(), found.dtype) == ([1, 0], np.int32)
 
 
+@pytest.mark.parametrize("labels", [[1, 3], [1.0, 3.0], ["1", "3"], ["1.0", " 3"]])
+def test_a_class_called_by_a_number_is_that_number_and_no_position(labels, tmp_path):
+    reader = ArrayReader.of(dataclasses.replace(CLASSES, classes=3), ("a", "b", "c"), ("kind",), ("1", "2", "3"))
+    np.savez(tmp_path / "x.npz", inputs=np.ones((2, 3)), targets=np.array(labels))
+    assert joined(reader.blocks(tmp_path / "x.npz", 9))["targets"].tolist() == [0, 2]
+    for strange in (0, 0.0, 1.5, "nan", "x"):
+        np.savez(tmp_path / "x.npz", inputs=np.ones((1, 3)), targets=np.array([strange]))
+        with pytest.raises(ConfigError) as caught:
+            list(reader.blocks(tmp_path / "x.npz", 9))
+        assert str(caught.value) == (
+            f"{tmp_path / 'x.npz'} has a class {strange}, which the training does not have. Its classes are 1, 2, 3."
+        )
+
+
+def test_classes_without_names_are_their_positions_and_many_are_not_all_listed():
+    reader = ArrayReader.of(dataclasses.replace(CLASSES, classes=30))
+    found = reader.block({"inputs": np.ones((3, 3)), "targets": np.array([29.0, 0, 3])}).part["targets"]
+    assert found.tolist() == [29, 0, 3]
+    with pytest.raises(ConfigError, match=r"has a class 30, which .* Its classes are 0, 1, .*, 19 and 10 more\."):
+        reader.block({"inputs": np.ones((1, 3)), "targets": np.array([30])})
+
+
 def test_bytes_stay_bytes_and_flat_rows_get_their_shape(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(12, dtype=np.uint8).reshape(3, 4))
     found = joined(IMAGES.blocks(tmp_path / "x.npy", 2))["inputs"]
@@ -87,7 +110,11 @@ def test_unknown_columns_are_those_that_nothing_needs(tmp_path):
         ("a,b,c\n1,2,3\n1,x,3\n", RunError, "x.csv, line 3: b must be a number, but is 'x'."),
         ("a,b,c\n1,2,3\n4,,6\n", RunError, "an input of row 1 (counted from 0) is missing or infinite. Fill it in."),
         ("a,b,c\n1,2,3\n4,inf,6\n", RunError, "an input of row 1 (counted from 0) is missing or infinite"),
-        ("a,b,c,kind\n1,2,3,maybe\n", ConfigError, "has a class maybe, which it cannot be. Choose from: no, yes."),
+        (
+            "a,b,c,kind\n1,2,3,maybe\n",
+            ConfigError,
+            "has a class maybe, which the training does not have. Its classes are no, yes.",
+        ),
         ("a,b,c\n1,2,3,4,5\n", RunError, "x.csv, line 2 has 5 fields, but the header has 3"),
         ("a,b,c\n1,2,3\n1,2,3,4,5\n", RunError, "x.csv, line 3 has 5 fields, but the header has 3"),
         ("", ConfigError, "lacks columns a, b, c"),

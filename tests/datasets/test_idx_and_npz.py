@@ -48,7 +48,12 @@ def test_idx_files_under_any_names(idx, tmp_path):
     found = list(reader.blocks(tmp_path / "test_my-images-idx3-ubyte.gz", 5))
     np.testing.assert_array_equal(np.concatenate([block.part["inputs"] for block in found]), data.test["inputs"])
     np.testing.assert_array_equal(np.concatenate([block.part["targets"] for block in found]), data.test["targets"])
-    np.testing.assert_array_equal(np.concatenate([block.labels["row"] for block in found]), np.arange(12))
+    np.testing.assert_array_equal(np.concatenate([block.labels["row"] for block in found]), np.arange(12) + 1)
+    assert data.labels["row"].tolist() == list(range(1, 13))
+    (whole,) = reader.blocks(tmp_path / "my-images-idx3-ubyte.gz", 100)
+    rows = without_test.labels["row"] - 1
+    np.testing.assert_array_equal(whole.part["targets"][rows], without_test.test["targets"])
+    assert (sorted(rows), len(rows)) == (rows.tolist(), 9)
 
 
 def test_idx_files_that_do_not_fit_are_named(idx, tmp_path):
@@ -156,6 +161,24 @@ def test_parts_and_the_names_of_keras(tmp_path):
     np.savez(path, inputs=train, targets=np.arange(60) % 3, val_inputs=test, val_targets=np.arange(20) % 3)
     data = Npz(NpzConfig(path=str(path))).load()
     assert [len(part["inputs"]) for part in (data.train, data.val, data.test)] == [51, 20, 9]
+
+
+@pytest.mark.parametrize("name", ["inputs", "targets"])
+def test_numbers_of_more_digits_than_single_precision_are_noted(tmp_path, name):
+    path = tmp_path / "x.npz"
+    arrays = {"inputs": RNG.normal(size=(60, 3)), "targets": RNG.normal(size=60)}
+    np.savez(path, **arrays)
+    assert Npz(NpzConfig(path=str(path))).load().notes == ()
+    large = arrays[name] + (np.array([0, 1e8, 0]) if name == "inputs" else 1e8)
+    np.savez(path, **arrays | {name: large})
+    (note,) = Npz(NpzConfig(path=str(path))).load().notes
+    column, values = (2, large[:, 1]) if name == "inputs" else (1, large)
+    assert note == (
+        f"{path}: column {column} of {name} varies by {values.std():.3g} around 1e+08, but single precision keeps "
+        "about 7 digits. Subtract a constant from it, for example 1e+08."
+    )
+    np.savez(path, **arrays | {name: large.astype(np.float32)})
+    assert Npz(NpzConfig(path=str(path))).load().notes == (), "nothing is lost any more"
 
 
 def test_scaling_of_series_leaves_out_the_padding(tmp_path):

@@ -65,6 +65,38 @@ def test_parts_with_folders_of_their_own_are_kept(tmp_path, given, expected, val
         assert all(name.startswith("test/") for name in data.labels["file"])
 
 
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("Train", "Valid", "Test"), ("training", "validation", "testing"), ("TRAIN", "dev", "TEST")],
+)
+def test_parts_may_be_called_otherwise(tmp_path, train, val, test):
+    for name, n in ((train, 20), (val, 4), (test, 5)):
+        write_images(tmp_path / name, n)
+    data = folder(tmp_path).load()
+    assert sizes(data) == [60, 12, 15]
+    assert data.labels["file"][0] == f"{test}/cat/00.png"
+
+
+def test_a_folder_beside_the_parts_that_is_none_is_named(tmp_path):
+    for name in ("train", "extra"):
+        write_images(tmp_path / name, 8)
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        folder(tmp_path).spec()
+    assert str(caught.value) == (
+        f"{tmp_path / 'extra'} holds images beside train, but is no part: those are called train, val and test. Rename "
+        "the folder, or move it elsewhere."
+    )
+    (tmp_path / "extra").rename(tmp_path / "val")
+    assert folder(tmp_path).load().spec.classes == 3
+    write_images(tmp_path / "Validation", 4)
+    with pytest.raises(ConfigError) as caught:
+        folder(tmp_path).spec()
+    assert str(caught.value) == (
+        f"{tmp_path / 'Validation'} and {tmp_path / 'val'} are names of the same part. Keep one, or join their images."
+    )
+
+
 def test_grey_images_have_one_channel_unless_stated(tmp_path):
     write_images(tmp_path, 8, mode="L")
     assert folder(tmp_path).spec().inputs == (8, 6, 1)

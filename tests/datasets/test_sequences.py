@@ -1,5 +1,6 @@
 import itertools
 import string
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +115,19 @@ def test_parts_from_files_of_their_own(tmp_path):
     assert sum(len(part["inputs"]) for part in (data.train, data.val, data.test)) == 20
 
 
+@pytest.mark.parametrize("limit", [None, 24])
+def test_the_row_of_every_test_example_is_told(tmp_path, limit):
+    train, test = write(tmp_path), write(tmp_path, ".npz", "test", n=12)
+    for path, keys in ((train, {}), (test, {"test_path": test})):
+        data = make(train, limit=limit, **keys).load()
+        found, rows = read_sequences(path), data.labels["row"]
+        assert len(rows) == len(data.test["inputs"])
+        for row, inputs, target in zip(rows, data.test["inputs"], data.test["targets"], strict=True):
+            np.testing.assert_array_equal(inputs[: len(found.values[row - 1])], found.values[row - 1])
+            assert data.class_names[target] == found.labels[row - 1]
+        assert "row" not in {*data.train, *data.val, *data.test}
+
+
 def test_a_newer_file_is_read_the_same_way(tmp_path):
     data = make(write(tmp_path)).load()
     Preprocessing.of(data).save(tmp_path)
@@ -128,6 +142,17 @@ def test_a_newer_file_is_read_the_same_way(tmp_path):
     np.testing.assert_array_equal(in_memory["inputs"], joined["inputs"])
 
 
+@pytest.mark.parametrize(("suffix", "above"), [(".tsv", 0), (".ts", 6)])
+def test_rows_are_those_of_the_file_blank_lines_too(tmp_path, suffix, above):
+    lines = Path(write(tmp_path, suffix)).read_text().splitlines()
+    path = tmp_path / f"blank{suffix}"
+    path.write_text("\n".join([*lines[:above], "", *lines[above : above + 9], "", "", *lines[above + 9 :]]))
+    found = read_sequences(path)
+    assert found.rows.tolist() == [*range(2, 11), *range(13, 34)]
+    blocks = make(str(path)).reader.blocks(path, 8)
+    assert np.concatenate([block.labels["row"] for block in blocks]).tolist() == found.rows.tolist()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "error", "said"),
     [
@@ -137,14 +162,14 @@ def test_a_newer_file_is_read_the_same_way(tmp_path):
         ("a.ts", "@timeStamps true\n@data\n(0,1):up\n", ConfigError, "has a time stamp for every value"),
         ("a.ts", HEADER + "1,2:up\n1,x:up\n", RunError, "line 8 value 2 is 'x', which is no number."),
         ("a.ts", HEADER + "1,2:3:up\n", RunError, "line 7 has dimensions of unequal length: 2, 1."),
-        ("a.ts", HEADER + "1,2:3,4:up\n1,2:up\n", RunError, "sequence 2 has 1 channels, but the first one 2."),
-        ("a.ts", HEADER + "1,?,3:up\n", RunError, "sequence 1, step 2, channel 1 is missing or infinite."),
+        ("a.ts", HEADER + "1,2:3,4:up\n1,2:up\n", RunError, "row 2 has 1 channels, but the first one 2."),
+        ("a.ts", HEADER + "1,?,3:up\n", RunError, "row 1, step 2, channel 1 is missing or infinite."),
         ("a.ts", HEADER + "1,2:\n", RunError, "line 7 has no label after its last colon."),
         ("a.tsv", "", ConfigError, "holds no sequence."),
         ("a.tsv", "1\n", RunError, "line 1 has no values after its label."),
         ("a.tsv", "1\t2\tx\n", RunError, "line 1 value 2 is 'x', which is no number."),
-        ("a.tsv", "1\t2\tNaN\t3\n", RunError, "sequence 1, step 2, channel 1 is missing or infinite."),
-        ("a.tsv", "1\t2\n\n1\tinf\n", RunError, "sequence 2, step 1, channel 1 is missing or infinite."),
+        ("a.tsv", "1\t2\tNaN\t3\n", RunError, "row 1, step 2, channel 1 is missing or infinite."),
+        ("a.tsv", "1\t2\n\n1\tinf\n", RunError, "row 3, step 1, channel 1 is missing or infinite."),
         ("a.tsv", b"\xff\xfe1", ConfigError, "is no UTF-8 text."),
         ("a.npz", b"PK\x03\x04", RunError, "is damaged: "),
         ("a.csv", "1,2\n", ConfigError, "must be a file of sequences that ends in one of .ts, .tsv, .txt, .npz."),
@@ -198,15 +223,15 @@ def test_what_cannot_be_trained_on(tmp_path):
 def test_what_does_not_fit_the_training(tmp_path):
     reader = make(write(tmp_path, unequal=False)).load().reader
     for content, error, said in (
-        ("up\t1\t2\n", ConfigError, "sequence 1 has 2 steps, but the network reads exactly 6"),
-        ("upp\t1\t2\t3\t4\t5\t6\n", RunError, "sequence 1 is of class upp, which the training does not have. Did"),
+        ("up\t1\t2\n", ConfigError, "row 1 has 2 steps, but the network reads exactly 6"),
+        ("upp\t1\t2\t3\t4\t5\t6\n", RunError, "row 1 is of class upp, which the training does not have. Did"),
     ):
         path = tmp_path / f"{next(fresh)}.tsv"
         path.write_text(content)
         with pytest.raises(error) as caught:
             list(reader.blocks(path, 8))
         assert said in str(caught.value)
-    with pytest.raises(ConfigError, match=r"sequence 1 has the shape \(6, 2\), but must be \(time, 1\)"):
+    with pytest.raises(ConfigError, match=r"row 1 has the shape \(6, 2\), but must be \(time, 1\)"):
         reader.block(np.zeros((3, 6, 2)))
 
 

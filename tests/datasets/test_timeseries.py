@@ -158,8 +158,25 @@ def test_a_target_that_never_changes_is_refused(series, tmp_path):
     assert make(path, window=4, horizon=0, drop=["a", "b"]).load().spec.targets is None
 
 
+def test_values_that_single_precision_makes_equal_are_refused_as_targets_and_noted_as_inputs(series, tmp_path):
+    large = 1e8 + np.sin(np.arange(60) / 3)
+    path = write(tmp_path, series | {"v": large})
+    said = (
+        f"{path}: column v varies by {large[:42].std():.3g} around 1e+08, but single precision keeps about 7 digits. "
+        "Subtract a constant from it, for example 1e+08."
+    )
+    for values in ({"target": "v"}, {"target": ["a", "v"]}, {"drop": ["a", "b"]}):
+        with pytest.raises(ConfigError) as caught:
+            make(path, window=4, **values).load()
+        assert str(caught.value) == said
+    for values in ({"target": "a"}, {}, {"horizon": 0}):
+        assert make(path, window=4, **values).load().notes == (said,)
+    for fine in (large - 1e8, 1e8 + 1e6 * (large - 1e8)):
+        assert make(write(tmp_path, series | {"v": fine}), window=4, target="v").load().notes == ()
+
+
 def test_numbers_that_may_be_the_time_are_reported(series, tmp_path):
-    seconds = {"t": 1_700_000_000 + 60 * np.arange(60), "a": series["a"]}
+    seconds = {"t": 1_700_000 + 60 * np.arange(60), "a": series["a"]}
     path = write(tmp_path, seconds)
     (note,) = make(path, window=4).load().notes
     assert note == (
@@ -207,7 +224,7 @@ def test_a_comma_in_a_later_row_is_told_too(tmp_path):
         make(path, window=2).load()
     path.write_text("a;b\n1;x,5\n")
     with pytest.raises(RunError, match=r"row 1, column b is 'x,5', but the column must hold numbers\."):
-        read_series(read_table(path).frame, ("b",), None, "refuse", False, path, ",")
+        read_series(read_table(path), ("b",), None, "refuse", False, path, ",")
 
 
 def test_columns_that_are_not_used_are_known(series, tmp_path):
@@ -215,6 +232,43 @@ def test_columns_that_are_not_used_are_known(series, tmp_path):
     reader = make(path, window=4, drop=["c"]).load().reader
     assert reader.unknown(path) == ()
     assert reader.unknown(write(tmp_path, series | {"c": np.arange(60), "d": np.arange(60)}, "more.csv")) == ("d",)
+
+
+def test_days_come_first_where_all_rows_say_so_and_in_later_files_as_in_training(tmp_path):
+    months = (np.datetime64("2000-01") + np.arange(60)).astype("datetime64[D]")
+    written = [f"{day[8:]}/{day[5:7]}/{day[:4]}" for day in months.astype(str)]
+    data = make(write(tmp_path, {"t": written, "a": np.arange(60) % 7}), window=4).load()
+    assert data.notes == ()
+    assert data.labels["time"].tolist() == months[50:59].astype(str).tolist()
+    Preprocessing.of(data).save(tmp_path)
+    reader = preprocessing.load(tmp_path).reader
+    assert (reader, reader.time_format) == (data.reader, "%d/%m/%Y")
+    few = write(tmp_path, {"t": written[:6], "a": np.arange(6)}, "few.csv")
+    found = [block.labels["time"].tolist() for block in reader.blocks(few, 9)]
+    assert found == [["2000-04-01", "2000-05-01"], ["2000-06-01"]]
+    iso = polars.DataFrame({"t": months[:6].astype(str), "a": np.arange(6)})
+    assert reader.block(iso).labels["time"].tolist() == [*found[0], *found[1]], "times may be written another way"
+
+
+def test_the_hour_that_autumn_repeats_is_another_one_by_its_offset(tmp_path):
+    utc = np.datetime64("2024-10-26T20:00") + np.timedelta64(1, "h") * np.arange(60)
+    summer = utc < np.datetime64("2024-10-27T01:00")
+    local = np.char.replace((utc + np.where(summer, 2, 1).astype("timedelta64[h]")).astype(str), "T", " ")
+    written = np.char.add(local, np.where(summer, "+02:00", "+01:00"))
+    assert written[4:6].tolist() == ["2024-10-27 02:00+02:00", "2024-10-27 02:00+01:00"]
+    data = make(write(tmp_path, {"t": written, "a": np.arange(60) % 7}), window=4).load()
+    assert data.notes == (), "steps are equal in UTC"
+    assert data.labels["time"][0] == np.char.replace(str(utc[50]), "T", " ") + ":00", "shown in UTC"
+
+
+def test_how_times_are_written_may_be_stated(series, tmp_path):
+    short = [f"{day[5:7]}/{day[8:]}/{day[2:4]}" for day in DAYS.astype(str)]
+    path = write(tmp_path, series | {"day": short})
+    assert make(path, window=4, time_format="%m/%d/%y").load().labels["time"][-1] == str(DAYS[-2])
+    with pytest.raises(ConfigError, match=r"row 13, column day is '01/13/24', but dataset\.time_format is %d/%m/%y\."):
+        make(path, window=4, time_format="%d/%m/%y").load()
+    with pytest.raises(ConfigError, match=r"time_format is %Y, but no column of .*s\.csv begins with a time written"):
+        make(path, window=4, time_format="%Y").load()
 
 
 def test_a_missing_value_may_be_the_one_before(series, tmp_path):
@@ -225,6 +279,21 @@ def test_a_missing_value_may_be_the_one_before(series, tmp_path):
     assert data.train["inputs"][6, :, 0].tolist() == [np.float32(gap[6])] * 3 + [np.float32(gap[9])]
     with pytest.raises(RunError, match=r"row 8, column a has no value\. Fill it, or set dataset\.missing=previous\."):
         make(path, window=4).load()
+
+
+def test_rows_are_counted_with_blank_lines_as_in_tables(series, tmp_path):
+    lines = [f"{a},{b}" for a, b in zip(series["a"], series["b"], strict=True)]
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join(["a,b", "", *lines[:50], "", "", *lines[50:]]))
+    data = make(path, window=4).load()
+    assert data.labels["row"].tolist() == [1 + 48 + 1, 51, *range(54, 63)][-len(data.labels["row"]) :]
+    (known, newest) = data.reader.blocks(path, 100)
+    assert known.labels["row"][[0, -1]].tolist() == [5, 62]
+    assert newest.labels["row"].tolist() == [63]
+    for bad, said in (("x,1", "row 54, column a is 'x', but"), (",1", "row 54, column a has no value.")):
+        path.write_text("\n".join(["a,b", "", *lines[:50], "", "", bad]))
+        with pytest.raises(RunError, match=said):
+            make(path, window=4).load()
 
 
 MISTAKES = [
@@ -272,7 +341,7 @@ def test_mistakes_are_told_with_their_key(series, tmp_path, values, error, said)
         ("a", 5, "inf", "row 6, column a is inf, but numbers must be finite."),
         ("a", 5, "", "row 6, column a has no value."),
         ("day", 5, "2024-01-05", "row 6, column day: 2024-01-05 is not after 2024-01-05 in the row before. Sort"),
-        ("day", 5, "", "row 6, column day is missing, which is no time like the others."),
+        ("day", 5, "", "row 6, column day has no time. Fill it in or take the row out."),
     ],
 )
 def test_damaged_rows_are_told_with_row_and_column(series, tmp_path, column, row, value, said):
@@ -352,6 +421,12 @@ def test_a_run_forecasts_in_the_targets_unit_with_times(nnrun, tmp_path, words):
     errors = predicted[:, [2, 4]] - predicted[:, [1, 3]]
     assert summary["metrics"]["test/mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-3)
     assert summary["metrics"]["test/rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-3)
+    write(tmp_path, {"t": times[:9].astype(str), "y": [1.0, 2, 3, None, *range(5)]}, "gap.csv")
+    done = nnrun("predict", "run", "gap.csv")
+    assert done.err == (
+        "nnrun: gap.csv, row 4, column y has no value. Fill it, or set dataset.missing=previous. Keys are set in "
+        "training, so this means to train again: nnrun repeat run dataset.missing=previous\n"
+    )
 
 
 def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tmp_path):
