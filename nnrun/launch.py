@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun import composition, config, members, output_folder, terminal
+from nnrun import composition, config, members, output_folder, own_code, terminal
 from nnrun.composition import Composed
 from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError, UnknownSetting
@@ -162,10 +162,17 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
 
     devices.prepare()
     started = next(_process_start, None) or time.time()
+    kept = f"What was computed is in {folder}; its run.log has the details."
     try:
         return Run(built, composed.plain, composed.choices, folder, command, started).execute(resume)
+    except NnrunError:
+        raise
     except (OSError, MemoryError, JaxRuntimeError) as error:
-        raise RunError(f"{error}. What was computed is in {folder}; its run.log has the details.") from error
+        raise RunError(f"{error}. {kept}") from error
+    except Exception as error:
+        if found := own_code.told(error):
+            raise RunError(f"{found} {kept}") from error
+        raise
 
 
 def _check(composed: list[Composed]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from nnrun import own_code
 from nnrun.errors import ConfigError, UnknownSetting
 
 BOUNDS = {
@@ -64,10 +65,11 @@ def _shared(names: list[str]) -> int:
 
 
 def locate(target: str) -> Any:
-    """The class or function that `_target_` names. Raises ConfigError when there is none."""
+    """The class or function that `_target_` names. Raises ConfigError when there is none, or its file fails."""
     module_name, _, name = target.rpartition(".")
     try:
-        module = importlib.import_module(module_name)
+        with own_code.refused():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
             raise
