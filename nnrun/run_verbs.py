@@ -167,7 +167,7 @@ def sample(words: list[str]) -> int:
     with _working():
         from nnrun import sampling
 
-        terminal.say(sampling.sample(_loaded(folder, plain), n, seed))
+        sampling.sample(_loaded(folder, plain), n, seed, terminal.say)
     return 0
 
 
