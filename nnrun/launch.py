@@ -33,6 +33,8 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
     composed = composition.compose_all(overrides, multirun)
     if composed[0].sweep["dry_run"]:
         raise ConfigError("dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out.")
+    if of_sweep := [word for word in overrides if _is_of_sweeps_alone(word)]:
+        raise ConfigError(f"{of_sweep[0]} is for sweeps: put -m before it, and leave hydra/sweeper out.")
     _check(composed)
     task, name = _task_override(composed, overrides), f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
     claim = (output_folder.SWEEP, overrides, f"grid_{name}") if multirun else (output_folder.RUN, overrides, name)
@@ -46,6 +48,12 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
 def _names_sweeper(overrides: list[str]) -> bool:
     """Whether one of Hydra's other sweepers is asked for."""
     return any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=nnrun" for word in overrides)
+
+
+def _is_of_sweeps_alone(word: str) -> bool:
+    """Whether it says how to search, or how to train many trials."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key.partition(".")[0] in ("search", "execution")
 
 
 def _launch_sweep(flags: list[str], overrides: list[str]) -> int:

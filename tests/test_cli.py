@@ -42,6 +42,27 @@ def test_the_installed_command_says_the_same():
     assert done.stdout == f"nnrun {importlib.metadata.version('nnrun')}\n"
 
 
+def test_ctrl_c_while_nnrun_itself_is_imported_ends_with_130_and_one_line():
+    code = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "nnrun.terminal":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from nnrun.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "nnrun: Interrupted before anything was trained.\n")
+
+
+def test_the_entry_imports_next_to_nothing_before_it_listens():
+    code = "import sys; before = set(sys.modules); import nnrun.__main__; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['nnrun', 'nnrun.__main__']\n"
+
+
 def test_a_reader_that_has_seen_enough_ends_neither_training_nor_a_table(tmp_path):
     for words in (["debug=tiny", "dataset=iris", "hydra.run.dir=run"], ["show", "run"]):
         reader, writer = os.pipe()
