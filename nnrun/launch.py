@@ -1,6 +1,7 @@
 """From a checked command to Hydra, and from Hydra's job to a run."""
 
 import math
+import re
 import shlex
 import sys
 import time
@@ -18,6 +19,7 @@ from nnrun.interruption import Interrupted
 if TYPE_CHECKING:
     from nnrun.sweep_record import Record
 
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 _process_start = iter([time.time()])
 
 
@@ -176,11 +178,24 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
     except NnrunError:
         raise
     except (OSError, MemoryError, JaxRuntimeError) as error:
-        raise RunError(f"{error}. {kept}") from error
+        raise RunError(f"{_told(error, built.training.batch_size)} {kept}") from error
     except Exception as error:
         if found := own_code.told(error):
             raise RunError(f"{found} {kept}") from error
         raise
+
+
+def _told(error: Exception, batch_size: int) -> str:
+    """A sentence for a failure of the machine; for memory that does not suffice, with what to do."""
+    said = " ".join(str(error).split()).rstrip(".")
+    if not isinstance(error, MemoryError) and OUT_OF_MEMORY not in said:
+        return f"{said}."
+    asked = re.search(r"(\d+) bytes", said)
+    size = f" ({int(asked[1]) / 1e9:.3g} GB were asked for at once)" if asked else ""
+    return (
+        f"Training does not fit into memory{size}. Lower training.batch_size, which is {batch_size}, or the sizes of "
+        "the model."
+    )
 
 
 def _check(composed: list[Composed]) -> None:
