@@ -105,7 +105,7 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
     Raises ConfigError for an unknown key, a wrong type or a value out of bounds.
     """
     if not isinstance(values, Mapping) or (schema is None and not values.get("_target_")):
-        raise ConfigError(f"{group} has keys of its own, but got {show(values)}. Set one of them: {group}.KEY=VALUE.")
+        raise ConfigError(f"{group} has keys of its own, but got {show(values)}. {_key_for(group, values, schema)}")
     schema = schema or config_class(values["_target_"])
     hints = _hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema)}
@@ -121,6 +121,17 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
         checked[key] = _converted(where, value, hints[key], fields[key])
         _check_bounds(where, checked[key], fields[key])
     return schema(**checked)
+
+
+def _key_for(group: str, value: Any, schema: type | None) -> str:
+    """The next move for a value where keys belong: the first key that could take it."""
+    for field in dataclasses.fields(schema) if schema else ():
+        try:
+            _check_bounds("", convert("", value, _hints(schema)[field.name]), field)
+        except ConfigError:
+            continue
+        return f"Set for example {group}.{field.name}={show(value)}."
+    return f"Set one of them: {group}.KEY=VALUE."
 
 
 def _converted(where: str, value: Any, hint: Any, field: dataclasses.Field) -> Any:
@@ -173,7 +184,7 @@ def describe(hint: Any) -> str:
 def convert(where: str, value: Any, hint: Any) -> Any:
     """A plain value as the type `hint`. Raises ConfigError that names `where`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+    if dataclasses.is_dataclass(hint):
         return build(where, value, typing.cast(type, hint))
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(convert(f"{where}[{i}]", item, args[0]) for i, item in enumerate(value))
