@@ -7,7 +7,7 @@ dataclass. Its fields are the keys of the YAML; `number`, `size` and `setting` a
 import dataclasses
 import difflib
 import importlib
-import math
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -17,6 +17,8 @@ from typing import Any
 from nnrun import own_code
 from nnrun.errors import ConfigError, UnknownSetting
 
+SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104
+"""Of the positive numbers that programs compute with at full precision."""
 BOUNDS = {
     "above": (">", lambda value, bound: value > bound),
     "least": (">=", lambda value, bound: value >= bound),
@@ -159,6 +161,11 @@ def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:
         bound = field.metadata.get(name)
         if bound is not None and not holds(value, bound):
             raise ConfigError(f"{where} must be {sign} {bound}, but got {value}.{_example(where, field)}")
+    if field.metadata.get("traced") and value and not SMALLEST <= abs(value) <= LARGEST:
+        raise ConfigError(
+            f"{where} does not fit single precision (at least {SMALLEST:.2g}, at most {LARGEST:.2g}), but got {value}."
+            f"{_example(where, field)}"
+        )
 
 
 def show(value: Any) -> str:
@@ -213,7 +220,7 @@ def _convert_union(where: str, value: Any, hint: Any, args: tuple[Any, ...]) -> 
 
 def _fits(value: Any, hint: Any) -> bool:
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return type(value) is hint
 
 

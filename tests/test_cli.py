@@ -120,6 +120,22 @@ WRONG = [
         "model.hidden_size is not a setting of model=cnn. Did you mean dense_sizes? If it was not typed: "
         "experiment=long_memory sets it for other choices.",
     ),
+    (
+        ["optimizer.learning_rate=1e99"],
+        "optimizer.learning_rate does not fit single precision (at least 1.2e-38, at most 3.4e+38), but got 1e+99. "
+        "Set for example optimizer.learning_rate=0.001.",
+    ),
+    (
+        ["training.early_stopping=5"],
+        "training.early_stopping has keys of its own, but got 5. Set for example training.early_stopping.patience=5.",
+    ),
+    (
+        ["objective=val/accuracy"],
+        "objective has keys of its own, but got val/accuracy. Set for example objective.metric=val/accuracy.",
+    ),
+    (["search=random", "model=mlp"], "search=random is for sweeps: put -m before it, and leave hydra/sweeper out."),
+    (["search.trials=9"], "search.trials=9 is for sweeps: put -m before it, and leave hydra/sweeper out."),
+    (["execution=serial"], "execution=serial is for sweeps: put -m before it, and leave hydra/sweeper out."),
     (["training.epochs=2.5"], "training.epochs must be an integer, but got 2.5. Set for example training.epochs=20."),
     (
         ["objective.metric=test/loss"],
