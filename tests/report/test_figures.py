@@ -185,7 +185,10 @@ def test_forecast_after_every_step_shows_the_last_step():
 
 
 def test_forecast_stops_after_a_readable_stretch():
-    assert len(forecast.draw(series_run(windows=400)).axes[0].lines[0].get_ydata()) == forecast.WINDOWS
+    for windows, title in ((400, "one step ahead, first 300 of 400 windows"), (300, "one step ahead")):
+        axes = forecast.draw(series_run(windows=windows)).axes[0]
+        assert len(axes.lines[0].get_ydata()) == forecast.WINDOWS
+        assert axes.get_title("left") == title
 
 
 def test_confusion_counts_rows_true_columns_predicted():
