@@ -79,6 +79,16 @@ def test_learning_curves_show_losses_metric_and_rate():
     assert (metric.get_title("left"), rate.get_xlabel()) == ("rmse, validation", "epoch")
 
 
+def test_the_line_of_the_best_epoch_runs_behind_the_legend():
+    rows = history([4.0, 1.0, 0.6, 0.5, 0.45])
+    (axes,) = learning_curves.draw(dataclasses.replace(series_run(), history=rows, best_epoch=5)).axes
+    (line,) = (line for line in axes.lines if line.get_linestyle() == ":")
+    frame = axes.get_legend().get_frame()
+    assert line.get_zorder() < axes.get_legend().get_zorder()
+    assert frame.get_facecolor()[:3] == (1, 1, 1)
+    assert frame.get_alpha() == 0.9
+
+
 def test_learning_curves_show_the_objective_where_it_is_a_metric():
     rows = history([1.0, 1.0], **{"val/rmse": [3.0, 1.0], "val/r2": [0.1, 0.9]})
     run = dataclasses.replace(series_run(), history=rows, objective="val/r2")
