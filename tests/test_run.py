@@ -120,6 +120,8 @@ def test_the_log_has_the_lines_of_the_terminal(command, tmp_path):
     first, epoch, *_, last = log.splitlines()
     assert first == f"2 x cpu · {tmp_path}/run"
     assert re.fullmatch(r"epoch 1/1  train/loss \d\.\d+  val/loss \d\.\d+  \*", epoch)
+    value = epoch.split()[5]
+    assert f"\nBest epoch 1 of 1: val/loss {value}\n" in log
     assert last == f"Everything is in {tmp_path}/run"
 
 
