@@ -175,7 +175,7 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
     kept = f"What was computed is in {folder}; its run.log has the details."
     try:
         return Run(built, composed.plain, composed.choices, folder, command, started).execute(resume)
-    except NnrunError:
+    except (NnrunError, Interrupted):
         raise
     except (OSError, MemoryError, JaxRuntimeError) as error:
         raise RunError(f"{_told(error, built.training.batch_size)} {kept}") from error

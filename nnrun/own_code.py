@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnrun.errors import ConfigError, NnrunError
+from nnrun.interruption import Interrupted
 
 LONGEST = 200
 """Characters of a message; some of JAX's fill a screen."""
@@ -32,7 +33,7 @@ def refused() -> Iterator[None]:
     """Turns failures of the user's code into a ConfigError; others pass."""
     try:
         yield
-    except NnrunError:
+    except (NnrunError, Interrupted):
         raise
     except Exception as error:
         if found := told(error):
