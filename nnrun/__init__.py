@@ -3,7 +3,8 @@
 From Python: `nnrun.load(folder)` gives a finished run's network, `nnrun.train(overrides)` trains one.
 """
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+"""True for type checkers; importing it takes longer than the rest of what happens before Ctrl-C is listened to."""
 
 if TYPE_CHECKING:
     from nnrun.api import load, train
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["load", "train"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in __all__:
         from nnrun import api
 

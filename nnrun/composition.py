@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from nnrun import members
 from nnrun.errors import ConfigError
 from nnrun.explanations import explain, needs_quotes
@@ -165,9 +167,20 @@ def _compose(overrides: list[str], resolve: bool) -> Composed:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        return _hydra_compose(overrides, resolve)
+        found = _hydra_compose(overrides, resolve)
+        _check_keys(found)
+        return found
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explained(error, overrides)) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(members.no_yaml(error)) from error
+
+
+def _check_keys(composed: Composed) -> None:
+    """Raises ConfigError for a choice whose file holds no keys."""
+    for group, name in composed.choices.items():
+        if isinstance(composed.plain.get(group), list):
+            members.load_choice(group, name)
 
 
 def _explained(error: Exception, overrides: list[str]) -> str:

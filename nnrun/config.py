@@ -4,14 +4,13 @@ The only module below the command line that sees OmegaConf.
 """
 
 import dataclasses
-import fnmatch
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from nnrun import schema
+from nnrun import own_code, schema
 from nnrun.errors import ConfigError
 from nnrun.schema import number, setting, size
 
@@ -155,8 +154,11 @@ def build(plain: dict[str, Any]) -> RunConfig:
     return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **members)
 
 
+@own_code.refused()
 def check_fit(config: RunConfig) -> None:
     """Whether the model can take the data and the task knows the objective, before anything is loaded."""
+    from nnrun import building
+
     spec = config.dataset.locate()(config.dataset.config).spec()
     model = config.model.locate()
     if spec.kind not in model.kinds:
@@ -179,7 +181,7 @@ def check_fit(config: RunConfig) -> None:
     output = task.output_spec()
     task.check_model(config.model.config)
     check_objective(config.objective, task, model.terms)
-    _check_buildable(model, config, spec, output)
+    building.check(config, spec, output)
 
 
 def _check_augmentation(config: RunConfig, spec: Any) -> None:
@@ -193,19 +195,6 @@ def _check_augmentation(config: RunConfig, spec: Any) -> None:
             f"augmentation.saturation needs red, green and blue, but dataset={_name(config.dataset)} has "
             f"{spec.inputs[-1]} channel(s). Set augmentation.saturation=0."
         )
-
-
-def _check_buildable(model: Any, config: RunConfig, spec: Any, output: Any) -> None:
-    """Builds the network's shapes alone, so that sizes that do not fit are found before the data is loaded."""
-    from flax import nnx
-
-    from nnrun.training.network import split, weight_names
-
-    shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
-    names = weight_names(split(shapes)[1])
-    for glob in config.training.trainable:
-        if not any(fnmatch.fnmatch(name, glob) for name in names):
-            raise ConfigError(f"training.trainable has {glob}, which matches no weight. {schema.nearest(glob, names)}")
 
 
 def check_objective(objective: ObjectiveConfig, task: Any, terms: tuple[str, ...] = ()) -> str:

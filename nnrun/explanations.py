@@ -8,11 +8,19 @@ from typing import Any
 from nnrun import members
 from nnrun.schema import nearest
 
-MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/\s]+)'")
+ADDED_TWICE = re.compile(
+    r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)?(\w+)"
+    r"(?: appears more than once in the final defaults list|\. To override a value use|=)"
+)
+CALL = re.compile(r"(\w+\()+|[\[{]")
+"""How a list, a mapping or one of Hydra's functions begins."""
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/]+)'")
 OPTIONS = re.compile(r"^\t(\S+)$", re.MULTILINE)
 """In Hydra's message, the choices of a group, which for its own come from plugins too."""
 REFERENCE = re.compile(r"Interpolation key '([^']+)' not found.*full_key: (\S+)", re.DOTALL)
 SPACE = "search.space."
+TWO_WORDS = re.compile(r"(\S+)\s+([+~]*[\w./@]+=.*)")
 UNKNOWN_KEY = re.compile(r"Could not (?:override|find key|delete)[^']* '([^'\s]+)'")
 
 
@@ -20,6 +28,8 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
     """A sentence for an exception of Hydra's composition; `config` is what composes without the overrides."""
     text = " ".join(str(e) for e in (error, error.__cause__) if e)
     if found := MISSING_CHOICE.search(text):
+        if words := TWO_WORDS.fullmatch(found[2]):
+            return _two_words(found[1], words)
         choices_there = OPTIONS.findall(text) if found[1].startswith("hydra/") else members.choices(found[1])
         return f"There is no {found[1]}={found[2]}. {nearest(found[2], choices_there)}"
     if found := UNKNOWN_KEY.search(text):
@@ -29,6 +39,8 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
     if found := REFERENCE.search(text):
         key, other = found[2], found[1]
         return f"{key} is to be as {other} is, which is no key here. Set {key}=VALUE, or choose what has {other}."
+    if found := ADDED_TWICE.match(text):
+        return f"{found[1]} has its choice already, which another one replaces. Leave the + out: {found[1]}=NAME."
     return " ".join(text.split())
 
 
@@ -63,9 +75,40 @@ def needs_quotes(override: str) -> str:
     if not equals:
         known = nearest(override, members.groups())
         return f"{override} is neither a verb nor key=value. {known} Write for example model=lstm."
+    if words := TWO_WORDS.fullmatch(value):
+        return _two_words(key, words)
+    if CALL.match(value) and (lacking := _lacking(value)) is not None:
+        what = f"lacks {lacking} at its end" if lacking else "has a closing bracket that nothing opens"
+        move = f"Write {shlex.quote(f'{key}={value}{lacking}')}" if lacking else "Leave it out"
+        return f"{key} {what}: {value}. {move}."
+    if value.endswith(",") and (listed := value.rstrip(", ")):
+        return (
+            f"{key} has no value after its last comma: {value} Write {key}={listed}, or go on without a space: "
+            f"{key}={listed},VALUE."
+        )
     # Hydra reads a backslash as itself except before a quote.
     plain = os.path.expanduser(value.strip("'\""))
     quoted = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ('\\"' if m[2] else ""), plain)
     suggestion = shlex.quote(f'{key}="{quoted}"')
     what = value or "nothing"
     return f"{key} has a value that needs quotes, or a bracket or comma is missing: {what}. Write {suggestion}."
+
+
+def _two_words(key: str, words: re.Match[str]) -> str:
+    """For a value that goes on with another override, the quotes of the shell around both."""
+    return (
+        f"{key} is given two words at once: {words[0]}. Write them apart, without quotes: {key}={words[1]} {words[2]}"
+    )
+
+
+def _lacking(value: str) -> str | None:
+    """The brackets that would close those that are open, "" where one closes nothing, None where all is well."""
+    waiting = ""
+    for sign in value:
+        if sign in CLOSING:
+            waiting = CLOSING[sign] + waiting
+        elif sign in CLOSING.values():
+            if not waiting.startswith(sign):
+                return ""
+            waiting = waiting[1:]
+    return waiting or None

@@ -1,6 +1,7 @@
 """From a checked command to Hydra, and from Hydra's job to a run."""
 
 import math
+import re
 import shlex
 import sys
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun import composition, config, members, output_folder, terminal
+from nnrun import composition, config, members, output_folder, own_code, terminal
 from nnrun.composition import Composed
 from nnrun.drawing import Drawing
 from nnrun.errors import ConfigError, NnrunError, RunError, UnknownSetting
@@ -18,6 +19,7 @@ from nnrun.interruption import Interrupted
 if TYPE_CHECKING:
     from nnrun.sweep_record import Record
 
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 _process_start = iter([time.time()])
 
 
@@ -33,6 +35,8 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
     composed = composition.compose_all(overrides, multirun)
     if composed[0].sweep["dry_run"]:
         raise ConfigError("dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out.")
+    if of_sweep := [word for word in overrides if _is_of_sweeps_alone(word)]:
+        raise ConfigError(f"{of_sweep[0]} is for sweeps: put -m before it, and leave hydra/sweeper out.")
     _check(composed)
     task, name = _task_override(composed, overrides), f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
     claim = (output_folder.SWEEP, overrides, f"grid_{name}") if multirun else (output_folder.RUN, overrides, name)
@@ -46,6 +50,12 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
 def _names_sweeper(overrides: list[str]) -> bool:
     """Whether one of Hydra's other sweepers is asked for."""
     return any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=nnrun" for word in overrides)
+
+
+def _is_of_sweeps_alone(word: str) -> bool:
+    """Whether it says how to search, or how to train many trials."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key.partition(".")[0] in ("search", "execution")
 
 
 def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
@@ -162,10 +172,30 @@ def start(composed: Composed, folder: Path, command: str, resume: bool = False) 
 
     devices.prepare()
     started = next(_process_start, None) or time.time()
+    kept = f"What was computed is in {folder}; its run.log has the details."
     try:
         return Run(built, composed.plain, composed.choices, folder, command, started).execute(resume)
+    except (NnrunError, Interrupted):
+        raise
     except (OSError, MemoryError, JaxRuntimeError) as error:
-        raise RunError(f"{error}. What was computed is in {folder}; its run.log has the details.") from error
+        raise RunError(f"{_told(error, built.training.batch_size)} {kept}") from error
+    except Exception as error:
+        if found := own_code.told(error):
+            raise RunError(f"{found} {kept}") from error
+        raise
+
+
+def _told(error: Exception, batch_size: int) -> str:
+    """A sentence for a failure of the machine; for memory that does not suffice, with what to do."""
+    said = " ".join(str(error).split()).rstrip(".")
+    if not isinstance(error, MemoryError) and OUT_OF_MEMORY not in said:
+        return f"{said}."
+    asked = re.search(r"(\d+) bytes", said)
+    size = f" ({int(asked[1]) / 1e9:.3g} GB were asked for at once)" if asked else ""
+    return (
+        f"Training does not fit into memory{size}. Lower training.batch_size, which is {batch_size}, or the sizes of "
+        "the model."
+    )
 
 
 def _check(composed: list[Composed]) -> None:

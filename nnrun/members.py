@@ -44,5 +44,21 @@ def groups() -> list[str]:
 
 
 def load_choice(group: str, name: str) -> dict[str, Any]:
-    """The raw content of one choice's YAML."""
-    return yaml.safe_load(choices(group)[name].read_text()) or {}
+    """The raw content of one choice's YAML. Raises ConfigError where it has no keys with values."""
+    path = choices(group)[name]
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(no_yaml(error, path)) from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys with values, but holds {content!r:.80}. Write `key: value` lines.")
+    return content
+
+
+def no_yaml(error: yaml.YAMLError, path: Path | None = None) -> str:
+    """A sentence for a file that the parser refuses; it knows the file's name unless it was given text."""
+    begun, met = getattr(error, "context_mark", None), getattr(error, "problem_mark", None)
+    # A key without its colon is noticed in the next line only.
+    mark = begun if getattr(error, "context", None) == "while scanning a simple key" else met
+    where = f"{path or (mark.name if mark else 'A file of ./conf')}{f', line {mark.line + 1}' if mark else ''}"
+    return f"{where}: {getattr(error, 'problem', None) or error}. Every line is written `key: value`, as in YAML."

@@ -92,9 +92,9 @@ def load(folder: Path) -> Preprocessing:
     try:
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE} bytes")
-        content = msgspec.json.decode(path.read_bytes())
-        own = content.pop("reader")
-        reader = _convert(own, _reader_class(own.pop("name")))
+        content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        own = msgspec.convert(content.pop("reader"), dict[str, Any])
+        reader = _convert(own, _reader_class(msgspec.convert(own.pop("name"), str)))
         fields = {name: _convert(content[name], kind) for name, kind in _field_types().items()}
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing. {again}") from None

@@ -115,9 +115,11 @@ class Run:
         self._report(trainer, task, data)
         self.summary["status"] = "completed"
         self._write_summary()
+        best = self.summary["objective"]
+        self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
         self.terminal.results(self.summary["metrics"], self.summary["baseline"])
         self.terminal.line(f"Everything is in {self.folder.path}")
-        return self.summary["objective"]["value"]
+        return best["value"]
 
     def crown(self, loaded: Loaded, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
         """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nnrun import options, recorded, terminal
+from nnrun import options, own_code, recorded, terminal
 from nnrun.errors import ConfigError, RunError
 from nnrun.interruption import Interrupted
 from nnrun.options import Usage, Words
@@ -174,7 +174,7 @@ def sample(words: list[str]) -> int:
     with _working():
         from nnrun import sampling
 
-        terminal.say(sampling.sample(_loaded(folder, plain), n, seed))
+        sampling.sample(_loaded(folder, plain), n, seed, terminal.say)
     return 0
 
 
@@ -244,6 +244,8 @@ def _working() -> Iterator[None]:
     except MemoryError as error:
         raise RunError(f"There is not enough memory ({error}). Give fewer examples at a time.") from error
     except UNEXPECTED as error:
+        if found := own_code.told(error):
+            raise RunError(found) from error
         said = " ".join(str(error).split())[:300]
         raise RunError(
             f"The run's folder or the input is damaged where nnrun does not look ({type(error).__name__}: {said}). "

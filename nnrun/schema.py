@@ -7,15 +7,18 @@ dataclass. Its fields are the keys of the YAML; `number`, `size` and `setting` a
 import dataclasses
 import difflib
 import importlib
-import math
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from nnrun import own_code
 from nnrun.errors import ConfigError, UnknownSetting
 
+SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104
+"""Of the positive numbers that programs compute with at full precision."""
 BOUNDS = {
     "above": (">", lambda value, bound: value > bound),
     "least": (">=", lambda value, bound: value >= bound),
@@ -69,10 +72,11 @@ def _shared(names: list[str]) -> int:
 
 
 def locate(target: str) -> Any:
-    """The class or function that `_target_` names. Raises ConfigError when there is none."""
+    """The class or function that `_target_` names. Raises ConfigError when there is none, or its file fails."""
     module_name, _, name = target.rpartition(".")
     try:
-        module = importlib.import_module(module_name)
+        with own_code.refused():
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
             raise
@@ -108,7 +112,7 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
     Raises ConfigError for an unknown key, a wrong type or a value out of bounds.
     """
     if not isinstance(values, Mapping) or (schema is None and not values.get("_target_")):
-        raise ConfigError(f"{group} has keys of its own, but got {show(values)}. Set one of them: {group}.KEY=VALUE.")
+        raise ConfigError(f"{group} has keys of its own, but got {show(values)}. {_key_for(group, values, schema)}")
     schema = schema or config_class(values["_target_"])
     hints = _hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema)}
@@ -124,6 +128,17 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
         checked[key] = _converted(where, value, hints[key], fields[key])
         _check_bounds(where, checked[key], fields[key])
     return schema(**checked)
+
+
+def _key_for(group: str, value: Any, schema: type | None) -> str:
+    """The next move for a value where keys belong: the first key that could take it."""
+    for field in dataclasses.fields(schema) if schema else ():
+        try:
+            _check_bounds("", convert("", value, _hints(schema)[field.name]), field)
+        except ConfigError:
+            continue
+        return f"Set for example {group}.{field.name}={show(value)}."
+    return f"Set one of them: {group}.KEY=VALUE."
 
 
 def _converted(where: str, value: Any, hint: Any, field: dataclasses.Field) -> Any:
@@ -151,6 +166,11 @@ def _check_bounds(where: str, value: Any, field: dataclasses.Field) -> None:
         bound = field.metadata.get(name)
         if bound is not None and not holds(value, bound):
             raise ConfigError(f"{where} must be {sign} {bound}, but got {value}.{_example(where, field)}")
+    if field.metadata.get("traced") and value and not SMALLEST <= abs(value) <= LARGEST:
+        raise ConfigError(
+            f"{where} does not fit single precision (at least {SMALLEST:.2g}, at most {LARGEST:.2g}), but got {value}."
+            f"{_example(where, field)}"
+        )
 
 
 def show(value: Any) -> str:
@@ -176,7 +196,7 @@ def describe(hint: Any) -> str:
 def convert(where: str, value: Any, hint: Any) -> Any:
     """A plain value as the type `hint`. Raises ConfigError that names `where`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+    if dataclasses.is_dataclass(hint):
         return build(where, value, typing.cast(type, hint))
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(convert(f"{where}[{i}]", item, args[0]) for i, item in enumerate(value))
@@ -205,7 +225,7 @@ def _convert_union(where: str, value: Any, hint: Any, args: tuple[Any, ...]) -> 
 
 def _fits(value: Any, hint: Any) -> bool:
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     return type(value) is hint
 
 

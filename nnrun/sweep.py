@@ -53,6 +53,8 @@ class Sweep:
         self.terminal = Terminal(self.folder.log)
         self.failures: collections.Counter[str] = collections.Counter()
         self._unloaded: RunError | None = None
+        typed = any(word.startswith("search.trials=") for word in record.typed)
+        self._tells_end = typed or record.trials.first.sweep["strategy"] != "grid"
         self._built: dict[int, tuple[Composed, RunConfig, str]] = {}
         self.progress = SweepProgress(
             self.terminal, self.objective.metric, maximize=self.objective.direction == "maximize"
@@ -169,7 +171,8 @@ class Sweep:
         self.ledger.ask(points)
         is_whole = not leftover and len(points) < wanted
         self.progress.asked(len(self.strategy.asked), math.nan if is_whole else budget)
-        if is_whole and budget != math.inf:
+        if is_whole and budget != math.inf and self._tells_end:
+            self._tells_end = False
             self.terminal.line(f"The space has {len(self.strategy.asked)} different trials and no more.")
         return bool(leftover or points)
 

@@ -82,6 +82,8 @@ class Results:
             for t in best[:SHOWN]
         ]
         self.terminal.table(["trial", self.objective.metric, *keys], rows)
+        if len(best) > SHOWN:
+            self.terminal.line(f"These are the best {SHOWN} of {len(best)}; all are in trials.csv.")
         self._show_parts(best)
         if failed := sum(trial.state == "failed" for trial in trials):
             self.terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")

@@ -71,6 +71,8 @@ def _explain_member(group: str, name: str, target: str) -> None:
 
 def runs(words: list[str]) -> int:
     """`nnrun runs`: a line for every run under ./outputs."""
+    if words:
+        raise ConfigError(f"nnrun runs takes nothing more, but got {words[0]}. Write: nnrun runs")
     for path in sorted(Path("outputs").glob("**/summary.json")):
         try:
             summary = recorded.summary(path.parent)

@@ -42,6 +42,27 @@ def test_the_installed_command_says_the_same():
     assert done.stdout == f"nnrun {importlib.metadata.version('nnrun')}\n"
 
 
+def test_ctrl_c_while_nnrun_itself_is_imported_ends_with_130_and_one_line():
+    code = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "nnrun.terminal":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from nnrun.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "nnrun: Interrupted before anything was trained.\n")
+
+
+def test_the_entry_imports_next_to_nothing_before_it_listens():
+    code = "import sys; before = set(sys.modules); import nnrun.__main__; print(sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['nnrun', 'nnrun.__main__']\n"
+
+
 def test_a_reader_that_has_seen_enough_ends_neither_training_nor_a_table(tmp_path):
     for words in (["debug=tiny", "dataset=iris", "hydra.run.dir=run"], ["show", "run"]):
         reader, writer = os.pipe()
@@ -99,6 +120,22 @@ WRONG = [
         "model.hidden_size is not a setting of model=cnn. Did you mean dense_sizes? If it was not typed: "
         "experiment=long_memory sets it for other choices.",
     ),
+    (
+        ["optimizer.learning_rate=1e99"],
+        "optimizer.learning_rate does not fit single precision (at least 1.2e-38, at most 3.4e+38), but got 1e+99. "
+        "Set for example optimizer.learning_rate=0.001.",
+    ),
+    (
+        ["training.early_stopping=5"],
+        "training.early_stopping has keys of its own, but got 5. Set for example training.early_stopping.patience=5.",
+    ),
+    (
+        ["objective=val/accuracy"],
+        "objective has keys of its own, but got val/accuracy. Set for example objective.metric=val/accuracy.",
+    ),
+    (["search=random", "model=mlp"], "search=random is for sweeps: put -m before it, and leave hydra/sweeper out."),
+    (["search.trials=9"], "search.trials=9 is for sweeps: put -m before it, and leave hydra/sweeper out."),
+    (["execution=serial"], "execution=serial is for sweeps: put -m before it, and leave hydra/sweeper out."),
     (["training.epochs=2.5"], "training.epochs must be an integer, but got 2.5. Set for example training.epochs=20."),
     (
         ["objective.metric=test/loss"],

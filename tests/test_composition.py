@@ -78,6 +78,20 @@ def test_hydra_is_left_as_it_was():
             "task.hidden_size is to be as model.hidden_size is, which is no key here. Set task.hidden_size=VALUE, or "
             "choose what has model.hidden_size.",
         ),
+        (
+            ['model="lstm dataset=sine"'],
+            "model is given two words at once: lstm dataset=sine. Write them apart, without quotes: model=lstm "
+            "dataset=sine",
+        ),
+        (
+            ["+model=mlp", "dataset=iris"],
+            "model has its choice already, which another one replaces. Leave the + out: model=NAME.",
+        ),
+        (["++model=mlp"], "model has its choice already, which another one replaces. Leave the + out: model=NAME."),
+        (
+            ["+dataset=iris"],
+            "dataset has its choice already, which another one replaces. Leave the + out: dataset=NAME.",
+        ),
         (["task.los=mse"], "There is no key task.los in task=classification. Did you mean task.loss?"),
         (
             ["seed=1,2", "model=mlp"],
@@ -132,3 +146,25 @@ def test_a_users_choice_composes_and_one_that_hides_ours_is_refused(tmp_path):
     assert refused("dataset=iris").startswith(
         f"{folder}/default.yaml defines training=default, which nnrun has already ("
     )
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("model.dropout=interval(0,0.5", "lacks ) at its end: interval(0,0.5. Write 'model.dropout=interval(0,0.5)'."),
+        ("model.dropout=tag(log,interval(0,1)", "lacks ) at its end: tag(log,interval(0,1). Write 'model.dropout=tag("),
+        ("model.widths=[64,64", "lacks ] at its end: [64,64. Write 'model.widths=[64,64]'."),
+        ("model.widths=[64,64]]", "has a closing bracket that nothing opens: [64,64]]. Leave it out."),
+        (
+            "model.dropout=0.1,",
+            "has no value after its last comma: 0.1, Write model.dropout=0.1, or go on without a space: "
+            "model.dropout=0.1,VALUE.",
+        ),
+        (
+            "model=lstm dataset=sine",
+            "is given two words at once: lstm dataset=sine. Write them apart, without quotes: model=lstm dataset=sine",
+        ),
+    ],
+)
+def test_a_slip_in_a_value_is_named_where_quotes_would_not_help(override, text):
+    assert refused(override).startswith(f"{override.partition('=')[0]} {text}")

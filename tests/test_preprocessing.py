@@ -33,6 +33,8 @@ def test_what_was_saved_comes_back_bit_for_bit(tmp_path):
     [
         ({"reader": {"name": "os.system", "shape": [7, 2]}}, "damaged or of another version ('os.system')"),
         ({"reader": {"name": "arrays", "shape": "large"}}, "damaged or of another version"),
+        ({"reader": []}, "damaged or of another version (Expected `object`, got `array`)"),
+        ({"reader": {"name": ["x"]}}, "damaged or of another version (Expected `str`, got `array`)"),
         ({"spec": 3}, "damaged or of another version"),
         ({"target_names": None}, "damaged or of another version"),
     ],
@@ -56,3 +58,10 @@ def test_absurd_shapes_are_refused_before_any_memory_is_taken(tmp_path, shape):
     path.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="which no run writes"):
         preprocessing.load(tmp_path)
+
+
+def test_what_is_no_object_is_told_without_pythons_internals(tmp_path):
+    (tmp_path / preprocessing.NAME).write_text("[]")
+    with pytest.raises(ConfigError) as caught:
+        preprocessing.load(tmp_path)
+    assert "is damaged or of another version (Expected `object`, got `array`). Train again:" in str(caught.value)

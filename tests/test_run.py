@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import yaml
+from jax.errors import JaxRuntimeError
 from safetensors.numpy import load_file
 
 from nnrun import config
@@ -119,6 +120,8 @@ def test_the_log_has_the_lines_of_the_terminal(command, tmp_path):
     first, epoch, *_, last = log.splitlines()
     assert first == f"2 x cpu · {tmp_path}/run"
     assert re.fullmatch(r"epoch 1/1  train/loss \d\.\d+  val/loss \d\.\d+  \*", epoch)
+    value = epoch.split()[5]
+    assert f"\nBest epoch 1 of 1: val/loss {value}\n" in log
     assert last == f"Everything is in {tmp_path}/run"
 
 
@@ -277,3 +280,27 @@ def test_a_mistake_found_only_in_the_data_leaves_no_folder(nnrun, tmp_path):
     assert done.code == 2
     assert "needs inputs between 0 and 1" in done.err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            MemoryError("Unable to allocate 98822067064 bytes."),
+            "Training does not fit into memory (98.8 GB were asked for at once). Lower training.batch_size, which is "
+            "16, or the sizes of the model.",
+        ),
+        (JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory."), "Training does not fit into memory. Lower training."),
+        (OSError("No space left."), "No space left."),
+    ],
+)
+def test_what_the_machine_cannot_do_is_told_in_sentences(command, tmp_path, monkeypatch, error, text):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("nnrun.execution.serial.SerialRun.compile", fail)
+    done = command(*SMALL, "hydra.run.dir=run", folder=tmp_path)
+    assert done.code == 1
+    assert done.err.startswith(f"nnrun: {text}")
+    assert done.err.endswith(f" What was computed is in {tmp_path}/run; its run.log has the details.\n")
+    assert ".." not in done.err

@@ -224,6 +224,16 @@ def test_a_space_means_nothing_to_a_single_run(nnrun, tmp_path):
 
 
 @pytest.mark.usefixtures("sketchy")
+def test_a_budget_larger_than_the_space_and_a_table_with_the_best_alone_are_told_once(nnrun):
+    asked = nnrun("-m", "debug=tiny", "dataset=iris", "seed=range(11)", "search.trials=20", "hydra.sweep.dir=sweep").out
+    assert asked.count("The space has 11 different trials and no more.\n") == 1
+    assert asked.count("These are the best 10 of 11; all are in trials.csv.\n") == 1
+    plain = nnrun("-m", "debug=tiny", "dataset=iris", "seed=0,1", "hydra.sweep.dir=plain").out
+    assert "no more" not in plain, "four trials are what debug=tiny says, and nobody typed"
+    assert "These are" not in plain
+
+
+@pytest.mark.usefixtures("sketchy")
 def test_keys_of_a_choice_train_where_they_exist(nnrun, tmp_path):
     words = ("-m", "dataset=shapes", "dataset.limit=60", "training.epochs=1", "model=cnn,mlp", "model.filters=[4]")
     assert nnrun(*words, "model.kernel_size=choice(3)", "hydra.sweep.dir=sweep").code == 0

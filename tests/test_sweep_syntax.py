@@ -99,8 +99,7 @@ WRONG = {
     "Write for example k=int(interval(8,64)).",
     "k=intervall(1,2)": "k: there is no function intervall. Did you mean interval? "
     "Text with brackets needs quotes: 'k=\"intervall(1,2)\"'.",
-    "k=interval(1,2": "k has a value that needs quotes, or a bracket or comma is missing: interval(1,2. "
-    "Write 'k=\"interval(1,2\"'.",
+    "k=interval(1,2": "k lacks ) at its end: interval(1,2. Write 'k=interval(1,2)'.",
     "k=interval(1,1)": "k needs an interval with different bounds, but got interval(1,1). A single value is k=1.0.",
     "k=interval(1,0.1)": "k needs an interval from a lower to a higher number, but got interval(1,0.1). "
     "Turn it round: interval(0.1,1.0).",

@@ -88,6 +88,7 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
         (["evaluate", "run", "none.csv"], "There is no none.csv. Name a file or folder with the examples."),
         (["evaluate", "run", "--ouput=x"], "nnrun evaluate has no option --ouput. Did you mean --output?"),
         (["evaluate", "run", "--output=run"], "--output run exists already. Name a folder that does not."),
+        (["runs", "foo"], "nnrun runs takes nothing more, but got foo. Write: nnrun runs"),
         (["runs", "--all"], "nnrun runs takes no flag, but got --all. nnrun --help says what it takes."),
         (["--trust", "show", "run"], "nnrun show is written first, but got --trust. Options come after it."),
         (["show", "nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
@@ -161,3 +162,35 @@ def test_repeat_and_train_give_every_text_back(word):
     texts += [api._typed(word), api._typed(np.array([word]))]
     values = [parse_override(f"key={text}").value() for text in texts]
     assert values == [[word], word, word, [word]]
+
+
+@pytest.fixture(scope="module")
+def generative_run(command, tmp_path_factory):
+    """The folder of a small variational autoencoder."""
+    folder = tmp_path_factory.mktemp("generative")
+    words = ("debug=tiny", "dataset=iris", "model=vae", "model.latent_size=2", "hydra.run.dir=run")
+    assert command(*words, folder=folder).code == 0
+    return folder
+
+
+def test_many_samples_are_drawn_block_by_block(command, generative_run, monkeypatch):
+    def drawn(n):
+        assert command("sample", "run", f"n={n}", folder=generative_run).code == 0
+        return np.load(generative_run / "run" / "samples.npz")["samples"]
+
+    few = drawn(4)
+    monkeypatch.setattr("nnrun.sampling.block_size", lambda run: 4)
+    many = drawn(10)
+    assert many.shape == (10, 4)
+    assert len(np.unique(many, axis=0)) == 10
+    np.testing.assert_array_equal(many[:4], few)
+
+
+def test_more_samples_than_can_be_written_are_refused(command, generative_run):
+    done = command("sample", "run", "n=100000000000", folder=generative_run)
+    assert (done.code, done.out) == (2, "")
+    assert re.fullmatch(
+        r"nnrun: n must be <= \d+, whose [\d.]+ GB are the most that is written here, but got 100000000000. "
+        r"Set for example n=16.\n",
+        done.err,
+    )

@@ -9,7 +9,7 @@ import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from nnrun.cache import cache_folder
-from nnrun.config import RunConfig
+from nnrun.config import RunConfig, TrainingConfig
 from nnrun.errors import ConfigError
 
 OPTIMIZATION = "xla_backend_optimization_level"
@@ -69,6 +69,16 @@ def batch_devices(config: RunConfig) -> int:
             f"Set for example training.batch_size={-(-batch // wanted) * wanted}."
         )
     return wanted
+
+
+def useful_batch(training: TrainingConfig, examples: int) -> int:
+    """The batch size, but no more than twice the training part, which is one batch then.
+
+    What is beyond that is padding, and takes the memory of examples. Smaller excesses stay, and with them what dropout
+    draws.
+    """
+    count = jax.device_count() if training.devices == "auto" else training.devices
+    return min(training.batch_size, -(-2 * max(examples, 1) // count) * count)
 
 
 class Placement:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from nnrun.config import RunConfig, check_objective
 from nnrun.datasets.base import Data
+from nnrun.execution import devices
 from nnrun.tasks.base import Task
+from nnrun.training import batches
 from nnrun.training.fit import Objective
 
 
@@ -25,7 +27,9 @@ def load(config: RunConfig, data: Data | None = None) -> Loaded:
         data = config.dataset.locate()(config.dataset.config).load()
     kind = config.task.locate()
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
-    config = dataclasses.replace(config, task=prepared)
+    batch_size = devices.useful_batch(config.training, batches.count(data.train))
+    training = dataclasses.replace(config.training, batch_size=batch_size)
+    config = dataclasses.replace(config, task=prepared, training=training)
     task = kind(prepared.config, data.spec)
     direction = check_objective(config.objective, task, config.model.locate().terms)
     return Loaded(config, data, task, Objective(config.objective.metric, direction))

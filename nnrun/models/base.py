@@ -1,5 +1,6 @@
 """What a model is: called with a batch, answers with Outputs."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -86,12 +87,17 @@ class Model(nnx.Module):
 
 def in_one_program(model: Model, function: Callable[..., Any], *arrays: Any) -> Any:
     """`function(model, *arrays)` compiled as a whole: one operation at a time takes a deep network half a minute."""
+    return program_of(model, function)(*arrays)
+
+
+def program_of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for more than one call: takes the arrays, and is compiled once for their shapes."""
     graph, state = nnx.split(model)
 
     def whole(state: Any, *arrays: Any) -> Any:
         return function(nnx.merge(graph, state), *arrays)
 
-    return jax.jit(whole, compiler_options=UNOPTIMIZED)(state, *arrays)
+    return functools.partial(jax.jit(whole, compiler_options=UNOPTIMIZED), state)
 
 
 def to_changes(anchor: Anchor | None, inputs: jax.Array) -> jax.Array:

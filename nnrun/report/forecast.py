@@ -32,7 +32,7 @@ def draw(run: FinishedRun) -> Figure | None:
     for row, axes in enumerate(panels):
         name = run.data.target_names[row] if run.data.target_names else f"variable {row}"
         if stretch:
-            _stretch(axes[0], true[:WINDOWS, 0, row], predicted[:WINDOWS, 0, row], name)
+            _stretch(axes[0], true[:, 0, row], predicted[:, 0, row], name)
         if several:
             _example(axes[-1], run, true[..., row], predicted[..., row], series.target_columns[row], name)
     panels[0, 0].legend(frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
@@ -47,10 +47,11 @@ def _last_step(values: np.ndarray, run: FinishedRun) -> np.ndarray:
 
 
 def _stretch(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> None:
-    windows = np.arange(len(true))
-    axes.plot(windows, true, color=TRUTH, linewidth=1.2, label="truth")
-    axes.plot(windows, predicted, color=COLOURS[1], linewidth=1.4, label="forecast")
-    label(axes, "one step ahead", "test window", name)
+    windows = np.arange(min(len(true), WINDOWS))
+    axes.plot(windows, true[:WINDOWS], color=TRUTH, linewidth=1.2, label="truth")
+    axes.plot(windows, predicted[:WINDOWS], color=COLOURS[1], linewidth=1.4, label="forecast")
+    excerpt = f", first {WINDOWS} of {len(true)} windows" if len(true) > WINDOWS else ""
+    label(axes, f"one step ahead{excerpt}", "test window", name)
 
 
 def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarray, column: int, name: str) -> None:

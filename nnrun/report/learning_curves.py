@@ -38,7 +38,8 @@ def _losses(axes: Axes, run: FinishedRun) -> None:
     _curve(axes, run, "train/loss", COLOURS[0], name="training", best=False)
     _curve(axes, run, "val/loss", COLOURS[1], name="validation")
     label(axes, "loss", "", "loss")
-    axes.legend(frameon=False, fontsize=9)
+    # On white, because the line of the best epoch may run behind it.
+    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9)
 
 
 def _curve(axes: Axes, run: FinishedRun, key: str, colour: str, name: str | None = None, best: bool = True) -> None:

@@ -7,6 +7,7 @@ import pytest
 from nnrun import checkpoint
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
+from nnrun.execution.loaded import load
 from nnrun.execution.serial import SerialRun
 from nnrun.models.mlp import MLP
 from nnrun.training import batches
@@ -96,6 +97,17 @@ def test_a_number_that_is_new_needs_no_new_program(make_run):
         for one in (slow, fast)
     ]
     assert lowered[0] == lowered[1]
+
+
+def test_a_batch_far_larger_than_the_training_part_is_the_whole_of_it(make_config, data):
+    def of(batch_size, count="auto"):
+        values = SMALL | {"training.batch_size": batch_size, "training.devices": count}
+        return load(make_config(values, dataset="iris"), data).config.training.batch_size
+
+    examples = batches.count(data.train)
+    assert [of(8), of(examples + 1), of(2 * examples)] == [8, examples + 1, 2 * examples]
+    assert of(10**6) == of(10**6, count=1) == 2 * examples
+    assert of(10**6, count=2) % 2 == 0
 
 
 def test_devices_of_a_batch(make_config, monkeypatch):

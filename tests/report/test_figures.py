@@ -79,6 +79,16 @@ def test_learning_curves_show_losses_metric_and_rate():
     assert (metric.get_title("left"), rate.get_xlabel()) == ("rmse, validation", "epoch")
 
 
+def test_the_line_of_the_best_epoch_runs_behind_the_legend():
+    rows = history([4.0, 1.0, 0.6, 0.5, 0.45])
+    (axes,) = learning_curves.draw(dataclasses.replace(series_run(), history=rows, best_epoch=5)).axes
+    (line,) = (line for line in axes.lines if line.get_linestyle() == ":")
+    frame = axes.get_legend().get_frame()
+    assert line.get_zorder() < axes.get_legend().get_zorder()
+    assert frame.get_facecolor()[:3] == (1, 1, 1)
+    assert frame.get_alpha() == 0.9
+
+
 def test_learning_curves_show_the_objective_where_it_is_a_metric():
     rows = history([1.0, 1.0], **{"val/rmse": [3.0, 1.0], "val/r2": [0.1, 0.9]})
     run = dataclasses.replace(series_run(), history=rows, objective="val/r2")
@@ -185,7 +195,10 @@ def test_forecast_after_every_step_shows_the_last_step():
 
 
 def test_forecast_stops_after_a_readable_stretch():
-    assert len(forecast.draw(series_run(windows=400)).axes[0].lines[0].get_ydata()) == forecast.WINDOWS
+    for windows, title in ((400, "one step ahead, first 300 of 400 windows"), (300, "one step ahead")):
+        axes = forecast.draw(series_run(windows=windows)).axes[0]
+        assert len(axes.lines[0].get_ydata()) == forecast.WINDOWS
+        assert axes.get_title("left") == title
 
 
 def test_confusion_counts_rows_true_columns_predicted():

@@ -297,6 +297,17 @@ def test_a_legend_of_static_pictures_names_the_choices_that_colours_stand_for(us
     assert not any(picture.legends for picture in figures(record(trials_of(12), space=space)).values())
 
 
+def test_a_picture_of_one_panel_has_room_for_its_title_beside_the_legend():
+    space = Space({"model": SPACE.dimensions["model"]}, choosers=("model",))
+    made = record(trials_of(12), space=space, title="random search: rnn, lstm on " + 60 * "x")
+    picture = figures(made)["hyperparameters"]
+    picture.canvas.draw()
+    title, legend = picture.texts[0].get_window_extent(), picture.legends[0].get_window_extent()
+    assert title.x0 >= 0
+    assert title.x1 <= picture.bbox.x1
+    assert not title.overlaps(legend)
+
+
 def test_static_pictures_of_one_trial_and_odd_texts(tmp_path):
     made = record(trials_of(1), title="a $x_ title", metric="val/$loss")
     for name, picture in figures(made).items():

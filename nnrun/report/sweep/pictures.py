@@ -21,7 +21,10 @@ MOST_PANELS = 12
 COLUMNS = 3
 LONGEST = 36
 LONGEST_NAME = 13
-"""Characters of a title, and of a category's name."""
+"""Characters of a key, and of a category's name."""
+LONGEST_TITLE = 80
+INCHES_OF_A_LETTER = 0.09
+"""Of a picture's title."""
 
 
 def figures(record: SweepRecord) -> dict[str, Figure]:
@@ -35,7 +38,7 @@ def figures(record: SweepRecord) -> dict[str, Figure]:
     if record.importance:
         pictures["importance"] = _importance(record.importance)
     for picture in pictures.values():
-        picture.suptitle(_plain(record.title, 80), fontsize=11)
+        picture.suptitle(_plain(record.title, LONGEST_TITLE), fontsize=11)
     return pictures
 
 
@@ -63,7 +66,8 @@ def _hyperparameters(record: SweepRecord, scale: Scale) -> Figure:
     chosen = sorted(record.axes, key=lambda axis: order.index(axis.key))[:MOST_PANELS]
     columns = min(COLUMNS, len(chosen))
     rows = math.ceil(len(chosen) / columns)
-    picture = figure(width=3.6 * columns, height=0.6 + 2.7 * rows)
+    title = INCHES_OF_A_LETTER * len(cut(record.title, LONGEST_TITLE))
+    picture = figure(width=max(3.6 * columns, title), height=0.6 + 2.7 * rows)
     panels = picture.subplots(rows, columns, sharey=True, squeeze=False).flat
     for axis in chosen:
         _panel(next(panels), record, axis, scale)
@@ -82,7 +86,7 @@ def _name_choices(picture: Figure, record: SweepRecord) -> None:
     key, choices = record.hue
     dots = [Line2D([], [], color=colour, marker="o", ms=5, ls="") for colour in COLOURS[: len(choices)]]
     names, title = [_plain(name, LONGEST_NAME) for name in choices], _plain(key, LONGEST_NAME)
-    picture.legend(dots, names, title=title, loc="outside right upper", frameon=False, fontsize=8, title_fontsize=8)
+    picture.legend(dots, names, title=title, loc="outside right center", frameon=False, fontsize=8, title_fontsize=8)
 
 
 def _panel(axes: Axes, record: SweepRecord, axis: Axis, scale: Scale) -> None:

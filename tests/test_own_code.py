@@ -1,0 +1,159 @@
+"""A member of the user's own that does not work: one paragraph with its file and line, before anything is written."""
+
+import itertools
+import json
+
+import pytest
+
+from nnrun import building, composition, config, members
+from nnrun.errors import ConfigError
+
+WIDE = """\
+from dataclasses import dataclass
+import jax
+from flax import nnx
+from nnrun.models.base import Model, Outputs
+from nnrun.schema import number, size
+
+@dataclass(frozen=True)
+class WideConfig:
+    width: int = size(8)
+    slope: float = number(0.1, least=0)
+
+class Wide(Model):
+    kinds = ("table",)
+
+    def __init__(self, config: WideConfig, data, output, *, rngs):
+        self.hidden = nnx.Linear(*data.inputs, config.width, rngs=rngs)
+        self.head = nnx.Linear(config.width, output.size, rngs=rngs)
+        self.slope = config.slope
+
+    def __call__(self, batch, rngs=None, carry=None):
+        return Outputs(self.head(self.hidden(batch["inputs"]))), carry
+"""
+YAML = "_target_: {}.Wide\nwidth: 8\nslope: 0.1\n"
+NEXT = "Correct it there; NNRUN_TRACEBACK=1 shows how it was reached."
+numbers = itertools.count()
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Writes a model of the user's own, with one thing replaced by another; its name, new each time."""
+
+    def write(old="", new="", yaml=YAML):
+        name = f"wide{next(numbers)}"
+        assert old in WIDE
+        (tmp_path / f"{name}.py").write_text(WIDE.replace(old, new) if old else WIDE)
+        (tmp_path / "conf" / "model").mkdir(parents=True)
+        (tmp_path / "conf" / "model" / f"{name}.yaml").write_text(yaml.format(name))
+        return name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("yaml", "text"),
+    [
+        ("_target_: {}.Wide\nwidth 8\n", ", line 2: could not find expected ':'. Every line is written `key: value`"),
+        ("_target_: [{}\nwidth: 8\n", ", line 2: expected ',' or ']', but got ':'. Every line is written"),
+        ("- a\n", " must hold keys with values, but holds ['a']. Write `key: value` lines."),
+    ],
+)
+@pytest.mark.parametrize("words", [["dataset=iris"], ["--help"]])
+def test_a_file_that_is_no_yaml_is_named_with_its_line(nnrun, own, tmp_path, yaml, text, words):
+    name = own(yaml=yaml)
+    done = nnrun(f"model={name}", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"nnrun: {tmp_path}/conf/model/{name}.yaml{text}")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("def __init__(self,", "def __init__(self;", ", line 15: SyntaxError: invalid syntax. "),
+        ("import jax\n", "import jaxx\n", ", line 2, `import jaxx`: ModuleNotFoundError: No module named 'jaxx'. "),
+        (
+            "self.slope = config.slope",
+            "self.slope = config.slop",
+            ", line 18, `self.slope = config.slop`: AttributeError: 'WideConfig' object has no attribute 'slop'. ",
+        ),
+        (
+            "self.hidden(batch",
+            "self.hiden(batch",
+            ', line 21, `return Outputs(self.head(self.hiden(batch["inputs"]))), carry`: AttributeError: '
+            "'Wide' object has no attribute 'hiden'. ",
+        ),
+        (
+            "config.slope",
+            "1 if config.slope > 0 else 0",
+            ", line 18, `self.slope = 1 if config.slope > 0 else 0`: TracerBoolConversionError: Attempted boolean ",
+        ),
+    ],
+)
+def test_code_that_fails_is_named_with_its_line(nnrun, own, tmp_path, old, new, text):
+    name = own(old, new)
+    done = nnrun(f"model={name}", "dataset=iris")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"nnrun: {name}.py{text}")
+    assert done.err.endswith(f"{NEXT}\n")
+    assert done.err.count("\n") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        (
+            'Outputs(self.head(self.hidden(batch["inputs"]))), carry',
+            'self.head(self.hidden(batch["inputs"]))',
+            "must return (Outputs, carry), but returned an array (batch, 3). End it with: return Outputs(prediction), "
+            "carry",
+        ),
+        ("))), carry", ")))", "must return (Outputs, carry), but returned Outputs. End it with: return Outputs("),
+        (
+            "output.size",
+            "7",
+            "must predict an array (batch, 3), but got an array (batch, 7). The shape that the task needs after the "
+            "batch is in output.shape.",
+        ),
+    ],
+)
+def test_a_wrong_answer_is_described(nnrun, own, tmp_path, old, new, text):
+    name = own(old, new)
+    done = nnrun(f"model={name}", "dataset=iris")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"nnrun: {name}.py, line 20: Wide.__call__ {text}")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_what_fails_in_training_alone_ends_with_1_and_keeps_the_folder(nnrun, own, tmp_path):
+    name = own("return Outputs", "assert len(batch['inputs']) == 2, 'of two'; return Outputs")
+    done = nnrun(f"model={name}", "dataset=iris", "debug=tiny", "hydra.run.dir=run")
+    assert done.code == 1
+    assert done.err.startswith(f"nnrun: {name}.py, line 21, `assert len(batch['inputs']) == 2, 'of two'; return ")
+    assert done.err.endswith(f"What was computed is in {tmp_path}/run; its run.log has the details.\n")
+    assert done.err.count("\n") == 1
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
+
+
+def test_the_whole_traceback_is_shown_on_request(nnrun, own, monkeypatch):
+    monkeypatch.setenv("NNRUN_TRACEBACK", "1")
+    assert "jaxx\n" in nnrun(f"model={own('import jax', 'import jaxx')}", "dataset=iris").err
+
+
+@pytest.mark.parametrize("name", members.choices("model"))
+def test_what_a_network_of_the_users_is_tried_for_holds_for_ours(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    composition.prepare_imports()
+    tried = 0
+    for dataset in ("iris", "friedman1", "digits", "sine", "cifar10"):
+        try:
+            (composed,) = composition.compose_all([f"model={name}", f"dataset={dataset}"], False)
+            built = config.build(composed.plain)
+            config.check_fit(built)
+        except ConfigError:
+            continue
+        building.try_network(built, built.dataset.locate()(built.dataset.config).spec())
+        tried += 1
+    assert tried
