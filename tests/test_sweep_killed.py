@@ -56,7 +56,7 @@ DRIVER = """
         "training": lambda: before(vectorized.GroupRun, "steps", soon),
         "saving": lambda: before(os, "replace", die, is_state),
         "recording": lambda: before(Ledger, "record", die),
-        "reporting": lambda: before(sweep_results, "tabulate", soon),
+        "reporting": lambda: before(sweep_results.Results, "tabulate", soon),
         "crowning": lambda: before(sweep_results.Run, "crown", soon),
     }
     points[point]()
