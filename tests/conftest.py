@@ -34,6 +34,11 @@ class Finished(NamedTuple):
     err: str
 
 
+def pytest_collection_modifyitems(items):
+    """Files of few tests that wait for other processes come first: at the end one core would wait for the other."""
+    items.sort(key=lambda item: "killed" not in item.path.name)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _two_cores():
     """Two devices whatever the machine has, what was compiled once is kept, and reports are drawn in this process."""
