@@ -25,6 +25,8 @@ LARGE = (
     ["model=gru", "model.reset_after=true"],
 )
 """Other layouts, tried on one data set each."""
+NARROW = {"vgg": ["model.width=8", "model.dense_sizes=[64,64]"]}
+"""Of networks whose weights take longer than all else."""
 
 
 def main(part: int = 0, parts: int = 1) -> int:
@@ -53,7 +55,8 @@ def pairs(roots: dict[str, str]) -> list[list[str]]:
     """`model=... dataset=...` for every fit: the kind of data, and no image too small for the network."""
     found = []
     for name, model in itertools.product(members.choices("dataset"), members.choices("model")):
-        words = [f"model={model}", f"dataset={name}", *(f"dataset.{k}={v}" for k, v in roots.get(name, {}).items())]
+        of_files = (f"dataset.{k}={v}" for k, v in roots.get(name, {}).items())
+        words = [f"model={model}", *NARROW.get(model, []), f"dataset={name}", *of_files]
         (composed,) = composition.compose_all(words, multirun=False)
         with contextlib.suppress(ConfigError):
             config.check_fit(config.build(composed.plain))
