@@ -1,5 +1,8 @@
 """What a user can be told, with the exit code that goes with it."""
 
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+"""In what XLA raises where memory does not suffice."""
+
 
 class NnrunError(Exception):
     """An error whose text is one paragraph for the user: rule, value, key, next move."""

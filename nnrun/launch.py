@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from nnrun import composition, config, members, output_folder, own_code, terminal
 from nnrun.composition import Composed
 from nnrun.drawing import Drawing
-from nnrun.errors import ConfigError, NnrunError, RunError, UnknownSetting
+from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, UnknownSetting
 from nnrun.explanations import explain
 from nnrun.interruption import Interrupted
 
 if TYPE_CHECKING:
     from nnrun.sweep_record import Record
 
-OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
 _process_start = iter([time.time()])
 
 

@@ -17,7 +17,7 @@ from nnrun import config, recorded, sweep_record, sweep_results
 from nnrun.composition import Composed
 from nnrun.config import RunConfig
 from nnrun.drawing import Drawing
-from nnrun.errors import ConfigError, NnrunError, RunError, SweepError
+from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, SweepError
 from nnrun.execution import groups
 from nnrun.execution.groups import MOST_TRIALS
 from nnrun.execution.loaded import Loaded, load
@@ -222,7 +222,7 @@ class Sweep:
             self.folder.log(traceback.format_exc())
             reason = str(error) if isinstance(error, NnrunError) else f"{type(error).__name__}: {error}"
         # Only here has the memory that the group took been given back.
-        if "RESOURCE_EXHAUSTED" in reason and len(members) > 1:
+        if OUT_OF_MEMORY in reason and len(members) > 1:
             self._halve(settings, len(members))
         else:
             self._fail(members, reason)

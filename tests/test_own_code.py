@@ -51,6 +51,21 @@ def own(tmp_path):
     return write
 
 
+@pytest.fixture
+def refused(nnrun, own, tmp_path):
+    """The sentence for a model with one thing replaced by another, before anything is written."""
+
+    def run(old, new):
+        name = own(old, new)
+        done = nnrun(f"model={name}", "dataset=iris")
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert not (tmp_path / "outputs").exists()
+        assert done.err.startswith(f"nnrun: {name}.py, line ")
+        return done.err.partition(".py")[2]
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("yaml", "text"),
     [
@@ -91,14 +106,10 @@ def test_a_file_that_is_no_yaml_is_named_with_its_line(nnrun, own, tmp_path, yam
         ),
     ],
 )
-def test_code_that_fails_is_named_with_its_line(nnrun, own, tmp_path, old, new, text):
-    name = own(old, new)
-    done = nnrun(f"model={name}", "dataset=iris")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"nnrun: {name}.py{text}")
-    assert done.err.endswith(f"{NEXT}\n")
-    assert done.err.count("\n") == 1
-    assert not (tmp_path / "outputs").exists()
+def test_code_that_fails_is_named_with_its_line(refused, old, new, text):
+    said = refused(old, new)
+    assert said.startswith(text)
+    assert said.endswith(f"{NEXT}\n")
 
 
 @pytest.mark.parametrize(
@@ -119,12 +130,8 @@ def test_code_that_fails_is_named_with_its_line(nnrun, own, tmp_path, old, new, 
         ),
     ],
 )
-def test_a_wrong_answer_is_described(nnrun, own, tmp_path, old, new, text):
-    name = own(old, new)
-    done = nnrun(f"model={name}", "dataset=iris")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"nnrun: {name}.py, line 20: Wide.__call__ {text}")
-    assert not (tmp_path / "outputs").exists()
+def test_a_wrong_answer_is_described(refused, old, new, text):
+    assert refused(old, new).startswith(f", line 20: Wide.__call__ {text}")
 
 
 def test_what_fails_in_training_alone_ends_with_1_and_keeps_the_folder(nnrun, own, tmp_path):
