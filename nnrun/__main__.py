@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Runs the command line."""
     try:
-        from nnrun import cli
+        from nnrun.commands import cli
 
         cli.main()
     except KeyboardInterrupt:

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from nnrun import recorded
+from nnrun.folders import reading
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
-from nnrun.loading import LoadedRun
-from nnrun.loading import load as load_run
+from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.trained_run import load as load_run
 from nnrun.models.base import Outputs
-from nnrun.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
-from nnrun.sweep_syntax import value_text
-from nnrun.table_writer import Columns
+from nnrun.trained.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
+from nnrun.compose.grammar import value_text
+from nnrun.folders.columns_file import Columns
 
 
 def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
@@ -24,8 +24,8 @@ def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
     trust: run members of your own, from `./conf` and the code beside it; otherwise nothing from the folder is executed.
     Raises ConfigError for what is no run, is damaged, or would execute code.
     """
-    path = recorded.folder(str(folder))
-    plain, _ = recorded.config(path, trust)
+    path = reading.folder(str(folder))
+    plain, _ = reading.config(path, trust)
     from nnrun.execution import devices
 
     devices.prepare()
@@ -38,7 +38,7 @@ def train(overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
     overrides: what is typed on the command line, or keys and values: {"model": "mlp", "training.epochs": 5}.
     Raises ConfigError or RunError where the command would end with exit code 2 or 1.
     """
-    from nnrun import launch
+    from nnrun.commands import train as launch
 
     words = [f"{k}={_typed(v)}" for k, v in overrides.items()] if isinstance(overrides, Mapping) else list(overrides)
     if flags := [word for word in words if word.startswith("-") or "=" not in word.lstrip("+~")]:
@@ -46,7 +46,7 @@ def train(overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     finished: list[Path] = []
     launch.launch([], words, finished)
-    return recorded.summary(finished[0]) | {"folder": str(finished[0])}
+    return reading.summary(finished[0]) | {"folder": str(finished[0])}
 
 
 class TrainedModel:

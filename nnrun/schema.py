@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from nnrun import own_code
+from nnrun.host import own_code
 from nnrun.errors import ConfigError, UnknownSetting
 
 SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104

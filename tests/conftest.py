@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 import pytest
 
-from nnrun import cli
+from nnrun.commands import cli
 from tests.made_up_files import write_image_sets
 from tests.sweep_folders import draw_nothing
 
@@ -96,7 +96,7 @@ def finished_run(command, tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_config():
     """Builds a RunConfig from choices and dotted keys: make_config({"training.epochs": 2}, dataset="iris")."""
-    from nnrun import config, members
+    from nnrun.config import run_config, choices as members
 
     def make(values=(), **choices):
         names = {"model": "mlp", "dataset": "digits", "optimizer": "adam", "schedule": "constant"}
@@ -112,7 +112,7 @@ def make_config():
                 node = node[name]
             assert last in node, key
             node[last] = value
-        return config.build(plain)
+        return run_config.build(plain)
 
     return make
 

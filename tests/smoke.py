@@ -12,7 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from nnrun import cli, composition, config, members
+from nnrun.commands import cli
+from nnrun.compose import compose
+from nnrun.config import run_config, choices
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from tests import compiling
@@ -35,7 +37,7 @@ def main(part: int = 0, parts: int = 1) -> int:
     os.environ.setdefault("XLA_FLAGS", compiling.FLAGS)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        composition.prepare_imports()
+        compose.prepare_imports()
         devices.prepare()
         roots = write_image_sets(Path(folder))
         for overrides in [*pairs(roots), *large()][part::parts]:
@@ -54,12 +56,12 @@ def main(part: int = 0, parts: int = 1) -> int:
 def pairs(roots: dict[str, str]) -> list[list[str]]:
     """`model=... dataset=...` for every fit: the kind of data, and no image too small for the network."""
     found = []
-    for name, model in itertools.product(members.choices("dataset"), members.choices("model")):
+    for name, model in itertools.product(choices.choices("dataset"), choices.choices("model")):
         of_files = (f"dataset.{k}={v}" for k, v in roots.get(name, {}).items())
         words = [f"model={model}", *NARROW.get(model, []), f"dataset={name}", *of_files]
-        (composed,) = composition.compose_all(words, multirun=False)
+        (composed,) = compose.compose_all(words, multirun=False)
         with contextlib.suppress(ConfigError):
-            config.check_fit(config.build(composed.plain))
+            run_config.check_fit(run_config.build(composed.plain))
             found.append(words)
     return found
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnrun import checkpoint
+from nnrun.folders import checkpoint
 from nnrun.training.network import weight_names
 
 

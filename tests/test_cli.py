@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 def test_importing_the_command_line_imports_nothing_heavy():
     heavy = ["jax", "numpy", "hydra", "omegaconf", "flax", "yaml", "sklearn", "matplotlib"]
-    code = f"import sys, nnrun.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, nnrun.commands.cli; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
@@ -47,7 +47,7 @@ def test_ctrl_c_while_nnrun_itself_is_imported_ends_with_130_and_one_line():
 import sys
 class Interrupting:
     def find_spec(self, name, *_):
-        if name == "nnrun.terminal":
+        if name == "nnrun.host.terminal":
             raise KeyboardInterrupt
 sys.meta_path.insert(0, Interrupting())
 from nnrun.__main__ import main

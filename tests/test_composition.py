@@ -6,7 +6,7 @@ import shlex
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from nnrun import composition
+from nnrun.compose import compose
 from nnrun.errors import ConfigError
 
 
@@ -14,17 +14,17 @@ from nnrun.errors import ConfigError
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    composition.prepare_imports()
+    compose.prepare_imports()
 
 
 def one(*overrides):
-    (composed,) = composition.compose_all(list(overrides), False)
+    (composed,) = compose.compose_all(list(overrides), False)
     return composed
 
 
 def refused(*overrides, multirun=False):
     with pytest.raises(ConfigError) as caught:
-        composition.compose_all(list(overrides), multirun)
+        compose.compose_all(list(overrides), multirun)
     assert not GlobalHydra.instance().is_initialized()
     return str(caught.value)
 
@@ -42,7 +42,7 @@ def test_a_model_brings_its_task_and_an_explicit_one_wins():
 
 
 def test_a_sweep_is_every_combination_of_groups_and_every_value_of_the_other_keys():
-    varied = composition.compose_all(["model=mlp,autoencoder", "seed=0,1,2", "training.epochs=3"], True)
+    varied = compose.compose_all(["model=mlp,autoencoder", "seed=0,1,2", "training.epochs=3"], True)
     assert [(c.choices["model"], c.plain["seed"]) for c in varied] == [
         ("mlp", 0),
         ("autoencoder", 0),
@@ -140,7 +140,7 @@ def test_a_users_choice_composes_and_one_that_hides_ours_is_refused(tmp_path):
     folder = tmp_path / "conf" / "training"
     folder.mkdir(parents=True)
     (folder / "quick.yaml").write_text("epochs: 1\n")
-    composition.prepare_imports()
+    compose.prepare_imports()
     assert one("training=quick").choices["training"] == "quick"
     (folder / "default.yaml").write_text("epochs: 1\n")
     assert refused("dataset=iris").startswith(

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from nnrun import drawing
-from nnrun.drawing import Drawing, Subject
-from nnrun.ledger import Ledger, Trial
-from nnrun.report.sweep import writing
+from nnrun.sweeps import drawing
+from nnrun.sweeps.drawing import Drawing, Subject
+from nnrun.folders.ledger import Ledger, Trial
+from nnrun.sweeps import writing
 from nnrun.search.space import Categorical, Interval, Space, Steps
 
 SPACE = {

@@ -8,10 +8,11 @@ import polars
 import pytest
 import yaml
 
-from nnrun import config, members, recorded
-from nnrun.evaluation import KEPT_BYTES, labelled_file
-from nnrun.importance import importance
-from nnrun.loading import load
+from nnrun.config import run_config, choices
+from nnrun.folders import reading as recorded
+from nnrun.trained.evaluation import KEPT_BYTES, labelled_file
+from nnrun.trained.permutation import importance
+from nnrun.trained.trained_run import load
 
 
 def content(path):
@@ -19,7 +20,7 @@ def content(path):
 
 
 def own_data(folder):
-    built = config.build(recorded.config(folder)[0])
+    built = run_config.build(recorded.config(folder)[0])
     return built.dataset.locate()(built.dataset.config).load()
 
 
@@ -78,8 +79,8 @@ def test_a_labelled_file_gives_the_same_metrics_without_baselines(regression, la
 def test_metrics_of_a_file_too_large_to_keep_are_the_same_without_figures(regression, labelled, monkeypatch):
     plain = recorded.config(regression)[0]
     whole = labelled_file(regression, plain, labelled / "labelled.csv")
-    monkeypatch.setattr("nnrun.evaluation.KEPT_BYTES", 100)
-    monkeypatch.setattr("nnrun.prediction.BLOCK_ROWS", 32)
+    monkeypatch.setattr("nnrun.trained.evaluation.KEPT_BYTES", 100)
+    monkeypatch.setattr("nnrun.trained.prediction.BLOCK_ROWS", 32)
     found = labelled_file(regression, plain, labelled / "labelled.csv")
     assert found.outputs is None
     assert found.remarks == ("There are too many examples to keep, so there are no figures of them.",)
@@ -92,7 +93,7 @@ def test_a_failure_leaves_no_half_an_evaluation(nnrun, finished_run, tmp_path, m
         raise OSError(28, "No space left on device")
 
     shutil.copytree(finished_run, tmp_path / "run")
-    monkeypatch.setattr("nnrun.outputs.RunFolder.save_figure", fail)
+    monkeypatch.setattr("nnrun.folders.run_folder.RunFolder.save_figure", fail)
     done = nnrun("evaluate", "run")
     assert (done.code, done.err) == (1, "nnrun: No space left on device.\n")
     assert not list((tmp_path / "run/evaluations").iterdir())
@@ -114,7 +115,7 @@ def test_data_that_changed_are_told_and_another_shape_is_refused(nnrun, regressi
     path.write_text(yaml.safe_dump(recorded | {"dataset": recorded["dataset"] | {"seed": 1}}))
     done = nnrun("evaluate", "run")
     assert done.out.startswith("Warning: the data of run have changed since it was trained, so the test part may hold")
-    path.write_text(yaml.safe_dump(recorded | {"dataset": members.load_choice("dataset", "two_moons")}))
+    path.write_text(yaml.safe_dump(recorded | {"dataset": choices.load_choice("dataset", "two_moons")}))
     done = nnrun("evaluate", "run")
     assert (done.code, done.err.partition(":")[2][:60]) == (
         2,
@@ -141,7 +142,7 @@ def test_importance_tells_the_inputs_that_matter(nnrun, regression, labelled):
 
 def test_importance_of_a_large_file_is_that_of_a_random_choice(regression, labelled, monkeypatch):
     run = load(regression, recorded.config(regression)[0])
-    monkeypatch.setattr("nnrun.importance.KEPT_BYTES", 4 * 10 * 50)
+    monkeypatch.setattr("nnrun.trained.permutation.KEPT_BYTES", 4 * 10 * 50)
     blocks = run.preprocessing.reader.blocks(labelled / "labelled.npz", 16)
     found = importance(run, blocks, "r2", 1, 0)
     assert (found.examples, found.metric, found.drops.shape) == (50, "r2", (10, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from nnrun import exporting
+from nnrun.commands import export
 from tests.test_run import MY_MODEL
 
 FORMS = ["stablehlo", "safetensors"]
@@ -118,7 +118,7 @@ def test_damaged_weights_leave_nothing_half_written(nnrun, here, form):
 
 
 def test_a_missing_library_is_named_with_how_to_get_it(nnrun, here, monkeypatch):
-    monkeypatch.setattr(exporting, "LIBRARIES", {"onnx": ("json", "no_such_library")})
+    monkeypatch.setattr(export, "LIBRARIES", {"onnx": ("json", "no_such_library")})
     done = nnrun("export", "run", "--format", "onnx")
     text = (
         "--format onnx needs no_such_library, which is not installed: pip install 'nnrun[onnx]'. --format stablehlo "

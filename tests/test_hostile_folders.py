@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from nnrun import members
+from nnrun.config import choices as members
 from tests import sweep_folders
 
 SECONDS = 60.0
@@ -81,7 +81,9 @@ VERBS = [("predict", "run", "new.npy"), ("evaluate", "run"), ("sample", "run"), 
 
 
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
-@pytest.mark.parametrize("target", ["os.system", "nnrun.run.Run", "nnrun.__main__.main", "evil.Model", 3, None, ["x"]])
+@pytest.mark.parametrize(
+    "target", ["os.system", "nnrun.runs.run.Run", "nnrun.__main__.main", "evil.Model", 3, None, ["x"]]
+)
 def test_targets_are_our_members_alone(refused, here, words, target):
     (here / "evil.py").write_text("open('pwned', 'w')")
     (here / "conf").mkdir()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from nnrun.terminal import Terminal
+from nnrun.host.terminal import Terminal
 from tests.test_run import rows, summary
 
 RUN = ("debug=tiny", "dataset=iris", "model.dropout=0.2", "training.epochs=8", "hydra.run.dir=run")
@@ -67,9 +67,9 @@ def test_a_signal_saves_the_state_and_resume_equals_never_having_stopped(
 @pytest.mark.parametrize(
     ("part", "words"),
     [
-        ("nnrun.launch.start", []),
-        ("nnrun.launch.start", ["hydra.run.dir=mine"]),
-        ("nnrun.sweep.Sweep", ["-m", "seed=0,1"]),
+        ("nnrun.commands.train.start", []),
+        ("nnrun.commands.train.start", ["hydra.run.dir=mine"]),
+        ("nnrun.sweeps.sweep.Sweep", ["-m", "seed=0,1"]),
     ],
 )
 def test_an_interrupt_while_imports_run_leaves_no_folder(nnrun, tmp_path, monkeypatch, part, words):
@@ -86,7 +86,7 @@ def test_an_interrupt_leaves_a_folder_that_was_there(nnrun, tmp_path, monkeypatc
     def interrupted(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nnrun.launch.start", interrupted)
+    monkeypatch.setattr("nnrun.commands.train.start", interrupted)
     (tmp_path / "mine").mkdir()
     assert nnrun("debug=tiny", "dataset=iris", "hydra.run.dir=mine").code == 130
     assert (tmp_path / "mine").is_dir()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nnrun.errors import ConfigError
-from nnrun.ledger import Ledger, Trial
+from nnrun.folders.ledger import Ledger, Trial
 
 POINTS = [{"a": 0.1}, {"a": 1e-30, "b": "x"}, {"b": [1, None, True]}]
 ROW = {"epoch": 1, "step": 5, "val/loss": 0.1, "val/auroc": math.nan}
@@ -83,7 +83,7 @@ def test_a_full_disk_leaves_what_was_there(ledger):
     assert [trial.params for trial in ledger.trials()] == POINTS
 
 
-OPEN = "import sys; from pathlib import Path; from nnrun.ledger import Ledger; Ledger(Path(sys.argv[1]))"
+OPEN = "import sys; from pathlib import Path; from nnrun.folders.ledger import Ledger; Ledger(Path(sys.argv[1]))"
 
 
 def test_a_second_process_is_refused_until_the_first_is_done(tmp_path):

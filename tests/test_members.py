@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nnrun import composition, config, members, schema
-from nnrun.config import MEMBERS, AugmentationConfig, EarlyStoppingConfig, ObjectiveConfig, TrainingConfig
+from nnrun.compose import compose
+from nnrun.config import run_config, choices
+from nnrun import schema
+from nnrun.config.run_config import MEMBERS, AugmentationConfig, EarlyStoppingConfig, ObjectiveConfig, TrainingConfig
 from nnrun.errors import ConfigError
 
-CONF = members.conf_folder()
+CONF = choices.conf_folder()
 FILES = sorted(CONF.rglob("*.yaml"))
 GROUPS = (*MEMBERS, "search")
-CHOICES = [(group, name) for group in GROUPS for name in members.choices(group) if (group, name) != ("task", "auto")]
+CHOICES = [(group, name) for group in GROUPS for name in choices.choices(group) if (group, name) != ("task", "auto")]
 OUR_CLASSES = [("training", TrainingConfig), ("early_stopping", EarlyStoppingConfig), ("objective", ObjectiveConfig)]
 OUR_CLASSES += [("augmentation", AugmentationConfig)]
 SIGNED = {"amplitudes"}
@@ -23,7 +25,7 @@ SIGNED = {"amplitudes"}
 
 
 def content(group, name):
-    return members.load_choice(group, name)
+    return choices.load_choice(group, name)
 
 
 def config_classes():
@@ -56,7 +58,7 @@ def test_the_target_lives_in_the_file_of_the_same_name_and_the_task_exists(group
     assert values["_target_"].startswith(f"nnrun.{folder}.{name}.")
     assert schema.locate(values["_target_"]).__doc__
     if task := values.get("_task_"):
-        assert task in members.choices("task")
+        assert task in choices.choices("task")
 
 
 def test_the_training_and_objective_of_the_primary_config_are_the_defaults():
@@ -66,7 +68,7 @@ def test_the_training_and_objective_of_the_primary_config_are_the_defaults():
     assert content("training", "default").keys() == {field.name for field in dataclasses.fields(TrainingConfig)}
     assert schema.build("augmentation", content("augmentation", "none"), AugmentationConfig) == AugmentationConfig()
     keys = {field.name for field in dataclasses.fields(AugmentationConfig)}
-    assert all(content("augmentation", name).keys() == keys for name in members.choices("augmentation"))
+    assert all(content("augmentation", name).keys() == keys for name in choices.choices("augmentation"))
 
 
 @pytest.mark.parametrize(("name", "config_class"), config_classes())
@@ -90,22 +92,22 @@ def _is_list(hint):
 
 def test_every_member_composes_with_others():
     """As many configs as the largest group has choices, every choice of every group in one of them."""
-    composition.prepare_imports()
+    compose.prepare_imports()
     names = {group: [name for choice, name in CHOICES if choice == group] for group in MEMBERS}
     for i in range(max(map(len, names.values()))):
         chosen = {group: found[i % len(found)] for group, found in names.items()}
-        (composed,) = composition.compose_all([f"{group}={name}" for group, name in chosen.items()], False)
+        (composed,) = compose.compose_all([f"{group}={name}" for group, name in chosen.items()], False)
         assert chosen.items() <= composed.choices.items()
         assert all(composed.plain[group] == content(group, name) for group, name in chosen.items())
 
 
 @pytest.mark.parametrize("group", ["training", "augmentation", "debug", "experiment"])
 def test_every_other_choice_makes_a_config_that_is_accepted(group):
-    composition.prepare_imports()
-    for name in members.choices(group):
-        (composed,) = composition.compose_all([f"{group}={name}"], False)
+    compose.prepare_imports()
+    for name in choices.choices(group):
+        (composed,) = compose.compose_all([f"{group}={name}"], False)
         assert composed.choices[group] == name
-        config.build(composed.plain)
+        run_config.build(composed.plain)
 
 
 def test_a_users_choice_is_found_beside_ours_and_may_not_hide_one(tmp_path, monkeypatch):
@@ -113,10 +115,10 @@ def test_a_users_choice_is_found_beside_ours_and_may_not_hide_one(tmp_path, monk
     folder = Path("conf/model")
     folder.mkdir(parents=True)
     (folder / "my.yaml").write_text("_target_: my_model.My\n")
-    assert {"my", "mlp"} <= set(members.choices("model"))
+    assert {"my", "mlp"} <= set(choices.choices("model"))
     (folder / "mlp.yaml").write_text("_target_: my_model.My\n")
     with pytest.raises(ConfigError) as caught:
-        members.choices("model")
+        choices.choices("model")
     assert str(caught.value) == (
         f"{tmp_path}/conf/model/mlp.yaml defines model=mlp, which nnrun has already ({CONF}/model/mlp.yaml). "
         "Rename the file, for example my_mlp.yaml."

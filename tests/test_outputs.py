@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnrun.outputs import RunFolder
+from nnrun.folders.run_folder import RunFolder
 
 
 @pytest.mark.parametrize("label", ["file", "allow_pickle", "args", "row"])

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from nnrun import building, composition, config, members
+from nnrun.compose import compatible, compose
+from nnrun.config import run_config, choices
 from nnrun.errors import ConfigError
 
 WIDE = """\
@@ -149,18 +150,18 @@ def test_the_whole_traceback_is_shown_on_request(nnrun, own, monkeypatch):
     assert "jaxx\n" in nnrun(f"model={own('import jax', 'import jaxx')}", "dataset=iris").err
 
 
-@pytest.mark.parametrize("name", members.choices("model"))
+@pytest.mark.parametrize("name", choices.choices("model"))
 def test_what_a_network_of_the_users_is_tried_for_holds_for_ours(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    composition.prepare_imports()
+    compose.prepare_imports()
     tried = 0
     for dataset in ("iris", "friedman1", "digits", "sine", "cifar10"):
         try:
-            (composed,) = composition.compose_all([f"model={name}", f"dataset={dataset}"], False)
-            built = config.build(composed.plain)
-            config.check_fit(built)
+            (composed,) = compose.compose_all([f"model={name}", f"dataset={dataset}"], False)
+            built = run_config.build(composed.plain)
+            run_config.check_fit(built)
         except ConfigError:
             continue
-        building.try_network(built, built.dataset.locate()(built.dataset.config).spec())
+        compatible.try_network(built, built.dataset.locate()(built.dataset.config).spec())
         tried += 1
     assert tried

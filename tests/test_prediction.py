@@ -12,10 +12,11 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun import prediction, recorded
+from nnrun.trained import prediction
+from nnrun.folders import reading
 from nnrun.datasets.iris import Iris
 from nnrun.errors import ConfigError, RunError
-from nnrun.loading import load
+from nnrun.trained.trained_run import load
 
 
 def columns(path):
@@ -27,15 +28,15 @@ def columns(path):
 
 @pytest.fixture(scope="session")
 def loaded(finished_run):
-    return load(finished_run, recorded.config(finished_run)[0])
+    return load(finished_run, reading.config(finished_run)[0])
 
 
 @pytest.fixture(scope="session")
 def held_out(finished_run):
     """The raw test part of the run: inputs and labels."""
-    from nnrun import config
+    from nnrun.config import run_config
 
-    built = config.build(recorded.config(finished_run)[0])
+    built = run_config.build(reading.config(finished_run)[0])
     return built.dataset.locate()(built.dataset.config).load().test
 
 
@@ -163,7 +164,7 @@ def test_targets_that_are_not_known_yet_are_left_empty(tmp_path):
 
 
 def test_arrays_of_higher_rank_become_columns_by_the_inputs_names():
-    from nnrun.table_writer import flattened
+    from nnrun.folders.columns_file import flattened
 
     found = flattened({"reconstruction": np.arange(4).reshape(2, 2), "latent": np.ones((2, 3))}, ("a", "b"))
     assert list(found) == ["reconstruction_a", "reconstruction_b", "latent_0", "latent_1", "latent_2"]
@@ -205,7 +206,7 @@ def test_a_failed_run_without_weights_is_to_be_repeated_not_resumed(
     said = f"run has no weights (model.safetensors), because its training failed: {text}"
     assert nnrun("predict", "run", "new.npy") == (2, "", f"nnrun: {said}\n")
     with contextlib.chdir(tmp_path), pytest.raises(ConfigError) as caught:
-        load(Path("run"), recorded.config(Path("run"))[0])
+        load(Path("run"), reading.config(Path("run"))[0])
     assert str(caught.value) == said
 
 
@@ -276,7 +277,7 @@ def test_a_network_without_codes_says_so(nnrun, finished_run, sources):
 
 
 def test_sigterm_ends_with_its_code_and_leaves_nothing(nnrun, finished_run, sources, monkeypatch):
-    from nnrun.datasets.array_reader import ArrayReader
+    from nnrun.datasets.arrays.reader import ArrayReader
 
     whole = ArrayReader.blocks
 
@@ -301,7 +302,7 @@ def test_every_verb_explains_itself(nnrun, verb):
 
 
 def test_damage_that_no_check_knows_is_a_sentence_too(nnrun, finished_run, sources, monkeypatch):
-    from nnrun.datasets.array_reader import ArrayReader
+    from nnrun.datasets.arrays.reader import ArrayReader
 
     monkeypatch.setattr(ArrayReader, "blocks", divmod)
     done = nnrun("predict", str(finished_run), "new.npy")

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from nnrun import preprocessing
+from nnrun.folders import preprocessing
 from nnrun.datasets.base import Data, DataSpec, Scaling, Series
 from nnrun.errors import ConfigError
-from nnrun.preprocessing import Preprocessing
+from nnrun.folders.preprocessing import Preprocessing
 
 
 def fitted():

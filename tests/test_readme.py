@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nnrun import members
+from nnrun.config import choices
 from tests import made_up_files
 
-TEXT = (members.conf_folder().parent / "README.md").read_text()
+TEXT = (choices.conf_folder().parent / "README.md").read_text()
 BLOCKS = re.findall(r"(?<!-->\n)```bash\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [
     shlex.split(line, comments=True)[1:] for block in BLOCKS for line in block.splitlines() if line.startswith("nnrun ")
@@ -78,4 +78,4 @@ def test_the_python_lines_work(home):
 def test_there_are_commands_and_they_name_what_exists():
     assert len(COMMANDS) > 8
     named = set(re.findall(r"experiment=(\w+)", TEXT)) - {"NAME"}
-    assert named <= set(members.choices("experiment"))
+    assert named <= set(choices.choices("experiment"))

@@ -10,7 +10,7 @@ import yaml
 from jax.errors import JaxRuntimeError
 from safetensors.numpy import load_file
 
-from nnrun import config
+from nnrun.config import run_config
 from nnrun.errors import RunError
 
 SUMMARY = [
@@ -110,7 +110,7 @@ def test_the_config_is_whole_and_names_the_choices(finished_run):
         "augmentation": "none",
         "debug": "tiny",
     }
-    assert config.build(recorded).training.batch_size == 16
+    assert run_config.build(recorded).training.batch_size == 16
 
 
 def test_the_log_has_the_lines_of_the_terminal(command, tmp_path):
@@ -151,7 +151,7 @@ def offline(monkeypatch):
     def refuse(file, folder):
         raise RunError(f"{file.name} could not be downloaded.")
 
-    monkeypatch.setattr("nnrun.datasets.official.fetch", refuse)
+    monkeypatch.setattr("nnrun.datasets.public.official.fetch", refuse)
 
 
 def test_the_default_folder_is_never_shared(nnrun, tmp_path, offline, monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from nnrun import checkpoint
+from nnrun.folders import checkpoint
 from tests.test_run import rows, summary
 
 KILLS = int(os.environ.get("NNRUN_KILLS", "3"))

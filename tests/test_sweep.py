@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from nnrun.ledger import Ledger
+from nnrun.folders.ledger import Ledger
 from tests.sweep_folders import SMALL, ledger, names, record, rows, summary, table
 
 RATES = "optimizer.learning_rate=tag(log,interval(1e-3,1e-1))"
@@ -152,7 +152,7 @@ def with_failures(command, tmp_path_factory):
     """Three trials, one of them with a learning rate that breaks it."""
     folder = tmp_path_factory.mktemp("failures")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnrun.drawing.Drawing.end", lambda _: None)
+        patch.setattr("nnrun.sweeps.drawing.Drawing.end", lambda _: None)
         done = command(*SMALL, *SGD, "optimizer.learning_rate=1e-2,1e30,1e-1", folder=folder)
     assert done.code == 0, done
     return folder / "sweep"

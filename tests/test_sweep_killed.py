@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from nnrun.ledger import Ledger
+from nnrun.folders.ledger import Ledger
 from tests.sweep_folders import assert_same, ledger, measured, names, record, table
 
 KILLS = int(os.environ.get("NNRUN_KILLS", "3"))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from nnrun.terminal import Terminal
+from nnrun.host.terminal import Terminal
 from tests.sweep_folders import draw_nothing, ledger, names, record, rows, summary
 
 pytestmark = pytest.mark.usefixtures("sketchy")

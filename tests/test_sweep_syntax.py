@@ -7,10 +7,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnrun import members
+from nnrun.config import choices
 from nnrun.errors import ConfigError
 from nnrun.search.space import Categorical, Interval, Steps
-from nnrun.sweep_syntax import RESERVED, dimension, from_space, parse, parse_override, value_text
+from nnrun.compose.grammar import RESERVED, dimension, from_space, parse, parse_override, value_text
 
 
 def swept(values, key="k"):
@@ -52,7 +52,7 @@ def test_what_is_swept(text, expected):
 
 
 def test_a_glob_matches_choices_of_a_group():
-    assert swept("glob(*)", "model") == Categorical(tuple(sorted(members.choices("model"))))
+    assert swept("glob(*)", "model") == Categorical(tuple(sorted(choices.choices("model"))))
     assert swept("glob([l*,gru],exclude=g*)", "model") == Categorical(("lstm",))
 
 
@@ -127,7 +127,7 @@ WRONG = {
     "Write for example choice([32,32],[64,64]).",
     "model=interval(0,1)": "model is chosen by name, but got interval(0,1). List some: model=autoencoder,cnn,gru.",
     "model=glob(x*)": "model needs a pattern that matches a choice, but got glob(x*). "
-    f"Choose from: {', '.join(sorted(members.choices('model')))}.",
+    f"Choose from: {', '.join(sorted(choices.choices('model')))}.",
     "k=glob(*)": "k is no config group, whose choices glob could match, but got glob(*). "
     "List the values, for example 1e-3,1e-2.",
 }

@@ -6,7 +6,9 @@ import shlex
 import pytest
 import yaml
 
-from nnrun import composition, config, sweep_record, trials
+from nnrun.compose import compose as composition
+from nnrun.config import run_config
+from nnrun.sweeps import record as sweep_record, plan
 from nnrun.errors import ConfigError
 from nnrun.search.space import Categorical, Interval, Steps
 
@@ -18,7 +20,7 @@ def _hydra_finds_us():
 
 def refused(*words):
     with pytest.raises(ConfigError) as error:
-        trials.check(trials.plan(list(words)))
+        plan.check(plan.plan(list(words)))
     return str(error.value)
 
 
@@ -26,14 +28,14 @@ CONDITIONAL = ("dataset=shapes", "model=cnn,mlp", "model.kernel_size=3,5")
 
 
 def test_a_key_applies_where_it_exists_and_equal_trials_are_one():
-    found = trials.plan([*CONDITIONAL])
+    found = plan.plan([*CONDITIONAL])
     points = found.strategy().ask(99)
     assert points == [
         {"model": "cnn", "model.kernel_size": 3},
         {"model": "cnn", "model.kernel_size": 5},
         {"model": "mlp"},
     ]
-    built = [config.build(found.composed(point).plain) for point in points]
+    built = [run_config.build(found.composed(point).plain) for point in points]
     assert [one.model.target for one in built] == ["nnrun.models.cnn.CNN"] * 2 + ["nnrun.models.mlp.MLP"]
     assert [built[i].model.config.kernel_size for i in (0, 1)] == [3, 5]
     assert found.composed(points[2]).choices["model"] == "mlp"
@@ -43,7 +45,7 @@ def test_a_typed_value_of_a_swept_group_applies_where_it_exists():
     record = sweep_record.start(["dataset=shapes", "model=cnn,mlp", "model.kernel_size=5"], "")
     points = record.trials.strategy().ask(99)
     assert points == [{"model": "cnn"}, {"model": "mlp"}]
-    assert config.build(record.trials.composed(points[0]).plain).model.config.kernel_size == 5
+    assert run_config.build(record.trials.composed(points[0]).plain).model.config.kernel_size == 5
     assert record.command_of(points[0]) == "nnrun dataset=shapes model.kernel_size=5 model=cnn"
 
 
@@ -56,7 +58,7 @@ def compositions(monkeypatch, *words):
 
     with monkeypatch.context() as patch:
         patch.setattr(composition, "_hydra_compose", count)
-        found = trials.plan(list(words))
+        found = plan.plan(list(words))
         for point in found.strategy().ask(500):
             found.composed(point)
     return len(counted)
@@ -69,7 +71,7 @@ def test_hydra_composes_once_per_choice_of_groups(monkeypatch):
 
 
 def test_interpolations_follow_the_trials_values():
-    found = trials.plan(["dataset=iris", "seed=1,2", "dataset.seed=${seed}"])
+    found = plan.plan(["dataset=iris", "seed=1,2", "dataset.seed=${seed}"])
     assert [found.composed(point).plain["dataset"]["seed"] for point in found.strategy().ask(9)] == [1, 2]
 
 
@@ -96,14 +98,14 @@ def recipe(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("recipe")
 def test_a_recipe_brings_its_space_and_the_command_line_takes_keys_from_it():
-    found = trials.plan(["experiment=mine", "seed=7", "optimizer.learning_rate=1e-3,1e-2"])
+    found = plan.plan(["experiment=mine", "seed=7", "optimizer.learning_rate=1e-3,1e-2"])
     assert found.space.dimensions == {
         "optimizer.learning_rate": Categorical((1e-3, 1e-2)),
         "model.hidden_sizes": Categorical(([8], [8, 8])),
     }
     assert found.search().trials == 3
     assert {found.composed(point).plain["seed"] for point in found.strategy().ask(3)} == {7}
-    assert list(trials.plan(["experiment=mine"]).space) == ["optimizer.learning_rate", "model.hidden_sizes", "seed"]
+    assert list(plan.plan(["experiment=mine"]).space) == ["optimizer.learning_rate", "model.hidden_sizes", "seed"]
 
 
 @pytest.mark.usefixtures("recipe")
@@ -120,12 +122,12 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path):
     words = shlex.split(again.command_of(point))
     assert words[:3] == ["nnrun", "experiment=mine", "training.epochs=3"]
     typed = composition.compose_one(words[1:])
-    assert config.build(typed.plain) == config.build(again.trials.composed(point).plain)
+    assert run_config.build(typed.plain) == run_config.build(again.trials.composed(point).plain)
 
 
 def test_every_listed_value_and_bound_is_checked_beside_every_choice():
-    found = trials.plan(["dataset=iris", "model=mlp,autoencoder", "seed=1,2,3", "training.epochs=1,2"])
-    corners = list(trials._corners(found.space))
+    found = plan.plan(["dataset=iris", "model=mlp,autoencoder", "seed=1,2,3", "training.epochs=1,2"])
+    corners = list(plan._corners(found.space))
     assert len(corners) == 2 * (1 + 2 + 1)
     assert {(c["model"], c["seed"]) for c in corners} == set(itertools.product(("mlp", "autoencoder"), (1, 2, 3)))
 

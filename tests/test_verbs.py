@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from nnrun import api, members, verbs
-from nnrun.sweep_syntax import parse_override
+from nnrun import api
+from nnrun.config import choices
+from nnrun.commands import verbs
+from nnrun.compose.grammar import parse_override
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ def change(path, **values):
 def test_list_names_every_choice_of_a_group(nnrun):
     done = nnrun("list", "models")
     assert (done.code, done.err) == (0, "")
-    assert done.out.split() == ["model", *members.choices("model")]
+    assert done.out.split() == ["model", *choices.choices("model")]
     assert nnrun("list", "model").out == done.out
 
 
@@ -179,7 +181,7 @@ def test_many_samples_are_drawn_block_by_block(command, generative_run, monkeypa
         return np.load(generative_run / "run" / "samples.npz")["samples"]
 
     few = drawn(4)
-    monkeypatch.setattr("nnrun.sampling.block_size", lambda run: 4)
+    monkeypatch.setattr("nnrun.trained.sampling.block_size", lambda run: 4)
     many = drawn(10)
     assert many.shape == (10, 4)
     assert len(np.unique(many, axis=0)) == 10

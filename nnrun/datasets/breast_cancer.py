@@ -1,6 +1,6 @@
 """Breast tumours."""
 
-from nnrun.datasets.bundled import BundledClasses
+from nnrun.datasets.public.bundled import BundledClasses
 
 MEASURES = (
     "radius",

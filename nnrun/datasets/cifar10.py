@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nnrun.datasets.download import RemoteFile, fetch
-from nnrun.datasets.official import Labelled, OfficialImages
+from nnrun.datasets.public.download import RemoteFile, fetch
+from nnrun.datasets.public.official import Labelled, OfficialImages
 from nnrun.errors import RunError
 
 FOLDER = "cifar-10-batches-bin"

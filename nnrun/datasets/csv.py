@@ -8,15 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnrun.datasets import array_cache, table_plan, table_source, table_text
-from nnrun.datasets.array_cache import ArrayCache, Caching
+from nnrun.datasets.arrays import cache as array_cache
+from nnrun.datasets.tables import plan as table_plan, source, dialect
+from nnrun.datasets.arrays.cache import ArrayCache, Caching
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, Scaling
-from nnrun.datasets.scaling import fit
-from nnrun.datasets.split import check_fractions
-from nnrun.datasets.table_plan import Plan
-from nnrun.datasets.table_roles import Column
-from nnrun.datasets.table_split import TEST, TRAIN, VAL
-from nnrun.datasets.table_values import Place
+from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.tables.plan import Plan
+from nnrun.datasets.tables.roles import Column
+from nnrun.datasets.tables.split import TEST, TRAIN, VAL
+from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 
@@ -61,7 +62,7 @@ class CsvConfig(DatasetConfig):
         None, "values that mean a missing one, for all columns or by column: {NAME: [0]}"
     )
     without_target: Literal["refuse", "drop"] = setting("refuse", "what happens to rows without a target")
-    separator: table_text.Separator = setting("auto", "between fields; auto: a tab in a .tsv, else told from line 1")
+    separator: dialect.Separator = setting("auto", "between fields; auto: a tab in a .tsv, else told from line 1")
     decimal: Literal[".", ","] = setting(".", "mark before the decimals")
     encoding: str = setting("utf-8", "of the text, for example latin-1")
     cache: Caching = setting("auto", "map the arrays of the parts from the cache folder; auto: from 1 GiB of them")
@@ -165,7 +166,7 @@ class Csv(Dataset):
             )
         given = {TRAIN: "path" if c.path else "train", VAL: "val", TEST: "test"}
         named = {key: name for key in given.values() if (name := getattr(c, key)) is not None}
-        found = table_source.existing(named)
+        found = source.existing(named)
         return {part: found[key] for part, key in given.items() if key in found}
 
 

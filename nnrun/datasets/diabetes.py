@@ -3,8 +3,8 @@
 import numpy as np
 
 from nnrun.datasets.base import DataSpec, Part
-from nnrun.datasets.bundled import read_table
-from nnrun.datasets.examples import Examples
+from nnrun.datasets.public.bundled import read_table
+from nnrun.datasets.parts.examples import Examples
 
 
 class Diabetes(Examples):

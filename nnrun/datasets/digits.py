@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnrun.datasets.base import DatasetConfig, DataSpec, Part, ScalingKind
-from nnrun.datasets.bundled import read_table
-from nnrun.datasets.examples import Examples, Indices
+from nnrun.datasets.public.bundled import read_table
+from nnrun.datasets.parts.examples import Examples, Indices
 from nnrun.schema import setting
 
 

@@ -1,6 +1,6 @@
 """Fashion-MNIST."""
 
-from nnrun.datasets.official import IdxImages
+from nnrun.datasets.public.official import IdxImages
 
 
 class FashionMnist(IdxImages):

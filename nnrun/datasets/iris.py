@@ -1,6 +1,6 @@
 """Iris flowers."""
 
-from nnrun.datasets.bundled import BundledClasses
+from nnrun.datasets.public.bundled import BundledClasses
 
 
 class Iris(BundledClasses):

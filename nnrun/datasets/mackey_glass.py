@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.forecasting import Forecasting, SeriesConfig
+from nnrun.datasets.series.windowed import Forecasting, SeriesConfig
 from nnrun.schema import size
 
 TRANSIENT = 500

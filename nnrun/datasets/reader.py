@@ -63,7 +63,7 @@ class Reader(abc.ABC):
     """Base of readers: frozen dataclasses whose fields were fitted on the training data and become JSON as they are.
 
     Fields are numbers, strings, booleans, None, NumPy arrays of floats, or tuples, dicts and frozen dataclasses of
-    these. `name` is what preprocessing.json calls the reader, and its key in `nnrun.preprocessing.READERS`.
+    these. `name` is what preprocessing.json calls the reader, and its key in `nnrun.folders.preprocessing.READERS`.
     """
 
     name: ClassVar[str]

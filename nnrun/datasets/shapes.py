@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnrun.datasets.base import DatasetConfig, DataSpec, Part, ScalingKind
-from nnrun.datasets.examples import Examples
+from nnrun.datasets.parts.examples import Examples
 from nnrun.schema import setting, size
 
 Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnrun.datasets.base import DatasetConfig, DataSpec, Part
-from nnrun.datasets.examples import Examples
+from nnrun.datasets.parts.examples import Examples
 from nnrun.schema import setting, size
 
 

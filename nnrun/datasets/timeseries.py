@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnrun.datasets import precision, series_remarks
+from nnrun.datasets.tables import precision
+from nnrun.datasets.series import remarks
 from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
-from nnrun.datasets.forecasting import WindowConfig, naive_error
-from nnrun.datasets.scaling import fit
-from nnrun.datasets.series_reader import TimeseriesReader
-from nnrun.datasets.series_split import check_rows, part_rows, seen_rows
-from nnrun.datasets.series_table import Missing, SeriesTable, series_numbers, time_column
-from nnrun.datasets.series_times import check_pattern, is_time, time_pattern
-from nnrun.datasets.split import check_fractions, share
-from nnrun.datasets.table_file import Table, check_columns, read_table
-from nnrun.datasets.table_text import Header, Separator
-from nnrun.datasets.table_values import Place
+from nnrun.datasets.series.windowed import WindowConfig, naive_error
+from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.series.reader import TimeseriesReader
+from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
+from nnrun.datasets.series.table import Missing, SeriesTable, series_numbers, time_column
+from nnrun.datasets.series.times import check_pattern, is_time, time_pattern
+from nnrun.datasets.parts.split import check_fractions, share
+from nnrun.datasets.tables.file import Table, check_columns, read_table
+from nnrun.datasets.tables.dialect import Header, Separator
+from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting, show, size
 
@@ -228,15 +229,15 @@ class Timeseries(Dataset):
     def _notes(self, table: SeriesTable, train: np.ndarray) -> tuple[str, ...]:
         """Raises ConfigError where the targets are constant in the training rows, or in single precision."""
         c, columns = self.config, self.reader.columns
-        same, targets = series_remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
+        same, targets = remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
         coarse = precision.remarks(train, columns, self._path)
         if c.horizon:
-            series_remarks.check_targets(same, targets, bool(self._named), self._path)
-            series_remarks.check_precision(coarse, targets, bool(self._named))
-        found = (*series_remarks.notes(table, same, self._path), *coarse.values())
+            remarks.check_targets(same, targets, bool(self._named), self._path)
+            remarks.check_precision(coarse, targets, bool(self._named))
+        found = (*remarks.notes(table, same, self._path), *coarse.values())
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
-        return (*found, *series_remarks.rising(table, columns, self._table.frame.columns[0], self._path))
+        return (*found, *remarks.rising(table, columns, self._table.frame.columns[0], self._path))
 
 
 def _first(arrays: Part, count: int) -> Part:

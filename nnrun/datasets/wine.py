@@ -1,6 +1,6 @@
 """Wines of three growers."""
 
-from nnrun.datasets.bundled import BundledClasses
+from nnrun.datasets.public.bundled import BundledClasses
 
 
 class Wine(BundledClasses):

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.config import RunConfig
+from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data, Part, is_mapped
 from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
-from nnrun.cache import cache_folder
-from nnrun.config import RunConfig, TrainingConfig
+from nnrun.host.cache import cache_folder
+from nnrun.config.run_config import RunConfig, TrainingConfig
 from nnrun.errors import ConfigError
 
 OPTIMIZATION = "xla_backend_optimization_level"

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.config import RunConfig, as_arrays
+from nnrun.config.run_config import RunConfig, as_arrays
 from nnrun.execution.devices import TrialPlacement, batch_devices
 from nnrun.execution.settings import ExecutionConfig
 from nnrun.tasks.base import ArrayScaling

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.config import RunConfig, as_arrays
+from nnrun.config.run_config import RunConfig, as_arrays
 from nnrun.datasets.base import Data, Part
 from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
 from nnrun.execution.devices import Placement, batch_devices

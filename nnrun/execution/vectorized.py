@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnrun.config import RunConfig, as_arrays
+from nnrun.config.run_config import RunConfig, as_arrays
 from nnrun.datasets.base import Data, Part
 from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluations
 from nnrun.execution.devices import Placement, TrialPlacement

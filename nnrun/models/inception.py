@@ -10,9 +10,9 @@ from flax import nnx
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
-from nnrun.models.convolution import ConvNorm
+from nnrun.models.blocks.convolution import ConvNorm
 from nnrun.models.layers import Dropout
-from nnrun.models.pooling import average_pool, global_average, max_pool
+from nnrun.models.kernels.pooling import average_pool, global_average, max_pool
 from nnrun.schema import number, setting
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nnrun.models.base import Number
-from nnrun.models.randomness import bernoulli
+from nnrun.models.kernels.randomness import bernoulli
 from nnrun.schema import is_off
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]

@@ -10,8 +10,8 @@ from flax import nnx
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
-from nnrun.models.convolution import ConvNorm
-from nnrun.models.pooling import global_average, max_pool
+from nnrun.models.blocks.convolution import ConvNorm
+from nnrun.models.kernels.pooling import global_average, max_pool
 from nnrun.schema import setting, size
 
 SMALLEST_IMAGENET = 64

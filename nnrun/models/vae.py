@@ -10,7 +10,7 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Model, Number, Outputs, OutputSpec
-from nnrun.models.codec import CodecConfig, build_codec, squash
+from nnrun.models.blocks.codec import CodecConfig, build_codec, squash
 from nnrun.schema import number
 
 

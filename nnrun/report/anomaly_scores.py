@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure, label
+from nnrun.report.palette import COLOURS, figure, label
 from nnrun.tasks.reconstruction import errors
 
 BINS = 40

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.models.randomness import Streams
+from nnrun.models.kernels.randomness import Streams
 from nnrun.report.base import FinishedRun
 from nnrun.report.reconstructions import mosaic
-from nnrun.report.style import figure
+from nnrun.report.palette import figure
 from nnrun.training.augmentation import augment
 
 IMAGES = 6

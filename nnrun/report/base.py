@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nnrun.config import AugmentationConfig
+from nnrun.config.run_config import AugmentationConfig
 from nnrun.datasets.base import Data
 from nnrun.models.base import Model, Outputs
 from nnrun.tasks.base import Task

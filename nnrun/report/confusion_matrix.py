@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import figure, label
+from nnrun.report.palette import figure, label
 
 ANNOTATED = 20
 """Classes up to which every cell shows its count and every row its name."""

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from nnrun.models.base import in_one_program
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure
+from nnrun.report.palette import COLOURS, figure
 
 CHANNELS = 8
 FRAME = "0.6"

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure
+from nnrun.report.palette import COLOURS, figure
 
 MOST = 64
 COLUMNS = 8

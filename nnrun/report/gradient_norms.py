@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure, label
+from nnrun.report.palette import COLOURS, figure, label
 
 TABLE = "gradient_norms"
 STAGES = {"start": "untrained", "open": "untrained, gates biased to remember", "trained": "after training"}

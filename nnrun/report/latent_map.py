@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure, label
-from nnrun.tasks.pca import fit_pca
+from nnrun.report.palette import COLOURS, figure, label
+from nnrun.tasks.baselines.pca import fit_pca
 
 POINTS = 3000
 CLASSES = 20

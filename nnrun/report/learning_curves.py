@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, figure, label, whole_numbers
+from nnrun.report.palette import COLOURS, figure, label, whole_numbers
 
 LOG_FROM = 20.0
 """Positive values whose extremes differ by this factor are drawn on a logarithmic scale."""

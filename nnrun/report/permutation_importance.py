@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.importance import Importance
-from nnrun.report.style import COLOURS, figure, label
+from nnrun.trained.permutation import Importance
+from nnrun.report.palette import COLOURS, figure, label
 from nnrun.tasks.metrics import DIRECTIONS
 
 SHOWN = 30

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, TRUTH, figure, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, label
 
 PANELS = 6
 """Targets that get a panel."""

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import COLOURS, TRUTH, figure, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, label
 from nnrun.tasks.reconstruction import errors, scaled_inputs
 
 IMAGES = 10

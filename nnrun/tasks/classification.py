@@ -15,7 +15,7 @@ from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import number, setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Summed, Task
-from nnrun.tasks.scores import score
+from nnrun.tasks.baselines.scores import score
 
 MOST_RANKED_CLASSES = 100
 """With more classes the scores of every example are too much to keep, and AUROC is left out."""

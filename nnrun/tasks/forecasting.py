@@ -10,7 +10,7 @@ from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.tasks import metrics
 from nnrun.tasks.regression import Regression, RegressionConfig, target_unit
-from nnrun.tasks.scores import score
+from nnrun.tasks.baselines.scores import score
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
-from nnrun.tasks.pca import fit_pca
+from nnrun.tasks.baselines.pca import fit_pca
 
 
 @dataclass(frozen=True)

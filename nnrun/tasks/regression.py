@@ -13,7 +13,7 @@ from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import number, setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
-from nnrun.tasks.scores import scaled, score
+from nnrun.tasks.baselines.scores import scaled, score
 
 BLOCK_ROWS = 8192
 """Of the linear baseline, decomposed at a time."""

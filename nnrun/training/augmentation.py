@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nnrun.config import AugmentationConfig
-from nnrun.models.randomness import Streams, uniform
+from nnrun.config.run_config import AugmentationConfig
+from nnrun.models.kernels.randomness import Streams, uniform
 from nnrun.schema import is_off
 
 LUMA = (0.299, 0.587, 0.114)

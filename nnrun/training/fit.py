@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nnrun.config import TrainingConfig
+from nnrun.config.run_config import TrainingConfig
 from nnrun.datasets.base import Data, Part
 from nnrun.errors import RunError
 from nnrun.tasks.base import Task

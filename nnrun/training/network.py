@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nnrun.config import RunConfig
+from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Number, Outputs
-from nnrun.models.randomness import Streams
+from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
 from nnrun.training.state import Traced, Weights
 

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from nnrun.config import RunConfig
+from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Outputs
-from nnrun.models.randomness import Streams
+from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import Statistics
 from nnrun.training.augmentation import augment
 from nnrun.training.network import Network, weight_names

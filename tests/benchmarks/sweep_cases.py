@@ -99,10 +99,11 @@ def many(trials: int) -> Sweep:
 
 def export(sweep: Sweep, data: Path | None, file: Path) -> None:
     """Writes nnrun's own training and validation parts, scaled, in the case's shapes: what the peers train on."""
-    from nnrun import composition, config
+    from nnrun.compose import compose
+    from nnrun.config import run_config
 
-    composition.prepare_imports()
-    chosen = config.build(composition.compose_all(sweep.fixed(data), multirun=False)[0].plain).dataset
+    compose.prepare_imports()
+    chosen = run_config.build(compose.compose_all(sweep.fixed(data), multirun=False)[0].plain).dataset
     loaded = chosen.locate()(chosen.config).load()
     arrays: dict[str, Any] = {}
     for name, part in (("train", loaded.train), ("val", loaded.val)):

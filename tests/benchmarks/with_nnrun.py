@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnrun import composition, config
+from nnrun.compose import compose
+from nnrun.config import run_config
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.execution import devices
 from tests.benchmarks.cases import Case, arrays
@@ -12,8 +13,8 @@ from tests.benchmarks.cases import Case, arrays
 
 def build(case: Case, threads: int) -> Callable[[], float]:
     """An epoch of training as a function that returns its mean loss; the devices are nnrun's choice, not `threads`."""
-    composition.prepare_imports()
-    built = config.build(composition.compose_all(case.overrides, multirun=False)[0].plain)
+    compose.prepare_imports()
+    built = run_config.build(compose.compose_all(case.overrides, multirun=False)[0].plain)
     devices.prepare()
     from nnrun.execution.serial import SerialRun
 

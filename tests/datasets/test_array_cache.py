@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from nnrun.datasets import array_cache
-from nnrun.datasets.array_cache import ArrayCache
+from nnrun.datasets.arrays import cache as array_cache
+from nnrun.datasets.arrays.cache import ArrayCache
 from nnrun.errors import RunError
 
 
@@ -141,7 +141,7 @@ def test_memory_stays_bounded(tmp_path):
     """300 MB pass through; the peak of a process of its own grows by less than 60 MB."""
     script = (
         "import resource, sys, numpy as np; from pathlib import Path\n"
-        "from nnrun.datasets.array_cache import ArrayCache\n"
+        "from nnrun.datasets.arrays.cache import ArrayCache\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "before = peak()\n"
         "block = np.ones((10, 1000, 1000), np.uint8)\n"

@@ -8,7 +8,7 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.datasets.array_reader import ArrayReader
+from nnrun.datasets.arrays.reader import ArrayReader
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError, RunError
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from nnrun.datasets import bundled
+from nnrun.datasets.public import bundled
 from nnrun.datasets.base import DatasetConfig
 from nnrun.datasets.breast_cancer import BreastCancer
 from nnrun.datasets.diabetes import Diabetes

@@ -7,9 +7,9 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.datasets import table_split
-from nnrun.datasets.table_columns import WEEKDAYS
-from nnrun.datasets.table_split import Fractions, by_group, by_time
+from nnrun.datasets.tables import split
+from nnrun.datasets.tables.columns import WEEKDAYS
+from nnrun.datasets.tables.split import Fractions, by_group, by_time
 from nnrun.errors import ConfigError, RunError
 from tests.datasets.tables import load, make, refusal, write
 
@@ -200,12 +200,12 @@ def test_the_newest_rows_are_the_test_and_equal_times_stay_together(tmp_path):
 
 
 def test_parts_of_very_many_rows_are_drawn_row_by_row(table, monkeypatch):
-    monkeypatch.setattr(table_split, "MANY_ROWS", 50)
+    monkeypatch.setattr(split, "MANY_ROWS", 50)
     (codes,) = make(table, seed=3)._plan().parts
     assert set(codes) == {0, 1, 2}
     usable = np.arange(20_000) % 10 > 0
-    codes = table_split.by_draws(usable, Fractions(0.15, 0.1), np.random.default_rng(0))
-    assert (codes[~usable] == table_split.UNUSED).all()
+    codes = split.by_draws(usable, Fractions(0.15, 0.1), np.random.default_rng(0))
+    assert (codes[~usable] == split.UNUSED).all()
     np.testing.assert_allclose(np.bincount(codes[usable]) / usable.sum(), [0.75, 0.15, 0.1], atol=0.01)
 
 
@@ -280,12 +280,12 @@ def test_no_header_quotes_decimal_commas_and_other_encodings(tmp_path):
 
 
 def test_a_table_larger_than_the_limit_is_streamed_to_the_same_data(table, tmp_path, monkeypatch):
-    from nnrun.datasets import table_source
+    from nnrun.datasets.tables import source
 
     polars.read_csv(table, try_parse_dates=True).write_parquet(tmp_path / "t.parquet")
     wanted = load(table)
-    monkeypatch.setattr(table_source, "LARGE", 10)
-    monkeypatch.setattr(table_source.blocks, "__defaults__", (7,))
+    monkeypatch.setattr(source, "LARGE", 10)
+    monkeypatch.setattr(source.blocks, "__defaults__", (7,))
     for path in (table, tmp_path / "t.parquet"):
         os.utime(path, (0, 0))
         found = load(path)
@@ -340,10 +340,10 @@ def test_a_file_that_changes_between_reading_and_loading_is_read_again(table):
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(table, monkeypatch):
-    from nnrun.datasets import table_source
+    from nnrun.datasets.tables import source
 
-    monkeypatch.setattr(table_source, "LARGE", 10)
-    frames = table_source.blocks(table, table_source.TableFormat(), 7)
+    monkeypatch.setattr(source, "LARGE", 10)
+    frames = source.blocks(table, source.TableFormat(), 7)
     next(frames)
     table.write_text(table.read_text() + "1,small,2024-01-01,no\n")
     with pytest.raises(RunError, match=r"t\.csv changed while it was read\. Run the command again"):
@@ -352,9 +352,9 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(table, monkeypatch):
 
 @pytest.mark.parametrize("large", [False, True])
 def test_empty_rows_and_blank_lines_count_in_training_too(large, tmp_path, monkeypatch):
-    from nnrun.datasets import table_source
+    from nnrun.datasets.tables import source
 
-    monkeypatch.setattr(table_source, "LARGE", 10 if large else 2**26)
+    monkeypatch.setattr(source, "LARGE", 10 if large else 2**26)
     rows = [f"{i + 1},{i * 1.5},{'ab'[i % 2]}" for i in range(40)]
     rows[3], rows[8] = ",,", "\n" + rows[8]
     path = tmp_path / "t.csv"

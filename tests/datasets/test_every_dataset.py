@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from nnrun.datasets.base import DatasetConfig, DataSpec
-from nnrun.datasets.examples import Examples
-from nnrun.datasets.split import streams
+from nnrun.datasets.parts.examples import Examples
+from nnrun.datasets.parts.split import streams
 from nnrun.errors import ConfigError
 from nnrun.schema import build, config_class, locate
 

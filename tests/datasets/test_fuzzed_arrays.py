@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nnrun.datasets import array_file, image_files
-from nnrun.datasets.idx_file import read_idx
-from nnrun.datasets.image_files import Form
+from nnrun.datasets.arrays import file
+from nnrun.datasets.images import files
+from nnrun.datasets.arrays.idx_file import read_idx
+from nnrun.datasets.images.files import Form
 from nnrun.datasets.npz import Npz, NpzConfig
 from nnrun.errors import NnrunError
 
@@ -40,13 +41,13 @@ def npz(save):
 
 
 def read_npz(path):
-    array_file.npz_layout(path)
+    file.npz_layout(path)
     Npz(NpzConfig(path=str(path))).load()
 
 
 def read_image(path):
-    image_files.inspect(path)
-    found = image_files.decode(path, Form((5, 5, 3), "stretch"))
+    files.inspect(path)
+    found = files.decode(path, Form((5, 5, 3), "stretch"))
     assert (found.shape, found.dtype) == ((5, 5, 3), np.uint8)
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnrun import preprocessing
-from nnrun.datasets import array_cache, image_files
-from nnrun.datasets.image_files import Form
+from nnrun.folders import preprocessing
+from nnrun.datasets.arrays import cache as array_cache
+from nnrun.datasets.images import files as image_files
+from nnrun.datasets.images.files import Form
 from nnrun.datasets.image_folder import ImageFolder, ImageFolderConfig
-from nnrun.datasets.image_reader import ImageReader
+from nnrun.datasets.images.reader import ImageReader
 from nnrun.errors import ConfigError, RunError
-from nnrun.preprocessing import Preprocessing
+from nnrun.folders.preprocessing import Preprocessing
 from tests.made_up_files import write_images
 
 PARTS = ("train", "val", "test")

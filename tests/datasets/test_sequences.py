@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nnrun import preprocessing
-from nnrun.datasets.sequence_files import read_sequences
+from nnrun.folders import preprocessing
+from nnrun.datasets.series.labelled_files import read_sequences
 from nnrun.datasets.sequences import Sequences
 from nnrun.errors import ConfigError, NnrunError, RunError
-from nnrun.preprocessing import Preprocessing
+from nnrun.folders.preprocessing import Preprocessing
 from nnrun.schema import build, config_class
 
 TARGET = "nnrun.datasets.sequences.Sequences"

@@ -6,8 +6,8 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.datasets.series_times import check_pattern, is_time, time_pattern, times
-from nnrun.datasets.table_values import Place
+from nnrun.datasets.series.times import check_pattern, is_time, time_pattern, times
+from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError, NnrunError, RunError
 
 PLACE = Place("t.csv", np.array([0, 3]))

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnrun.datasets import scaling
-from nnrun.datasets.split import chronological, cut, part_sizes, share, stratified_order
+from nnrun.datasets.parts import scaling
+from nnrun.datasets.parts.split import chronological, cut, part_sizes, share, stratified_order
 
 FRACTIONS = st.floats(0.01, 0.89)
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nnrun.datasets import table_source
-from nnrun.datasets.table_file import check_columns, read_table
-from nnrun.datasets.table_source import TableFormat
+from nnrun.datasets.tables import source
+from nnrun.datasets.tables.file import check_columns, read_table
+from nnrun.datasets.tables.source import TableFormat
 from nnrun.errors import ConfigError, NnrunError, RunError
 
 SHARED_FOLDER = settings(
@@ -120,8 +120,8 @@ def test_what_is_no_table_is_said_with_file_and_line(content, name, error, said,
 def test_empty_rows_keep_their_numbers_and_blank_lines_count(
     content, numbered, end, before, large, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(table_source, "LARGE", 0 if large else 2**26)
-    blocks = list(table_source.blocks(write(tmp_path, before + content + end), TableFormat(), 2))
+    monkeypatch.setattr(source, "LARGE", 0 if large else 2**26)
+    blocks = list(source.blocks(write(tmp_path, before + content + end), TableFormat(), 2))
     assert [int(row) for _, place in blocks for row in place.rows] == list(numbered)
     assert [row for frame, _ in blocks for row in frame.rows()] == list(numbered.values())
 
@@ -136,19 +136,19 @@ def test_empty_rows_keep_their_numbers_and_blank_lines_count(
     ],
 )
 def test_what_is_no_table_is_said_of_a_large_file_too(content, said, tmp_path, monkeypatch):
-    monkeypatch.setattr(table_source, "LARGE", 0)
+    monkeypatch.setattr(source, "LARGE", 0)
     path = write(tmp_path, content)
     with pytest.raises(NnrunError) as caught:
-        list(table_source.blocks(path, TableFormat(), 2))
+        list(source.blocks(path, TableFormat(), 2))
     assert str(caught.value).startswith(str(path))
     assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("large", [False, True])
 def test_empty_rows_of_a_parquet_are_rows(large, tmp_path, monkeypatch):
-    monkeypatch.setattr(table_source, "LARGE", 0 if large else 2**26)
+    monkeypatch.setattr(source, "LARGE", 0 if large else 2**26)
     polars.DataFrame({"a": [1, None, 3, None], "b": ["x", None, "z", None]}).write_parquet(tmp_path / "t.parquet")
-    blocks = list(table_source.blocks(tmp_path / "t.parquet", TableFormat(), 3))
+    blocks = list(source.blocks(tmp_path / "t.parquet", TableFormat(), 3))
     assert [int(row) for _, place in blocks for row in place.rows] == [0, 1, 2, 3]
 
 

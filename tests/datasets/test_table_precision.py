@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nnrun.datasets import table_source
-from nnrun.datasets.table_fit import Range
+from nnrun.datasets.tables import source
+from nnrun.datasets.tables.fitting import Range
 from tests.datasets.tables import load, make, refusal, write
 
 ROWS = 60
@@ -13,8 +13,8 @@ JULIAN = [f"{2459000 + v:.6f}" for v in np.random.default_rng(0).uniform(0, 2, R
 
 @pytest.fixture(params=[False, True], ids=["at once", "streamed"])
 def table(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(table_source, "LARGE", 10 if request.param else 2**26)
-    monkeypatch.setattr(table_source.blocks, "__defaults__", (7,))
+    monkeypatch.setattr(source, "LARGE", 10 if request.param else 2**26)
+    monkeypatch.setattr(source.blocks, "__defaults__", (7,))
     return write(tmp_path / "t.csv", {"a jd": JULIAN, "x": np.arange(ROWS) / 7, "class": ["a", "b"] * (ROWS // 2)})
 
 

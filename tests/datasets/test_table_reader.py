@@ -4,12 +4,12 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun import preprocessing
-from nnrun.datasets import table_source
+from nnrun.folders import preprocessing
+from nnrun.datasets.tables import source
 from nnrun.datasets.csv import Csv
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError, RunError
-from nnrun.preprocessing import Preprocessing
+from nnrun.folders.preprocessing import Preprocessing
 from nnrun.schema import build, config_class
 
 ROWS = 80
@@ -124,7 +124,7 @@ def test_an_empty_row_gets_the_training_mean_and_later_rows_keep_their_numbers(l
     polars.DataFrame({"x": [i / 7 for i in range(40)], "class": ["a", "b"] * 20}).write_csv(table)
     data = make(table).load()
     mean = data.train["inputs"].mean()
-    monkeypatch.setattr(table_source, "LARGE", 5 if large else 2**26)
+    monkeypatch.setattr(source, "LARGE", 5 if large else 2**26)
     for content in ("x\n1.0\n\n3.0\n\n5.0\n\n\n", "x,y\n1.0,\n,\n3.0,\n,\n5.0,\n"):
         new.write_text(content)
         found = joined(data.reader.blocks(new, 2))
@@ -237,7 +237,7 @@ def test_true_and_false_are_the_same_however_they_are_written(written, categoric
 
 
 def test_a_spelling_of_two_known_categories_is_neither(tmp_path):
-    from nnrun.datasets.table_columns import Category
+    from nnrun.datasets.tables.columns import Category
 
     known = Category("flag", (), ("True", "true", "x"), False, True)
     assert known.codes(polars.Series(["true", "True", "TRUE", "X", "x", None])).tolist() == [2, 1, 0, 0, 3, 0]
@@ -261,7 +261,7 @@ def codes(reader, columns):
 
 
 def test_categories_with_a_point_are_known_without_it_and_two_that_differ_by_it_stay_two():
-    from nnrun.datasets.table_columns import Category
+    from nnrun.datasets.tables.columns import Category
 
     known = Category("code", (), ("1.0", "2.0", "3", "3.0"), False, True)
     assert known.codes(polars.Series(["1", "2.00", "3", "3.0", "3.00"])).tolist() == [1, 2, 3, 4, 0]

@@ -3,7 +3,7 @@
 import polars
 import pytest
 
-from nnrun.datasets import table_source
+from nnrun.datasets.tables import source
 from nnrun.datasets.reader import UnseenNotes
 from tests.datasets.tables import load, write
 
@@ -59,7 +59,7 @@ def test_every_verb_has_a_note_per_column(verb, run, nnrun, tmp_path):
 def test_blocks_are_counted_as_they_come(categorical, tmp_path, monkeypatch):
     reader = load(write(tmp_path / "t.csv", columns()), categorical=categorical).reader
     write(tmp_path / "new.csv", columns(50, ("round", "huge", "tiny")))
-    monkeypatch.setattr(table_source, "LARGE", 10)
+    monkeypatch.setattr(source, "LARGE", 10)
     notes, read = UnseenNotes(), 0
     for block in notes.over(reader.blocks(tmp_path / "new.csv", 7)):
         read += len(block.part["inputs"])

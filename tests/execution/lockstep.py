@@ -5,7 +5,7 @@ import numpy as np
 
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
-from nnrun.execution.loaded import load
+from nnrun.execution.prepared import load
 from nnrun.execution.serial import SerialRun
 from nnrun.execution.vectorized import CompiledGroup, GroupRun
 

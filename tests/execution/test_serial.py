@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from nnrun import checkpoint
+from nnrun.folders import checkpoint
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
-from nnrun.execution.loaded import load
+from nnrun.execution.prepared import load
 from nnrun.execution.serial import SerialRun
 from nnrun.models.mlp import MLP
 from nnrun.training import batches

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax import monitoring
 
-from nnrun import checkpoint
+from nnrun.folders import checkpoint
 from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
 from nnrun.execution.serial import TrainedRun

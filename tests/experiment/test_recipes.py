@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from nnrun import members
+from nnrun.config import choices
 
-RECIPES = sorted(members.choices("experiment"))
-SWEEPS = [name for name in RECIPES if members.load_choice("experiment", name).get("search")]
+RECIPES = sorted(choices.choices("experiment"))
+SWEEPS = [name for name in RECIPES if choices.load_choice("experiment", name).get("search")]
 
 FILES = {
     "airline_passengers": "timeseries",
@@ -23,7 +23,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_header_states_command_wall_time_and_numbers(name):
-    header = [line for line in members.choices("experiment")[name].read_text().splitlines() if line.startswith("#")]
+    header = [line for line in choices.choices("experiment")[name].read_text().splitlines() if line.startswith("#")]
     text = "\n".join(header)
     assert f"experiment={name}" in text, "the command"
     assert "Wall time:" in text
@@ -51,5 +51,5 @@ def test_the_recipe_runs_shrunk(name, roots, nnrun, tmp_path):
 
 
 def test_the_readme_has_a_row_for_every_recipe():
-    readme = (members.conf_folder().parent / "README.md").read_text()
+    readme = (choices.conf_folder().parent / "README.md").read_text()
     assert not [name for name in RECIPES if f"`{name}`" not in readme]

@@ -6,13 +6,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from nnrun.config import as_arrays
-from nnrun.datasets.array_reader import ArrayReader
+from nnrun.config.run_config import as_arrays
+from nnrun.datasets.arrays.reader import ArrayReader
 from nnrun.datasets.base import Anchor, DataSpec, Scaling
 from nnrun.execution.devices import Placement
-from nnrun.loading import LoadedRun
-from nnrun.prediction import Predictor
-from nnrun.preprocessing import Preprocessing
+from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.prediction import Predictor
+from nnrun.folders.preprocessing import Preprocessing
 from nnrun.training.program import Program
 from nnrun.training.state import Fitted, State
 
@@ -51,7 +51,7 @@ DATASETS = {"table": "iris", "image": "digits", "series": "sine"}
 
 
 def load(make_config, spec, model, values):
-    """A LoadedRun of a config, as `nnrun.loading.load` gives it, with random weights and scaling."""
+    """A LoadedRun of a config, as `nnrun.trained.trained_run.load` gives it, with random weights and scaling."""
     task = "reconstruction" if model in ("autoencoder", "vae") else spec.task
     config = make_config(values, model=model, task=task, dataset=DATASETS[spec.kind])
     random = np.random.default_rng(0)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nnrun.errors import RunError
-from nnrun.export import network, onnx
-from nnrun.export.network import Network
-from nnrun.export.raw import Argument
+from nnrun.trained.export import function as network, onnx
+from nnrun.trained.export.function import Network
+from nnrun.trained.export.arguments import Argument
 from tests.export import networks
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -8,13 +8,13 @@ import polars
 import pytest
 from jax import export
 
-from nnrun import preprocessing
+from nnrun.folders import preprocessing
 from nnrun.datasets.base import Scaling
-from nnrun.datasets.table_columns import Category, Date, Numeric
-from nnrun.datasets.table_reader import TableReader
-from nnrun.datasets.table_source import TableFormat
-from nnrun.datasets.table_values import Place
-from nnrun.export.raw import NO_DAY, TableInputs
+from nnrun.datasets.tables.columns import Category, Date, Numeric
+from nnrun.datasets.tables.reader import TableReader
+from nnrun.datasets.tables.source import TableFormat
+from nnrun.datasets.tables.values import Place
+from nnrun.trained.export.arguments import NO_DAY, TableInputs
 
 EPOCH = datetime.datetime(1970, 1, 1)
 PARTS = ("years", "season", "weekday", "hour")

@@ -12,10 +12,10 @@ import polars
 import pytest
 from jax import export
 
-from nnrun import members
-from nnrun.export import network, stablehlo
-from nnrun.export.network import Network
-from nnrun.export.raw import Argument
+from nnrun.config import choices
+from nnrun.trained.export import function as network, stablehlo
+from nnrun.trained.export.function import Network
+from nnrun.trained.export.arguments import Argument
 from tests.export import networks
 
 
@@ -57,7 +57,7 @@ def test_what_is_wrong_with_a_network_is_not_hidden():
         stablehlo.translate(Network((Argument("inputs", np.dtype("float32"), (2,)),), function))
 
 
-README = (members.conf_folder().parent / "README.md").read_text()
+README = (choices.conf_folder().parent / "README.md").read_text()
 (SCRIPT,) = re.findall(r"<!-- file: use_exported.py -->\n```python\n(.*?)```", README, re.DOTALL)
 NEEDED = ("jax", "jaxlib", "numpy", "numpy.libs", "scipy", "scipy.libs", "ml_dtypes", "opt_einsum", "flatbuffers")
 

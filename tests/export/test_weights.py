@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from nnrun.export import weights
+from nnrun.trained.export import weights
 from tests.export import networks
 
 

@@ -8,7 +8,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.autoencoder import Autoencoder, AutoencoderConfig, Corruption, Sparsity
 from nnrun.models.base import OutputSpec
-from nnrun.models.codec import double, halvings
+from nnrun.models.blocks.codec import double, halvings
 from nnrun.models.vae import VAE, VAEConfig
 
 QUICK = {"xla_backend_optimization_level": "0"}

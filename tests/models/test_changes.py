@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nnrun import config, members, schema
+from nnrun.config import run_config, choices
+from nnrun import schema
 from nnrun.datasets.base import Anchor, DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import OutputSpec, from_changes, to_changes
@@ -20,7 +21,7 @@ FORECASTERS = ("mlp", "cnn", "rnn", "lstm", "gru")
 def build(name, anchor, anchored=True):
     per_step = anchor == EACH
     anchor = anchor if anchored else None
-    values = members.load_choice("model", name)
+    values = choices.load_choice("model", name)
     data = DataSpec("series", (WINDOW, 3), (HORIZON, 2), "forecasting", per_step=per_step, anchor=anchor)
     output = OutputSpec((HORIZON, 2), per_step)
     return schema.locate(values["_target_"])(schema.build("model", values), data, output, rngs=nnx.Rngs(0))
@@ -70,6 +71,6 @@ def test_a_model_that_forecasts_no_changes_is_refused(make_config, tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("a\n" + "1\n2\n" * 50)
     values = {"dataset.path": str(path), "dataset.window": 4, "dataset.relative_to": "last"}
-    config.check_fit(make_config(values, dataset="timeseries", model="mlp"))
+    run_config.check_fit(make_config(values, dataset="timeseries", model="mlp"))
     with pytest.raises(ConfigError, match=r"model=autoencoder does not forecast changes\. Set dataset"):
-        config.check_fit(make_config(values, dataset="timeseries", model="autoencoder", task="reconstruction"))
+        run_config.check_fit(make_config(values, dataset="timeseries", model="autoencoder", task="reconstruction"))

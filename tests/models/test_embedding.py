@@ -8,7 +8,7 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
-from nnrun.models.embedding import Embeddings, width
+from nnrun.models.blocks.embedding import Embeddings, width
 from nnrun.models.mlp import MLP, MLPConfig
 
 SPEC = DataSpec("table", (2,), (1,), "regression", categories=(4, 30))

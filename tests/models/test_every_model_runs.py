@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from nnrun import members, schema
+from nnrun.config import choices
+from nnrun import schema
 from nnrun.models import inception, vgg
 
 DATASETS = {
@@ -18,8 +19,8 @@ OF_MODELS = {
 }
 FITS = [
     (name, kind)
-    for name in members.choices("model")
-    for kind in schema.locate(members.load_choice("model", name)["_target_"]).kinds
+    for name in choices.choices("model")
+    for kind in schema.locate(choices.load_choice("model", name)["_target_"]).kinds
 ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.extend.random import threefry_2x32
 
-from nnrun.models.randomness import Streams, bernoulli, threefry, uniform
+from nnrun.models.kernels.randomness import Streams, bernoulli, threefry, uniform
 
 SHAPES = [(1,), (7,), (32, 64), (3, 5, 2, 4)]
 

@@ -8,8 +8,8 @@ from published import abstract, assert_same, conv_norm, filled
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import OutputSpec
-from nnrun.models.convolution import ConvNorm
-from nnrun.models.pooling import max_pool
+from nnrun.models.blocks.convolution import ConvNorm
+from nnrun.models.kernels.pooling import max_pool
 from nnrun.models.resnet import BasicBlock, Bottleneck, ResNet, ResNetConfig
 
 

@@ -7,9 +7,9 @@ import pytest
 from hydra.test_utils import test_utils
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
-from nnrun import members
+from nnrun.config import choices
 
-OURS = f"hydra.searchpath=[file://{members.conf_folder()}]"
+OURS = f"hydra.searchpath=[file://{choices.conf_folder()}]"
 IN_ITS_FOLDER = "hydra.job.chdir=true"
 SILENT = ["hydra/hydra_logging=none", "hydra/job_logging=none"]
 

@@ -12,14 +12,14 @@ import pytest
 from omegaconf import OmegaConf
 
 import nnrun
-from nnrun import members
+from nnrun.config import choices
 from nnrun.errors import ConfigError
 from nnrun.search.base import SearchConfig, Strategy
 
 PLUGINS = Path(nnrun.__file__).parent / "_plugins"
 WORDS = [
     "-m",
-    f"hydra.searchpath=[file://{members.conf_folder()}]",
+    f"hydra.searchpath=[file://{choices.conf_folder()}]",
     "hydra/sweeper=nnrun",
     "hydra/hydra_logging=none",
     "hydra/job_logging=none",
@@ -191,4 +191,4 @@ def test_hydra_reads_our_adapters_without_loading_us(path):
     names = {node.module for node in body if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
     ours = {name for name in names if name.split(".")[0] not in {"hydra", *sys.stdlib_module_names}}
-    assert ours <= {"nnrun.members"}
+    assert ours <= {"nnrun.config.choices"}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnrun.ledger import Trial
+from nnrun.folders.ledger import Trial
 from nnrun.report.sweep import SweepRecord
 from nnrun.search.space import Categorical, Interval, Space, Steps
 

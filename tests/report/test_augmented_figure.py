@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from nnrun import report
-from nnrun.config import AugmentationConfig
+from nnrun.config.run_config import AugmentationConfig
 from nnrun.datasets.image_folder import ImageFolder, ImageFolderConfig
 from nnrun.report import augmented
 from nnrun.report.base import FinishedRun

@@ -16,7 +16,7 @@ from nnrun.report import (
     predicted_vs_true,
 )
 from nnrun.report.base import FinishedRun
-from nnrun.report.style import figure
+from nnrun.report.palette import figure
 
 UNIT = Scaling(np.zeros(1), np.ones(1))
 

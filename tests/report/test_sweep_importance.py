@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from nnrun.ledger import Trial
+from nnrun.folders.ledger import Trial
 from nnrun.report.sweep import figures, page
 from nnrun.report.sweep.axis import Axis
 from nnrun.report.sweep.importance import importance

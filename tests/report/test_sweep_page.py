@@ -8,8 +8,8 @@ import pytest
 from matplotlib.text import Text
 from plotly.offline import get_plotlyjs
 
-from nnrun.ledger import Trial
-from nnrun.report.style import COLOURS
+from nnrun.folders.ledger import Trial
+from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import figures, page
 from nnrun.report.sweep.axis import Axis, objective_scale, ticks
 from nnrun.report.sweep.charts import MOST_CURVES

@@ -9,7 +9,7 @@ from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.schema import build
 from nnrun.tasks.forecasting import Forecasting
-from nnrun.tasks.scores import score
+from nnrun.tasks.baselines.scores import score
 
 WINDOW, HORIZON, PERIOD = 6, 5, 4
 PARTS = ("train", "val", "test")

@@ -10,8 +10,8 @@ from nnrun.datasets import base as data_module
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs
-from nnrun.tasks import pca as pca_module
-from nnrun.tasks.pca import fit_pca
+from nnrun.tasks.baselines import pca as pca_module
+from nnrun.tasks.baselines.pca import fit_pca
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, errors, scaled_inputs
 
 SHAPE = (3, 4)

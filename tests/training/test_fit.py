@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nnrun.config import EarlyStoppingConfig, TrainingConfig
+from nnrun.config.run_config import EarlyStoppingConfig, TrainingConfig
 from nnrun.errors import RunError
 from nnrun.training import fit as module
 from nnrun.training.fit import Epoch, Failure, Objective, Pace, Patience, Stretch, fit

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnrun.config import as_arrays
+from nnrun.config.run_config import as_arrays
 from nnrun.datasets.base import DataSpec
 from nnrun.tasks.base import ArrayScaling
 from nnrun.training.network import split, weight_names

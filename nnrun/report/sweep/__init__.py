@@ -2,6 +2,6 @@
 
 from nnrun.report.sweep.page import page
 from nnrun.report.sweep.pictures import figures
-from nnrun.report.sweep.record import SweepRecord
+from nnrun.report.sweep.subject import SweepRecord
 
 __all__ = ["SweepRecord", "figures", "page"]

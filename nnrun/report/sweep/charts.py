@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from nnrun.ledger import Trial
-from nnrun.report.style import COLOURS
+from nnrun.folders.ledger import Trial
+from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import plot
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.plot import Chart, Plot
-from nnrun.report.sweep.record import SweepRecord, objective
+from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.text import counted, cut, label_text
 
 MOST_CURVES = 200

@@ -7,13 +7,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from nnrun.ledger import Trial
-from nnrun.report.style import COLOURS
+from nnrun.folders.ledger import Trial
+from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import charts
 from nnrun.report.sweep.importance import LEAST_TRIALS
 from nnrun.report.sweep.parallel import MOST_LINES, parallel
 from nnrun.report.sweep.plot import Chart
-from nnrun.report.sweep.record import SweepRecord, objective
+from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.tables import failures_table, trials_table
 from nnrun.report.sweep.text import counted, cut, duration, label_text, shown
 

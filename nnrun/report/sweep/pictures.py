@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nnrun.ledger import Trial
-from nnrun.report.style import COLOURS, figure, label, whole_numbers
+from nnrun.folders.ledger import Trial
+from nnrun.report.palette import COLOURS, figure, label, whole_numbers
 from nnrun.report.sweep import plot
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.importance import Importance
-from nnrun.report.sweep.record import SweepRecord, objective
+from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.text import cut
 
 MOST_PANELS = 12

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnrun.ledger import Trial
-from nnrun.report.style import COLOURS
+from nnrun.folders.ledger import Trial
+from nnrun.report.palette import COLOURS
 from nnrun.report.sweep.axis import Axis, Scale, ticks
-from nnrun.report.sweep.record import SweepRecord
+from nnrun.report.sweep.subject import SweepRecord
 from nnrun.report.sweep.text import counted, cut, label_text, shown
 
 OTHER = "#9aa3ae"

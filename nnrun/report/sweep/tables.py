@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from nnrun.ledger import Trial
+from nnrun.folders.ledger import Trial
 from nnrun.report.sweep.axis import is_number
-from nnrun.report.sweep.record import SweepRecord
+from nnrun.report.sweep.subject import SweepRecord
 from nnrun.report.sweep.text import counted, listed, shown
 
 LAST_STATES = ("pruned", "running", "waiting", "failed")

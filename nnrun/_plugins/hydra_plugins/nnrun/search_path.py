@@ -3,7 +3,7 @@
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from nnrun.members import conf_folders
+from nnrun.config.choices import conf_folders
 
 
 class UserConf(SearchPathPlugin):

@@ -52,7 +52,7 @@ class NnrunSweeper(Sweeper):
 
     def _sweep_jobs(self, arguments: list[str]) -> list[Any]:
         """A list of job returns per batch, as Hydra's own sweeper gives."""
-        from nnrun.sweep_syntax import dimensions, parse_override
+        from nnrun.compose.grammar import dimensions, parse_override
 
         parsed = [parse_override(argument, self.hydra_context.config_loader) for argument in arguments]
         strategy = self._strategy(dimensions(parsed), {o.key_or_group for o in parsed})
@@ -75,7 +75,7 @@ class NnrunSweeper(Sweeper):
 
         from nnrun.schema import build, locate
         from nnrun.search.space import Space
-        from nnrun.sweep_syntax import from_space
+        from nnrun.compose.grammar import from_space
 
         node = OmegaConf.select(self.config, "search")
         values: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_dict(node) else {}
@@ -107,7 +107,7 @@ def _is_strategy(target: str | None) -> bool:
 
 def _job(parsed: list[Any], point: dict[str, Any]) -> list[str]:
     """Overrides of a job, the typed keys in the order in which they were typed."""
-    from nnrun.sweep_syntax import value_text
+    from nnrun.compose.grammar import value_text
 
     values = {o.get_key_element(): o.input_line for o in parsed}
     values |= {key: f"{key}={value_text(value)}" for key, value in point.items()}

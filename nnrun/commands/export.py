@@ -1,0 +1,99 @@
+"""`nnrun export RUN`: a trained network for programs without nnrun."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from nnrun.commands import usage, on_run
+from nnrun.folders import columns_file
+from nnrun.host import terminal
+from nnrun.errors import ConfigError, RunError
+from nnrun.schema import nearest
+
+SUFFIXES = {"stablehlo": ".stablehlo", "onnx": ".onnx", "safetensors": ".safetensors"}
+LIBRARIES = {"onnx": ("jax2onnx", "onnxruntime")}
+"""Of the extra of that name."""
+USAGE = usage.Usage(
+    "export",
+    ("RUN",),
+    None,
+    ("overwrite", "trust"),
+    {"format": "stablehlo", "output": "model.stablehlo"},
+    "nnrun export outputs/runs/DATE/TIME_mlp_iris --format stablehlo",
+)
+
+
+def export(words: list[str]) -> int:
+    """`nnrun export RUN [--format stablehlo|onnx|safetensors] [--output FILE] [--overwrite] [--trust]`.
+
+    Writes the network with its best weights to FILE, by default RUN/export/model.<format>, and beside it
+    <name>.preprocessing.json: what the arrays are called, their shapes, columns, categories and class names.
+    stablehlo (a jax.export artifact for CPU, CUDA and TPU) and onnx take raw inputs and answer in original units;
+    safetensors holds the weights alone, with <name>.names.json saying what each of them is.
+    """
+    given = usage.parse(USAGE, words)
+    form = given.values.get("format", "stablehlo")
+    if form not in SUFFIXES:
+        raise ConfigError(f"--format must be one of {', '.join(SUFFIXES)}, but got {form}. {nearest(form, SUFFIXES)}")
+    _check_libraries(form)
+    folder, plain = on_run.trained(given)
+    output = _output(folder, form, given)
+    try:
+        _write(folder, plain, form, output)
+    except OSError as error:
+        raise RunError(f"{error}. Nothing was exported.") from error
+    return 0
+
+
+def _check_libraries(form: str) -> None:
+    for name in LIBRARIES.get(form, ()):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"--format {form} needs {name}, which is not installed: pip install 'nnrun[{form}]'. "
+                "--format stablehlo and --format safetensors need nothing more."
+            )
+
+
+def _output(folder: Path, form: str, given: usage.Words) -> Path:
+    if "output" not in given.values:
+        return folder / "export" / f"model{SUFFIXES[form]}"
+    path = Path(given.values["output"])
+    columns_file.check(path, "overwrite" in given.flags, (SUFFIXES[form],))
+    if path.resolve().parent == folder.resolve():
+        raise ConfigError(
+            f"--output {path} lies among the run's own files. Leave --output out, or name another folder."
+        )
+    return path
+
+
+def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None:
+    from nnrun.host import disk
+    from nnrun.folders import preprocessing
+    from nnrun.execution import devices
+    from nnrun.trained.export import function, onnx, stablehlo, weights
+    from nnrun.trained.trained_run import load
+
+    devices.prepare()
+    run = load(folder, plain)
+    about = json.loads((folder / preprocessing.NAME).read_bytes())
+    whole = function.network(run)
+    # The same for every format, because their files may lie beside each other.
+    beside = {"preprocessing": about | {"signature": whole.signature()}}
+    remark = ""
+    if form == "safetensors":
+        content, beside["names"] = weights.translate(run)
+    elif form == "onnx":
+        content = onnx.translate(whole, [function.examples(run, whole, count) for count in (1, 5)])
+    else:
+        content, any_size = stablehlo.translate(whole)
+        remark = "" if any_size else " The network depends on the size of its batch: give it one example at a time."
+    output.parent.mkdir(exist_ok=True)
+    for name, text in beside.items():
+        described = json.dumps(text, indent=1, ensure_ascii=False).encode() + b"\n"
+        disk.write(output.with_name(f"{output.stem}.{name}.json"), described)
+    disk.write(output, content)
+    size = f"{len(content) / 2**20:.3g} MiB" if len(content) > 2**19 else f"{math.ceil(len(content) / 1024)} KiB"
+    names = " and ".join(f"{output.stem}.{name}.json" for name in beside)
+    terminal.say(f"{output} ({size}), described by {names} beside it.{remark}")

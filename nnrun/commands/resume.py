@@ -1,0 +1,108 @@
+"""`nnrun resume RUN`: a run goes on from its newest usable checkpoint, for more epochs if asked."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from nnrun.commands import usage, sweep as sweep_verbs
+from nnrun.folders import reading
+from nnrun import schema
+from nnrun.errors import ConfigError
+
+USAGE = usage.Usage(
+    "resume",
+    ("RUN",),
+    "training.epochs=N",
+    ("trust",),
+    {},
+    "nnrun resume outputs/runs/DATE/TIME_lstm_sine",
+)
+EPOCHS = "training.epochs"
+
+
+def resume(words: list[str]) -> int:
+    """`nnrun resume RUN|SWEEP [KEY=N] [--trust]`: goes on as if there had been no interruption, bit for bit.
+
+    training.epochs=N trains a run longer: with a constant schedule as if N epochs had been asked for at once, else the
+    rate goes on over the new length. search.trials=N adds trials to a sweep. Nothing else can be changed. --trust: of a
+    member of your own, from ./conf and the code beside it.
+    """
+    if words and sweep_verbs.is_sweep(Path(words[0])):
+        return sweep_verbs.resume(Path(words[0]), words[1:])
+    _refuse_other_keys(words)
+    given = usage.parse(USAGE, words)
+    folder = reading.folder(given.arguments[0])
+    plain, choices = reading.config(folder, "trust" in given.flags)
+    summary = reading.summary(folder)
+    _refuse_trial(folder)
+    _more_epochs(folder, given.arguments[1], plain, summary)
+    from nnrun.commands import train
+    from nnrun.host.locking import hold
+
+    hold(folder, "run.log").close()
+    command = _command(summary["command"], given.arguments[1])
+    train.start(train.Composed(plain, choices), folder, command, resume=True)
+    return 0
+
+
+def _refuse_other_keys(words: list[str]) -> None:
+    for word in words[1:]:
+        key, has_value, _ = word.partition("=")
+        if has_value and key != EPOCHS and not word.startswith("-"):
+            raise ConfigError(
+                f"nnrun resume can raise {EPOCHS} alone, because with another {key} the epochs so far would not be "
+                f"those of one run. Start a new one: nnrun repeat {shlex.quote(words[0])} {shlex.quote(word)}"
+            )
+
+
+def _refuse_trial(folder: Path) -> None:
+    sweep = folder.resolve().parent
+    if sweep_verbs.is_sweep(sweep):
+        raise ConfigError(
+            f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
+            f"{folder.parent}, or train this one alone: nnrun repeat {folder}"
+        )
+
+
+def _more_epochs(folder: Path, word: str, plain: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Puts the new number of epochs into `plain`.
+
+    Raises ConfigError where nothing is left to do, or more epochs would train nothing or have nothing to start from.
+    """
+    from nnrun.config.run_config import TrainingConfig
+
+    name, before = shlex.quote(str(folder)), schema.build("training", plain.get("training", {}), TrainingConfig).epochs
+    completed = summary["status"] == "completed"
+    if completed and summary["stopped_early"]:
+        raise ConfigError(
+            f"{folder} is completed: it stopped early after epoch {summary['epochs']} of {before}, when "
+            "training.early_stopping.patience ran out, and would with more epochs too. To be more patient: "
+            f"nnrun repeat {name} training.early_stopping.patience=N"
+        )
+    key, _, text = word.partition("=")
+    if not word:
+        if completed and summary["epochs"] >= before:
+            raise ConfigError(
+                f"{folder} is completed: nothing is left to resume. For more epochs: nnrun resume {name} {EPOCHS}=N"
+            )
+        return
+    if key != EPOCHS or not text.isdecimal() or int(text) <= before:
+        got = (text if key == EPOCHS else word) or "nothing"
+        raise ConfigError(
+            f"{EPOCHS} can only be raised: it must be an integer > {before}, but got {got}. "
+            f"Set for example {EPOCHS}={2 * before}."
+        )
+    if completed and not any((folder / "checkpoints").glob("*.safetensors")):
+        raise ConfigError(f"{folder} has no checkpoint to go on from. Train anew: nnrun repeat {name} {word}")
+    plain["training"]["epochs"] = int(text)
+
+
+def _command(before: str, word: str) -> str:
+    """The command that would have made the run at once."""
+    if not word:
+        return before
+    try:
+        words = shlex.split(before)
+    except ValueError:
+        words = before.split()
+    return shlex.join([*(old for old in words if old.partition("=")[0] != EPOCHS), word])

@@ -1,0 +1,1 @@
+"""Typed words become checked configs, before anything is written."""

@@ -1,0 +1,89 @@
+"""Builds a network's shapes alone, so that what cannot work is found before the data is loaded."""
+
+import fnmatch
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from nnrun.host import own_code
+from nnrun import schema
+from nnrun.config.run_config import RunConfig, as_arrays
+from nnrun.datasets.base import DataSpec
+from nnrun.errors import ConfigError
+from nnrun.models.base import Outputs, OutputSpec
+from nnrun.models.kernels.randomness import Streams
+from nnrun.training.network import Network, split, weight_names
+
+BATCH = 2
+"""Examples of the batch that a user's network is tried with."""
+
+
+def check(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None:
+    """Raises ConfigError where the network cannot be built, or one that is not ours cannot be called."""
+    model = config.model.locate()
+    shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
+    names = weight_names(split(shapes)[1])
+    for glob in config.training.trainable:
+        if not any(fnmatch.fnmatch(name, glob) for name in names):
+            raise ConfigError(f"training.trainable has {glob}, which matches no weight. {schema.nearest(glob, names)}")
+    if not config.model.target.startswith("nnrun."):
+        try_network(config, spec)
+
+
+def try_network(config: RunConfig, spec: DataSpec) -> None:
+    """Calls the network as training and as evaluation would, for the shapes of what it answers."""
+    static, numbers = config.split()
+    network = Network(static, spec)
+
+    def called(traced: Any, batch: Any) -> tuple[()]:
+        model = network.model(traced, nnx.Rngs(0))
+        for streams in (Streams(jax.random.key(0), jnp.int32(0)), None):
+            _check_answer(model, model(batch, streams), network.output, spec)
+        return ()
+
+    jax.eval_shape(called, as_arrays(numbers), _batch(spec))
+
+
+def _batch(spec: DataSpec) -> dict[str, jax.ShapeDtypeStruct]:
+    """A batch with everything that one of this data can have."""
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {"inputs": (spec.inputs, jnp.float32), "mask": ((), jnp.float32)}
+    if spec.targets is not None:
+        time = spec.inputs[:1] if spec.per_step else ()
+        shapes["targets"] = ((*time, *spec.targets), jnp.float32 if spec.classes is None else jnp.int32)
+    has = {"lengths": spec.lengths, "anomaly": spec.anomalies, "categories": bool(spec.categories)}
+    counts = (len(spec.categories),)
+    shapes |= {name: (counts if name == "categories" else (), jnp.int32) for name, given in has.items() if given}
+    return {name: jax.ShapeDtypeStruct((BATCH, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+
+
+def _check_answer(model: Any, answer: Any, output: OutputSpec, spec: DataSpec) -> None:
+    if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Outputs)):
+        raise ConfigError(
+            f"{_place(model)} must return (Outputs, carry), but returned {_described(answer)}. "
+            "End it with: return Outputs(prediction), carry"
+        )
+    wanted = (BATCH, *(spec.inputs[:1] if output.per_step else ()), *output.shape)
+    found = getattr(answer[0].prediction, "shape", None)
+    if found != wanted:
+        raise ConfigError(
+            f"{_place(model)} must predict an array {_sizes(wanted)}, but got {_described(answer[0].prediction)}. "
+            "The shape that the task needs after the batch is in output.shape."
+        )
+
+
+def _place(model: Any) -> str:
+    kind = type(model)
+    line = inspect.unwrap(kind.__call__).__code__.co_firstlineno
+    return f"{own_code.shown(inspect.getfile(kind))}, line {line}: {kind.__name__}.__call__"
+
+
+def _described(value: Any) -> str:
+    return f"an array {_sizes(value.shape)}" if isinstance(value, jax.Array) else type(value).__name__
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    """A shape whose first axis is the batch."""
+    return f"({', '.join(['batch', *map(str, shape[1:])])})"

@@ -1,0 +1,168 @@
+"""What the headers of an `.npz` file tell of a data set, checked before its arrays are read."""
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from nnrun.datasets.arrays.file import Layout, npz_blocks, npz_layout
+from nnrun.datasets.base import DataSpec, Kind
+from nnrun.datasets.arrays.memory import check_claim
+from nnrun.errors import ConfigError
+
+PARTS = ("train", "val", "test")
+NAMES = ("inputs", "targets", "lengths")
+KERAS = {"inputs": "x", "targets": "y"}
+"""With the part behind them: x_train, y_train, x_test, y_test."""
+BLOCK_ROWS = 1024
+MOST_CLASSES = 1000
+"""More different whole numbers are no classes unless that is stated."""
+KINDS: dict[int, tuple[Kind, str]] = {
+    2: ("table", "(n, features)"),
+    3: ("series", "(n, steps, channels)"),
+    4: ("image", "(n, height, width, channels)"),
+}
+Members = dict[str, str]
+"""Name of an array -> its name in the file."""
+
+
+class Plan(NamedTuple):
+    """Spec, the arrays of the training, validation and test part, and what was found in the targets.
+
+    members: empty for a part that was not given. classes: (classes,) the different targets, None for numbers.
+    """
+
+    spec: DataSpec
+    members: tuple[Members, ...]
+    classes: np.ndarray | None
+
+
+@lru_cache(maxsize=4)
+def plan(path: Path, kind: str, targets: str, stamp: tuple[int, int]) -> Plan:
+    """Reads the headers and, for classes, the training targets; `stamp` tells whether the file was changed.
+
+    Raises ConfigError for arrays that are missing, do not fit, or cannot be what the file says; RunError for a damaged
+    file.
+    """
+    layout = npz_layout(path)
+    members = tuple(_members(layout, part) for part in PARTS)
+    train = members[0]
+    if "inputs" not in train:
+        held = ", ".join(sorted(layout)) or "nothing"
+        raise ConfigError(f"{path} must hold an array inputs, but holds {held}. Save numpy.savez(FILE, inputs=X).")
+    for part in members:
+        for name, member in part.items():
+            _check_type(path, name, member, *layout[member])
+        _check_part(path, layout, train, part)
+    check_claim(path, sum(_bytes(*layout[member]) for part in members for member in part.values()))
+    inputs, what = _inputs(path, *layout[train["inputs"]], kind)
+    spec = DataSpec(what, inputs, None, "reconstruction", lengths="lengths" in train)
+    if "targets" not in train:
+        return Plan(spec, members, None)
+    shape, dtype = layout[train["targets"]]
+    if targets == "classes" or (targets == "auto" and dtype.kind in "iubU"):
+        stated = targets == "classes" or dtype.kind not in "iu"
+        return _with_classes(path, Plan(spec, members, None), shape, stated)
+    return _with_numbers(path, Plan(spec, members, None), shape, dtype)
+
+
+def read(path: Path, member: str) -> np.ndarray:
+    """One array of the file, filled block by block. Raises RunError for a damaged file."""
+    layout: Layout = {}
+    found, rows = np.empty(0), 0
+    for block in npz_blocks(path, BLOCK_ROWS, (member,), layout.update):
+        values = block[member]
+        if not rows:
+            found = np.empty(*layout[member])
+        found[rows : rows + len(values)] = values
+        rows += len(values)
+    return found
+
+
+def _members(layout: Layout, part: str) -> Members:
+    prefix = "" if part == "train" else f"{part}_"
+    names = {name: (prefix + name, f"{KERAS.get(name, name)}_{part}") for name in NAMES}
+    found = {name: [key for key in keys if key in layout] for name, keys in names.items()}
+    return {name: keys[0] for name, keys in found.items() if keys}
+
+
+def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize
+
+
+def _check_type(path: Path, name: str, member: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if dtype.kind not in ("fiubU" if name == "targets" else "fiub"):
+        raise ConfigError(f"{path}: {member} must be numbers, but is of type {dtype}. Save it with another dtype.")
+    if not shape or any(extent < 1 for extent in shape):
+        raise ConfigError(f"{path}: {member} has the shape {shape}, in which there is no example.")
+
+
+def _check_part(path: Path, layout: Layout, train: Members, part: Members) -> None:
+    """A part that was given has what the training part has, of the same shapes."""
+    if not part:
+        return
+    if lacking := sorted(set(train) ^ set(part)):
+        raise ConfigError(
+            f"{path} gives {lacking[0]} for some parts alone. Give them for training, validation and test, or for none "
+            f"but the training part; it holds {', '.join(sorted(layout))}."
+        )
+    rows = layout[part["inputs"]][0][0]
+    for name, member in part.items():
+        shape, wanted = layout[member][0], (rows, *layout[train[name]][0][1:])
+        if shape != wanted:
+            raise ConfigError(
+                f"{path}: {member} must have the shape {wanted}, but has {shape}. Give one row for each example, and "
+                "examples of one shape."
+            )
+
+
+def _inputs(path: Path, shape: tuple[int, ...], dtype: np.dtype, kind: str) -> tuple[tuple[int, ...], Kind]:
+    """Shape of an example, and what it is."""
+    if len(shape) == 3 and (kind == "image" or (kind == "auto" and dtype == np.uint8)):
+        return (*shape[1:], 1), "image"
+    found = KINDS[len(shape)][0] if len(shape) in KINDS else None
+    if found is None or kind not in ("auto", found):
+        wanted = next(
+            (f"the shape {axes} of dataset.kind={kind}" for known, axes in KINDS.values() if known == kind), ""
+        )
+        raise ConfigError(
+            f"{path}: inputs must have {wanted or '2, 3 or 4 axes'}, but have the shape {shape}. Reshape them"
+            f"{' or leave dataset.kind=auto' if wanted else ''}."
+        )
+    return shape[1:], found
+
+
+def _is_stepwise(spec: DataSpec, shape: tuple[int, ...], axes: int) -> bool:
+    """Whether targets have a row for every step of a series."""
+    return spec.kind == "series" and len(shape) == axes and shape[1] == spec.inputs[0]
+
+
+def _with_classes(path: Path, found: Plan, shape: tuple[int, ...], stated: bool) -> Plan:
+    per_step = _is_stepwise(found.spec, shape, 2)
+    if shape[1:] not in ((), (1,)) and not per_step:
+        raise ConfigError(
+            f"{path}: classes must be (n,), or (n, steps) for series, but targets have the shape {shape}. Save the "
+            "number of the class, or set dataset.targets=numbers for several values."
+        )
+    classes = np.unique(read(path, found.members[0]["targets"]))
+    if not stated and len(classes) > MOST_CLASSES:
+        raise ConfigError(
+            f"{path}: targets are {len(classes)} different whole numbers. Set dataset.targets=numbers, or "
+            "dataset.targets=classes if each is a class."
+        )
+    spec = replace(found.spec, targets=(), task="classification", classes=len(classes), per_step=per_step)
+    return found._replace(spec=spec, classes=classes)
+
+
+def _with_numbers(path: Path, found: Plan, shape: tuple[int, ...], dtype: np.dtype) -> Plan:
+    per_step = _is_stepwise(found.spec, shape, 3)
+    if dtype.kind == "U" or len(shape) > 2 + per_step:
+        raise ConfigError(
+            f"{path}: numbers to predict must be (n,) or (n, values), or (n, steps, values) for series, but targets "
+            f"are {dtype} of shape {shape}. Reshape them, or set dataset.targets=classes."
+        )
+    values = shape[-1] if len(shape) > 1 else 1
+    return found._replace(spec=replace(found.spec, targets=(values,), task="regression", per_step=per_step))

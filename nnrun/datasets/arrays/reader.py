@@ -1,0 +1,202 @@
+"""Arrays of raw inputs, for data sets without a file format of their own."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nnrun.datasets.arrays import file
+from nnrun.datasets.arrays.file import Arrays, Layout
+from nnrun.datasets.base import DataSpec, Part
+from nnrun.datasets.reader import Block, Reader, listed
+from nnrun.datasets.tables.values import as_number
+from nnrun.errors import ConfigError, RunError
+
+SUFFIXES = (".npy", ".npz", ".csv")
+MOST_SHOWN = 20
+"""Of the classes in an error."""
+NAMES = ("inputs", "targets", "lengths", "anomaly")
+
+
+@dataclass(frozen=True)
+class ArrayReader(Reader):
+    """Reads raw inputs (n, *shape), and targets where a source has them.
+
+    `.npy` is the inputs alone; `.npz` has them as `inputs`, and may have `targets`, `lengths` and `anomaly`; a `.csv`
+    of numbers has a column for each of `columns` (in any order; for every input in order where there are no names)
+    and may have the target's columns. A class is its name, by value where that is a number (1.0 is class 1), or, where
+    no class is called by a number, its position from 0.
+    """
+
+    name: ClassVar[str] = "arrays"
+    shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    targets: tuple[int, ...] | None = None
+    target_names: tuple[str, ...] = ()
+    classes: int | None = None
+    class_names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        spec: DataSpec,
+        columns: tuple[str, ...] = (),
+        target_names: tuple[str, ...] = (),
+        class_names: tuple[str, ...] = (),
+    ) -> "ArrayReader":
+        """The reader of a data set's own arrays."""
+        targets = None if spec.targets is None else (*(spec.inputs[:1] if spec.per_step else ()), *spec.targets)
+        named = columns if len(columns) == math.prod(spec.inputs) else ()
+        return cls(spec.inputs, named, targets, target_names, spec.classes, class_names)
+
+    def blocks(self, source: Path, size: int) -> Iterator[Block]:
+        """The rows of the file's array."""
+        start = 0
+        for arrays in self._read(source, size):
+            yield self._block(arrays, start, str(source))
+            start += len(arrays["inputs"])
+
+    def block(self, values: Any) -> Block:
+        """All rows of an array (n, *shape), a dict of arrays as in an `.npz`, or a data frame as in a `.csv`."""
+        if hasattr(values, "columns"):
+            arrays = self._of_columns([str(name) for name in values.columns], values, "The data frame")
+        elif isinstance(values, Mapping):
+            arrays = {name: np.asarray(values[name]) for name in NAMES if name in values}
+        else:
+            arrays = {"inputs": np.asarray(values)}
+        self._check({name: (array.shape, array.dtype) for name, array in arrays.items()}, "What was given")
+        return self._block(arrays, 0, "The array")
+
+    def example_shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.shape
+
+    def unknown(self, source: Path) -> tuple[str, ...]:
+        """Columns of a `.csv` that are not used, where the inputs have names."""
+        if source.suffix != ".csv" or not self.columns:
+            return ()
+        return tuple(n for n in file.csv_header(source) if n not in {*self.columns, *self.target_names})
+
+    def _read(self, source: Path, size: int) -> Iterator[Arrays]:
+        def check(layout: Layout) -> None:
+            self._check(layout, str(source))
+
+        if source.suffix == ".npy":
+            yield from file.npy_blocks(source, size, check)
+        elif source.suffix == ".npz":
+            yield from file.npz_blocks(source, size, NAMES, check)
+        elif source.suffix == ".csv":
+            for line, frame in file.csv_blocks(source, size, lambda names: self._chosen(names, str(source))):
+                yield self._of_columns(frame.columns, frame, f"{source}, line", line)
+        else:
+            raise ConfigError(f"{source} must end in one of {', '.join(SUFFIXES)} and hold raw inputs of {self.shape}.")
+
+    def _check(self, layout: Layout, what: str) -> None:
+        """Raises ConfigError for arrays of another shape or type, before anything of them is read."""
+        if "inputs" not in layout:
+            raise ConfigError(f"{what} must have an array inputs: numbers of shape {_rows(self.shape)}.")
+        (shape, _), flat = layout["inputs"], math.prod(self.shape)
+        wanted = {"inputs": self.shape, "targets": self.targets, "lengths": (), "anomaly": ()}
+        for name, (got, dtype) in layout.items():
+            flattened = name == "inputs" and got[1:] == (flat,)
+            if name == "targets" and self.classes is not None and dtype.kind in "US":
+                dtype = np.dtype(int)
+            alike = _without_last_one(got[1:]) == _without_last_one(wanted[name])
+            if not (alike or flattened) or not got or dtype.kind not in "fiub":
+                raise ConfigError(
+                    f"{what} must hold {name} of shape {_rows(wanted[name] or ())}, all numbers, but got {dtype} of "
+                    f"shape {got}. Save the raw values, one example per row."
+                )
+            if got[0] != shape[0]:
+                raise ConfigError(f"{what} has {shape[0]} inputs, but {got[0]} {name}. Give one for each.")
+
+    def _chosen(self, header: list[str], what: str) -> list[str]:
+        """The columns to read. Raises ConfigError when one is missing."""
+        named = self.columns or tuple(name for name in header if name not in self.target_names)
+        if missing := [name for name in named if name not in header]:
+            extra = [name for name in header if name not in {*named, *self.target_names}]
+            unknown = f", and has {listed(extra)}, unknown to it" if extra else ""
+            raise ConfigError(f"{what} lacks {listed(missing)}, which the network was trained on{unknown}.")
+        if len(named) != math.prod(self.shape):
+            raise ConfigError(f"{what} must have {math.prod(self.shape)} columns of inputs, but has {len(named)}.")
+        labels = [name for name in self.target_names if name in header]
+        return [*named, *(labels if len(labels) == len(self.target_names) else [])]
+
+    def _of_columns(self, names: list[str], frame: Any, where: str, line: int = 0) -> Arrays:
+        """Inputs, and targets where the frame has them, of named columns."""
+        chosen = self._chosen(names, where) if not line else names
+        count = math.prod(self.shape)
+        arrays = {"inputs": np.stack([_numbers(frame[n], n, where, line) for n in chosen[:count]], 1)}
+        if chosen[count:] and self.classes is not None and self.targets == ():
+            arrays["targets"] = np.asarray(frame[chosen[count]]).astype(str)
+        elif chosen[count:] and self.targets is not None:
+            columns = [_numbers(frame[n], n, where, line) for n in chosen[count:]]
+            arrays["targets"] = np.stack(columns, 1).reshape(-1, *self.targets)
+        return arrays
+
+    def _block(self, arrays: Arrays, start: int, what: str) -> Block:
+        inputs = arrays["inputs"].reshape(-1, *self.shape)
+        if inputs.dtype != np.uint8:
+            inputs = inputs.astype(np.float32)
+            if not np.isfinite(inputs).all():
+                row = start + int(np.argwhere(~np.isfinite(inputs))[0][0])
+                raise RunError(f"{what}: an input of row {row} (counted from 0) is missing or infinite. Fill it in.")
+        part: Part = {"inputs": inputs}
+        if "targets" in arrays:
+            part["targets"] = self._targets(arrays["targets"].reshape(-1, *(self.targets or ())), what)
+        part |= {name: arrays[name].astype(np.int32) for name in ("lengths", "anomaly") if name in arrays}
+        return Block(part, {"row": np.arange(start, start + len(inputs))})
+
+    def _targets(self, values: np.ndarray, what: str) -> np.ndarray:
+        """Raw values, or class numbers of names or numbers. Raises ConfigError for a class that is none."""
+        if self.classes is None:
+            return values.astype(np.float32)
+        found, inverse = np.unique(values.astype(str), return_inverse=True)
+        numbers = self._numbers_of([str(name) for name in found], what)
+        return np.array(numbers, np.int32)[inverse].reshape(values.shape)
+
+    def _numbers_of(self, labels: list[str], what: str) -> list[int]:
+        """Of the classes that are called so, by value where both are numbers, or stand at that position."""
+        names = self.class_names or tuple(map(str, range(self.classes or 0)))
+        by_name = {name: number for number, name in enumerate(names)}
+        by_value: dict[float | None, int]
+        by_value = {value: number for number, name in enumerate(names) if (value := as_number(name)) is not None}
+        # A number can only mean a position where it is the name of no class.
+        by_value = by_value or {float(number): number for number in range(len(names))}
+        found = [by_name.get(label, by_value.get(as_number(label))) for label in labels]
+        if None in found:
+            raise ConfigError(
+                f"{what} has a class {labels[found.index(None)]}, which the training does not have. "
+                f"Its classes are {_some(names)}."
+            )
+        return [number for number in found if number is not None]
+
+
+def _some(names: Sequence[str]) -> str:
+    """All names, or the first ones and how many there are."""
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
+
+
+def _without_last_one(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """Grey images without their channel, and single targets without their column, are taken as well."""
+    return shape[:-1] if shape and shape[-1] == 1 else shape
+
+
+def _rows(shape: tuple[int, ...]) -> str:
+    return f"(n, {', '.join(map(str, shape))})" if shape else "(n,)"
+
+
+def _numbers(column: Any, name: str, where: str, line: int) -> np.ndarray:
+    """(n,) float32. Raises RunError for what is no number, with its line."""
+    import polars
+
+    if not isinstance(column, polars.Series):
+        column = polars.Series(name, np.asarray(column))
+    numbers = column.cast(polars.Float32, strict=False)
+    if bad := (numbers.is_null() & column.is_not_null()).arg_true().to_list()[:1]:
+        at = f"{where} {line + bad[0]}" if line else f"{where}, row {bad[0]}"
+        raise RunError(f"{at}: {name} must be a number, but is {column[bad[0]]!r}.")
+    return numbers.to_numpy()

@@ -1,0 +1,1 @@
+"""Training, validation and test part: how they are cut and scaled."""

@@ -1,0 +1,47 @@
+"""Data sets of independent examples: a member says what they are, this module splits and scales them."""
+
+import abc
+
+import numpy as np
+
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, Part
+from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.split import check_fractions, cut, random_order, stratified_order, streams
+
+Indices = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Examples(Dataset):
+    """Base of data sets whose examples have no order: split at random, classes in equal proportions in every part.
+
+    `dataset.limit` keeps a random (for classes: stratified) choice before the split.
+    """
+
+    input_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ("class",)
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self, config: DatasetConfig) -> None:
+        check_fractions(config)
+        self.config = config
+
+    @abc.abstractmethod
+    def examples(self, rng: np.random.Generator) -> Part:
+        """All examples: `inputs` (n, *spec.inputs), `targets` and what else the spec names, before any scaling."""
+
+    def split(self, targets: np.ndarray, rng: np.random.Generator) -> Indices:
+        """Indices of the training, validation and test part."""
+        labelled = self.spec().classes is not None
+        order = stratified_order(targets, rng) if labelled else random_order(len(targets), rng)
+        return cut(order[: self.config.limit], self.config.val_fraction, self.config.test_fraction)
+
+    def load(self) -> Data:
+        """Makes the examples, splits them by `dataset.seed` and fits the scaling on the training part."""
+        spec, (generation, division) = self.spec(), streams(self.config.seed)
+        everything = self.examples(generation)
+        indices = self.split(everything["targets"], division)
+        train, val, test = ({name: array[i] for name, array in everything.items()} for i in indices)
+        kind = self.config.scaling
+        target_scaling = None if spec.classes else fit(train["targets"], kind)
+        names = self.input_names, self.target_names, self.class_names
+        return Data(spec, train, val, test, fit(train["inputs"], kind), target_scaling, *names)

@@ -1,0 +1,1 @@
+"""Sets that ship with scikit-learn or are downloaded."""

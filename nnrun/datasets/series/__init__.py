@@ -1,0 +1,1 @@
+"""Series and sequences in files: times, columns, windows."""

@@ -1,0 +1,107 @@
+"""What is wrong with a column of a table, in sentences that name the file and the row, and what to do."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from nnrun.datasets.tables.notation import Notation
+from nnrun.datasets.tables.roles import hint
+from nnrun.datasets.tables.values import Place
+
+
+class Found(NamedTuple):
+    """A value of a column: the file and the row, from 1, that have it; `typed` is the column's name in a command."""
+
+    column: str
+    typed: str
+    source: str | Path
+    row: int
+    word: str
+
+    @classmethod
+    def at(cls, place: Place, position: int, column: str, typed: str, word: str) -> "Found":
+        """The value at a position of some rows."""
+        return cls(column, typed, place.source, int(place.rows[position]) + 1, word)
+
+
+def written(found: Found, notation: Notation) -> str:
+    """For numbers that are written in another way."""
+    names = f"Where they are names of categories: {hint('types', found.typed, 'categorical')}."
+    return (
+        f"{found.source}: column {found.column} holds numbers with {notation.what}, in row {found.row} "
+        f"{found.word!r}, which are read as texts. {notation.move} {names}"
+    )
+
+
+def nearly_dates(found: Found) -> str:
+    """For the value that is no date."""
+    return (
+        f"{found.source}: column {found.column} holds dates, but row {found.row} is {found.word!r}. {_ways_out(found)}"
+    )
+
+
+def mixed(found: Found) -> str:
+    """For the value that is no number."""
+    return (
+        f"{found.source}: column {found.column} mixes numbers and texts: row {found.row} is {found.word!r}. "
+        f"{_ways_out(found)}"
+    )
+
+
+def no_pattern(found: Found) -> str:
+    """For dates that are written in several ways."""
+    return (
+        f"{found.source}: the dates of column {found.column} are not written alike, or in a way that is not known. "
+        f"State how, for example {hint('types', found.typed, '%d.%m.%Y')}."
+    )
+
+
+def day_or_month(found: Found, pattern: str) -> str:
+    """For dates that may be read in two ways, the `pattern` of one of which is shown."""
+    return (
+        f"{found.source}: the dates of column {found.column} may begin with the day or with the month. State it, for "
+        f"example {hint('types', found.typed, pattern)}."
+    )
+
+
+def no_times(found: Found) -> str:
+    """For a column that cannot order the rows."""
+    return (
+        f"{found.source}: dataset.time names column {found.column}, which holds neither dates nor numbers: row "
+        f"{found.row} is {found.word!r}. State how its dates are written, for example "
+        f"{hint('types', found.typed, '%d.%m.%y')}."
+    )
+
+
+def lacking(found: Found, missing: int, rows: int) -> str:
+    """For the first row without a target, of `missing` among the `rows` of its file."""
+    return (
+        f"{found.source}: the target {found.column} is missing in {missing} of {rows} rows, first in row {found.row}. "
+        "Fill it in, or leave these rows out: dataset.without_target=drop."
+    )
+
+
+def text(found: Found, different: str, rows: int) -> str:
+    """For texts that are no categories; `different` is how many there are in `rows`."""
+    return (
+        f"{found.source}: column {found.column} holds text, {different} different values in {rows} rows "
+        f"(row {found.row}: {found.word[:40]!r}), which is no category. Leave it out, dataset.drop=[{found.typed}], or "
+        f"state that it is one, {hint('types', found.typed, 'embedding')}."
+    )
+
+
+def no_classes(found: Found, different: str, rows: int) -> str:
+    """For a target of too many texts."""
+    return (
+        f"{found.source}: the target {found.column} has {different} different texts in {rows} rows, too many for "
+        "classes. Name another column: dataset.target=NAME."
+    )
+
+
+def _ways_out(found: Found) -> str:
+    means = json.dumps(found.word, ensure_ascii=False)
+    return (
+        f"Correct it; or say that it means a missing value, {hint('missing', found.typed, f'[{means}]')}; or take "
+        f"all values as texts, {hint('types', found.typed, 'categorical')}; or leave it out, "
+        f"dataset.drop=[{found.typed}]."
+    )

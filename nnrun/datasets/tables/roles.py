@@ -1,0 +1,124 @@
+"""Which column of a table is what: names and positions of the config, checked against the table's columns."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnrun.datasets.tables.dialect import SEPARATORS
+from nnrun.errors import ConfigError
+from nnrun.schema import nearest
+
+PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w.%/+-]*(?: [\w.%/+-]+)*", re.ASCII | re.IGNORECASE)
+"""Names that Hydra's grammar takes as keys of a dict."""
+Column = str | int
+Columns = Column | tuple[Column, ...] | None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns by what they are for; `inputs` may still lose those that tell nothing.
+
+    missing: texts that stand for a missing value, by column. types: what was stated, by column. typed: how each column
+    is written on the command line.
+    """
+
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...]
+    group: str | None
+    time: str | None
+    stratify: str | None
+    missing: dict[str, tuple[str, ...]]
+    types: dict[str, str]
+    typed: dict[str, str]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every column that is looked at, once."""
+        others = [name for name in (self.group, self.time, self.stratify) if name is not None]
+        return tuple(dict.fromkeys([*self.inputs, *self.targets, *others]))
+
+
+def assign(config: Any, columns: Sequence[str], source: Path) -> Roles:
+    """The roles that the keys of dataset=csv give to the columns. Raises ConfigError for a column that is not there."""
+    found = _Finder(columns, source)
+    targets = found.all("target", config.target)
+    group, time = (found.one(key, getattr(config, key)) for key in ("group", "time"))
+    stratify = None if config.stratify in ("auto", None) else found.one("stratify", config.stratify)
+    named = found.all("features", config.features)
+    for name in named:
+        if name in targets:
+            raise ConfigError(f"dataset.features and dataset.target both name {name}. Leave it out of one of them.")
+    dropped = found.all("drop", config.drop)
+    for key, names in (("target", targets), ("features", named)):
+        for name in names:
+            if name in dropped:
+                raise ConfigError(f"dataset.drop and dataset.{key} both name {name}. Leave it out of one of them.")
+    out = {*targets, *dropped, group, time}
+    inputs = named or tuple(name for name in columns if name not in out)
+    types = {found.one("types", key) or "": kind for key, kind in (config.types or {}).items()}
+    typed = {name: name if PLAIN.fullmatch(name) else str(i + 1) for i, name in enumerate(columns)}
+    return Roles(inputs, targets, group, time, stratify, _missing(found, config.missing), types, typed)
+
+
+def hint(key: str, typed: str, value: str) -> str:
+    """A key of dataset=csv that says something of one column, as it is typed in a shell."""
+    return shlex.quote(f"dataset.{key}={{{typed}: {value}}}")
+
+
+def _missing(found: "_Finder", given: Any) -> dict[str, tuple[str, ...]]:
+    if given is None or isinstance(given, tuple):
+        return {name: _texts(given or ()) for name in found.columns}
+    named = {found.one("missing", key): _texts(value) for key, value in given.items()}
+    return {name: named.get(name, ()) for name in found.columns}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+
+
+class _Finder:
+    """Columns of a table by name, or by position from 1, or from -1 at the end; a number may be a name, too."""
+
+    def __init__(self, columns: Sequence[str], source: Path) -> None:
+        self.columns, self._source = columns, source
+
+    def one(self, key: str, given: Column | None) -> str | None:
+        """The name of a column."""
+        if given is None or str(given) in self.columns:
+            return given if given is None else str(given)
+        if isinstance(given, int):
+            return self._at(key, given)
+        listed = self._one_column() if len(self.columns) == 1 else nearest(given, self.columns)
+        raise ConfigError(f"dataset.{key} names the column {given}, which {self._source} does not have. {listed}")
+
+    def _one_column(self) -> str:
+        """What may be wrong with a table of a single column."""
+        said = f"Its only column is {self.columns[0]}."
+        if self._source.suffix.lower() == ".parquet":
+            return said
+        return (
+            f"{said} Where that is several names, set the mark between them, dataset.separator, to one of "
+            f"{', '.join(SEPARATORS)}, or write the file with one of these."
+        )
+
+    def all(self, key: str, given: Columns) -> tuple[str, ...]:
+        """The names of several columns. Raises ConfigError for one that is named twice."""
+        found = [self.one(key, one) for one in (given if isinstance(given, tuple) else (given,)) if one is not None]
+        names = [name for name in found if name is not None]
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise ConfigError(f"dataset.{key} names the column {twice[0]} twice. Name it once.")
+        return tuple(names)
+
+    def _at(self, key: str, position: int) -> str:
+        count = len(self.columns)
+        if not 1 <= abs(position) <= count:
+            raise ConfigError(
+                f"dataset.{key}={position} is no column of {self._source}, which has {count}: they count from 1, or "
+                "from -1 at the end. Set for example -1 for the last one."
+            )
+        return self.columns[position - 1 if position > 0 else position]

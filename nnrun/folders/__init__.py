@@ -1,0 +1,1 @@
+"""Everything on the disk: the only readers and writers of run and sweep folders."""

@@ -1,0 +1,152 @@
+"""sweep.db: every trial from the moment it is asked for, in SQLite."""
+
+import contextlib
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnrun.errors import ConfigError
+from nnrun.host.locking import hold
+
+FINAL = ("completed", "failed", "pruned")
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS trials (
+    number INTEGER PRIMARY KEY, state TEXT NOT NULL, params TEXT NOT NULL, objective REAL, metrics TEXT,
+    group_id INTEGER, seconds REAL, error TEXT
+);
+CREATE TABLE IF NOT EXISTS metrics (
+    trial INTEGER, epoch INTEGER, name TEXT, value REAL, PRIMARY KEY (trial, epoch, name)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A row of the table `trials`.
+
+    state: waiting (asked for), running, completed, failed or pruned.
+    objective: the objective's best value, in its own direction; None where there is none.
+    metrics: flat, "val/rmse": ..., at the objective's epoch. seconds: of training, in a group this trial's share.
+    """
+
+    number: int
+    state: str
+    params: dict[str, Any]
+    objective: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    group_id: int | None = None
+    seconds: float | None = None
+    error: str | None = None
+
+
+class Ledger:
+    """`sweep.db`; every method is a transaction, so a kill loses at most the call it interrupts."""
+
+    def __init__(self, folder: Path, writes: bool = True) -> None:
+        """Raises ConfigError when another process works on the folder, or, where it is only read, without a ledger."""
+        path = folder / "sweep.db"
+        self._lock = hold(folder, ".lock") if writes else None
+        if not writes:
+            if not path.is_file():
+                raise ConfigError(f"{path}, which holds the trials, is missing. Put it back, or start a new sweep.")
+            self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            return
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        self._database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Leaves one file behind unless somebody reads it, and lets others work on the folder."""
+        if self._lock:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._database.execute("PRAGMA journal_mode=DELETE")
+        self._database.close()
+        if self._lock:
+            self._lock.close()
+
+    def ask(self, points: Sequence[dict[str, Any]]) -> range:
+        """Adds waiting trials; their numbers."""
+        first = self._database.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
+        numbers = range(first, first + len(points))
+        rows = [(n, "waiting", json.dumps(p, ensure_ascii=False)) for n, p in zip(numbers, points, strict=True)]
+        self._many("INSERT INTO trials (number, state, params) VALUES (?, ?, ?)", rows)
+        return numbers
+
+    def assign(self, group_of: dict[int, int]) -> None:
+        """Puts trials into groups."""
+        self._many("UPDATE trials SET group_id = ? WHERE number = ?", [(g, n) for n, g in group_of.items()])
+
+    def start(self, numbers: Iterable[int]) -> None:
+        """Marks waiting trials as running."""
+        self._many(
+            "UPDATE trials SET state = 'running' WHERE number = ? AND state = 'waiting'", [(n,) for n in numbers]
+        )
+
+    def record(self, rows: dict[int, dict[str, float]], finished: Sequence[Trial] = ()) -> None:
+        """Adds an epoch's metrics of trials, and the final state of those that ended with it."""
+        metrics = [
+            (number, int(row["epoch"]), name, value)
+            for number, row in rows.items()
+            for name, value in row.items()
+            if name not in ("epoch", "step")
+        ]
+        ends = [(t.state, t.objective, _json(t.metrics), t.seconds, t.error, t.number) for t in finished]
+        with self._transaction():
+            self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
+            self._database.executemany(
+                "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ? WHERE number = ?", ends
+            )
+
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return self._select("")
+
+    def unfinished(self) -> list[Trial]:
+        """Waiting and running trials."""
+        return self._select("WHERE state IN ('waiting', 'running')")
+
+    def group(self, number: int) -> list[Trial]:
+        """Trials of a group."""
+        return self._select("WHERE group_id = ?", number)
+
+    def _select(self, condition: str, *values: Any) -> list[Trial]:
+        columns = "number, state, params, objective, metrics, group_id, seconds, error"
+        rows = self._database.execute(f"SELECT {columns} FROM trials {condition} ORDER BY number", values)
+        return [
+            Trial(number, state, json.loads(params), objective, json.loads(metrics or "{}"), *rest)
+            for number, state, params, objective, metrics, *rest in rows
+        ]
+
+    def curves(self, metric: str) -> dict[int, list[float]]:
+        """A metric's value after every epoch, by trial."""
+        found: dict[int, list[float]] = {}
+        rows = self._database.execute(
+            "SELECT trial, value FROM metrics WHERE name = ? ORDER BY trial, epoch", (metric,)
+        )
+        for trial, value in rows:
+            found.setdefault(trial, []).append(math.nan if value is None else value)
+        return found
+
+    def _many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
+        with self._transaction():
+            self._database.executemany(statement, rows)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, also where the disk is full."""
+        self._database.execute("BEGIN")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._database.execute("ROLLBACK")
+            raise
+
+
+def _json(metrics: dict[str, float]) -> str:
+    return json.dumps({name: value if math.isfinite(value) else None for name, value in metrics.items()})

@@ -1,0 +1,143 @@
+"""A run's folder: the only writer of its files."""
+
+import contextlib
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from nnrun.host import disk
+from nnrun.folders import checkpoint, columns_file
+from nnrun.datasets.base import Data
+from nnrun.folders.preprocessing import Preprocessing
+
+
+class RunFolder:
+    """Writes what a run leaves behind, each file whole or line by line.
+
+    `durable` files are synced to the disk before they count as written; a trial's can be made again from the ledger.
+    """
+
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        self.path, self._durable = path, durable
+        path.mkdir(parents=True, exist_ok=True)
+        self._columns: list[str] = []
+
+    def _write(self, name: str, text: str) -> None:
+        disk.write(self.path / name, text.encode(), self._durable)
+
+    def write_config(self, plain: dict[str, Any], choices: dict[str, str]) -> None:
+        """config.yaml: the resolved config, and under `choices` the options that were picked."""
+        self._write("config.yaml", dump_yaml({**plain, "choices": choices}))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """summary.json; numbers that are not finite become null."""
+        self._write("summary.json", json.dumps(finite(summary), indent=2, ensure_ascii=False) + "\n")
+
+    def write_preprocessing(self, data: Data) -> None:
+        """preprocessing.json: what was fitted on the training data, and the names that give numbers a meaning."""
+        Preprocessing.of(data).save(self.path)
+
+    def start_metrics(self, rows: list[dict[str, float]]) -> None:
+        """metrics.csv afresh with the epochs so far."""
+        (self.path / "metrics.csv").unlink(missing_ok=True)
+        self._columns = []
+        if rows:
+            self.append_metrics(*rows)
+
+    def append_metrics(self, *rows: dict[str, float]) -> None:
+        """Adds epochs to metrics.csv; the first one sets the columns."""
+        with (self.path / "metrics.csv").open("a", newline="") as file:
+            writer = csv.writer(file)
+            if not self._columns:
+                self._columns = list(rows[0])
+                writer.writerow(self._columns)
+            writer.writerows([row.get(name, "") for name in self._columns] for row in rows)
+
+    def discard(self) -> None:
+        """Takes back what a run writes before it trains, and the folder where nothing else is in it."""
+        for name in ("config.yaml", "summary.json", "run.log", "preprocessing.json"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def log(self, text: str) -> None:
+        """Adds a line to run.log."""
+        append_line(self.path / "run.log", text)
+
+    def write_columns(self, name: str, columns: dict[str, np.ndarray]) -> None:
+        """`name`.csv where every column is one-dimensional, else `name`.npz."""
+        if any(np.ndim(values) != 1 for values in columns.values()):
+            with columns_file.writing(self.path / f"{name}.npz", overwrite=True) as arrays:
+                arrays.write(columns)
+            return
+        with (self.path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True))
+
+    def save_figure(self, name: str, figure: Any) -> None:
+        """figures/`name`.png."""
+        save_figure(self.path / "figures", name, figure)
+
+    def save_weights(self, tree: Any) -> None:
+        """model.safetensors: the weights of the objective's best epoch."""
+        checkpoint.save_tree(self.path / "model.safetensors", tree)
+
+    def save_checkpoint(self, step: int, state: Any, notes: dict[str, Any]) -> None:
+        """A resumable state under checkpoints/."""
+        checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
+
+
+def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """The rows of a folder's metrics.csv, none where no epoch was finished, and its summary."""
+    rows: list[dict[str, float]] = []
+    if (folder / "metrics.csv").exists():
+        with (folder / "metrics.csv").open(newline="") as file:
+            rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+    whole = ("epoch", "step")
+    return [row | {name: int(row[name]) for name in whole} for row in rows], read_summary(folder)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json. Raises ValueError when it is damaged."""
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+def append_line(path: Path, text: str) -> None:
+    """Adds a line to a text file."""
+    with path.open("a") as file:
+        file.write(text.rstrip("\n") + "\n")
+
+
+def save_figure(folder: Path, name: str, figure: Any) -> None:
+    """`name`.png in a folder of pictures."""
+    from nnrun.report.palette import save
+
+    folder.mkdir(exist_ok=True)
+    save(figure, folder / f"{name}.png")
+
+
+def dump_yaml(content: Any) -> str:
+    """YAML with keys in their order; LibYAML's emitter is seven times faster than Python's."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Repeats a value that occurs twice: whoever reads a folder that may be hostile allows no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def finite(value: Any) -> Any:
+    """The same with null for numbers that are not finite, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

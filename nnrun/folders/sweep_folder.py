@@ -1,0 +1,118 @@
+"""A sweep's folder: the only writer of its files beside the ledger."""
+
+import contextlib
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nnrun.host import disk
+from nnrun.folders import checkpoint, reading
+from nnrun.folders.ledger import Trial
+from nnrun.folders.run_folder import RunFolder, append_line, dump_yaml
+from nnrun.compose.grammar import value_text
+
+WEIGHTS = "best-"
+"""Of the winner so far, before its number."""
+
+
+class SweepFolder:
+    """Writes what a sweep leaves behind, each file whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """sweep.yaml: what the sweep was asked for, and how its groups are batched."""
+        _write_yaml(self.path / "sweep.yaml", record)
+
+    def write_trials(self, trials: list[Trial], keys: list[str]) -> None:
+        """trials.csv: a row per trial, a column per key of the space and per metric."""
+        metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
+        columns = ["number", "state", "objective", *keys, *metrics, "seconds", "error"]
+        temporary = self.path / ".trials.csv.partial"
+        with temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            for t in trials:
+                values = [value_text(t.params[key]) if key in t.params else "" for key in keys]
+                found = [t.metrics.get(name) for name in metrics]
+                writer.writerow([t.number, t.state, t.objective, *values, *found, t.seconds, t.error])
+        temporary.replace(self.path / "trials.csv")
+
+    def trial(self, number: int) -> RunFolder:
+        """The folder of one trial."""
+        return RunFolder(self.path / str(number), durable=False)
+
+    def crowned(self) -> int | None:
+        """The trial that best/ is of: best.yaml is written after it."""
+        try:
+            found: int = reading.read_yaml(self.path / "best.yaml", reading.LARGEST_CONFIG)["number"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return found
+
+    def write_best(self, best: dict[str, Any]) -> None:
+        """best.yaml: the winner's number, value and overrides."""
+        _write_yaml(self.path / "best.yaml", best)
+
+    def uncrown(self) -> None:
+        """Takes back best.yaml and best/."""
+        (self.path / "best.yaml").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "best", ignore_errors=True)
+
+    def save_weights(self, number: int, weights: Any) -> None:
+        """The weights of the best trial so far, beside the groups' states until the sweep ends."""
+        checkpoint.save_tree(self._groups() / f"{WEIGHTS}{number}.safetensors", weights)
+
+    def load_weights(self, number: int, like: Any) -> Any:
+        """What was kept of a trial. Raises ValueError when it is missing or damaged."""
+        return checkpoint.load_tree(self._groups() / f"{WEIGHTS}{number}.safetensors", like)[0]
+
+    def remove_weights_but(self, number: int) -> None:
+        """Those of trials that are no longer the best."""
+        for path in self._groups().glob(f"{WEIGHTS}*.safetensors"):
+            if path.stem != f"{WEIGHTS}{number}":
+                path.unlink()
+
+    def save_group(self, number: int, state: Any, notes: dict[str, Any]) -> None:
+        """The state of a group in training."""
+        checkpoint.save_tree(self._groups() / f"{number}.safetensors", state, notes)
+
+    def has_group(self, number: int) -> bool:
+        """Whether the state of a group was saved."""
+        return (self._groups() / f"{number}.safetensors").exists()
+
+    def load_group(self, number: int, like: Any, stacked: bool) -> tuple[Any, dict[str, Any]]:
+        """The state of a group and its notes. Raises ValueError when there is none that is whole."""
+        return checkpoint.load_tree(self._groups() / f"{number}.safetensors", like, stacked)
+
+    def remove_group(self, number: int) -> None:
+        """A group is done."""
+        (self._groups() / f"{number}.safetensors").unlink(missing_ok=True)
+
+    def clear_groups(self) -> None:
+        """The sweep is done."""
+        shutil.rmtree(self.path / "groups", ignore_errors=True)
+
+    def discard(self) -> None:
+        """Takes back what a sweep writes before it trains, and the folder where nothing else is in it."""
+        self.clear_groups()
+        for name in ("sweep.yaml", "run.log", "sweep.db", "sweep.db-wal", "sweep.db-shm", ".lock"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def log(self, text: str) -> None:
+        """Adds a line to run.log."""
+        append_line(self.path / "run.log", text)
+
+    def _groups(self) -> Path:
+        folder = self.path / "groups"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def _write_yaml(path: Path, content: dict[str, Any]) -> None:
+    disk.write(path, dump_yaml(content).encode())

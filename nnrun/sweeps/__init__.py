@@ -1,0 +1,1 @@
+"""Sweeps: ask a strategy, train, tell it, record."""

@@ -1,0 +1,40 @@
+"""`python -m nnrun.sweeps`: imports what drawing takes, then draws the report that a line of JSON asks for.
+
+Its input is the pipe of the process that wants the report: it ends when that one does, whatever it is doing.
+"""
+
+import gc
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from nnrun.sweeps.drawing import Subject
+from nnrun.sweeps.writing import write
+
+LATER = ("sklearn.ensemble", "scipy.stats", "plotly.offline")
+"""Imported by the functions that use them, which here would be too late."""
+
+
+def main() -> None:
+    """Draws at most one report."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in LATER:
+        importlib.import_module(name)
+    if line := sys.stdin.readline():
+        threading.Thread(target=_end_with_the_other, daemon=True).start()
+        folder, subject = json.loads(line)
+        write(Path(folder), Subject.of(subject))
+        gc.freeze()  # see nnrun.commands.cli.main
+
+
+def _end_with_the_other() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A sweep's report, drawn by a process of its own beside the work of this one."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnrun.search.space import Space, dimension, written
+
+LIBRARY = "plotly.offline"
+"""A process that has this in memory has drawn before, and draws as quickly itself."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the ledger does not say of a sweep; see SweepRecord."""
+
+    title: str
+    command: str
+    metric: str
+    direction: str
+    space: Space
+    best_command: str
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON knows it; of the space its dimensions alone, which is what a report shows."""
+        return {**vars(self), "space": {key: written(found) for key, found in self.space.dimensions.items()}}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> "Subject":
+        """The subject that `plain` gave."""
+        return cls(**plain | {"space": Space({key: dimension(found) for key, found in plain["space"].items()})})
+
+
+class Drawing:
+    """Draws one report. The other process is started early, so that its imports (two seconds) are over by then.
+
+    Where it cannot be started, or fails, the report is drawn here, and errors are raised here.
+    """
+
+    def __init__(self) -> None:
+        self._asked: tuple[Path, Subject] | None = None
+        self._process = None if LIBRARY in sys.modules else _start()
+
+    def __enter__(self) -> "Drawing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a launcher's own processes, which get all that the task function holds, need of it: nothing."""
+        return {"_asked": None, "_process": None}
+
+    def begin(self, folder: Path, subject: Subject) -> None:
+        """Asks for the report of a folder, whose ledger is to stay as it is until `end`."""
+        self._asked = folder.resolve(), subject
+        if self._process and self._process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps([str(folder.resolve()), subject.plain()]) + "\n")
+                self._process.stdin.flush()
+
+    def end(self) -> None:
+        """Waits for the report. Raises OSError when it cannot be written."""
+        process, self._process = self._process, None
+        if process:
+            process.wait()
+            process.communicate()
+        if self._asked and (process is None or process.returncode != 0):
+            from nnrun.sweeps.writing import write
+
+            write(*self._asked)
+
+
+def _start() -> subprocess.Popen[str] | None:
+    """The process; its code is that of this one, whatever lies in the current folder."""
+    package = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "nnrun.sweeps"],
+            env=os.environ | {"PYTHONPATH": paths},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    except OSError:
+        return None

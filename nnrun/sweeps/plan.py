@@ -1,0 +1,198 @@
+"""From a command with several values to a search space, and from a point of it to the config of a trial."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nnrun.compose import compose, grammar
+from nnrun.config import run_config, choices
+from nnrun import schema
+from nnrun.compose.compose import Composed
+from nnrun.config.run_config import RunConfig
+from nnrun.errors import ConfigError
+from nnrun.compose.mistakes import SPACE, swept_itself, unknown_key
+from nnrun.search.base import SearchConfig, Strategy
+from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
+
+Choice = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The space of a sweep, and a composed config for every combination of the config groups in it."""
+
+    space: Space
+    bases: dict[Choice, Composed]
+
+    @property
+    def first(self) -> Composed:
+        """The config of the first combination."""
+        return next(iter(self.bases.values()))
+
+    def composed(self, point: Params) -> Composed:
+        """The config of a trial."""
+        base = self.bases[tuple(point[name] for name in self.space.choosers)]
+        plain = base.plain
+        for key, value in point.items():
+            if key not in self.space.choosers:
+                plain = _with_value(plain, key, value)
+        return replace(base, plain=run_config.resolved(plain))
+
+    def strategy(self) -> Strategy:
+        """The strategy that the config names, over this space."""
+        values = self.first.sweep["search"]
+        return schema.locate(values["_target_"])(self.search(), self.space)
+
+    def search(self) -> SearchConfig:
+        """The checked keys of search. Raises ConfigError."""
+        return schema.build("search", self.first.sweep["search"])
+
+
+def plan(overrides: list[str]) -> Trials:
+    """The trials of a command, whose names are known to be right; see `check` for values. Raises ConfigError."""
+    typed, swept = grammar.parse(overrides)
+    _check_swept(swept)
+    fixed = {grammar.parse_override(text).get_key_element(): text for text in typed}
+    for group in choices.groups():
+        choices.choices(group)
+    first = compose.compose_one([*typed, *_first_choices(swept)])
+    recipe = grammar.from_space(first.sweep["search"]["space"])
+    dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
+    if not dimensions:
+        run_config.build(run_config.resolved(first.plain))
+        raise ConfigError(
+            f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
+            "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
+        )
+    trials = _with_bases(dimensions, fixed) if _choosers(dimensions) else _with_base(dimensions, first)
+    schema.build("execution", trials.first.sweep["execution"], _execution())
+    trials.strategy()
+    return trials
+
+
+def _check_swept(swept: Mapping[str, Dimension]) -> None:
+    """Raises ConfigError for a key that is of the sweep as a whole."""
+    for key, dimension in swept.items():
+        key = key.lstrip("+~")
+        if key.startswith(SPACE):
+            raise ConfigError(swept_itself(key.removeprefix(SPACE)))
+        if key.partition(".")[0].partition("/")[0] in (*compose.OF_SWEEPS, "objective", "hydra"):
+            example = f" Set for example {key}={grammar.value_text(_listed(dimension)[0])}."
+            raise ConfigError(f"{key} is one value for the whole sweep, but got several.{example}")
+
+
+def _execution() -> type:
+    from nnrun.execution.settings import ExecutionConfig
+
+    return ExecutionConfig
+
+
+def _first_choices(swept: Mapping[str, Dimension]) -> list[str]:
+    """The first of every swept config group."""
+    return [f"{key}={names[0]}" for key, names in _choosers(swept).items()]
+
+
+def _choosers(dimensions: Mapping[str, Dimension]) -> dict[str, tuple[Any, ...]]:
+    """The config groups among the dimensions, with the names to choose from."""
+    groups = choices.groups()
+    return {key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)}
+
+
+def _with_base(dimensions: dict[str, Dimension], base: Composed) -> Trials:
+    """The trials where no config group is swept: the config that was composed already is the base of all."""
+    for key in dimensions:
+        if not has(base.plain, key):
+            raise ConfigError(unknown_key(key, base.plain, base.choices))
+    return Trials(Space(dimensions, (), {(): frozenset()}), {(): base})
+
+
+def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Trials:
+    groups = choices.groups()
+    choosers = _choosers(dimensions)
+    optional = {key: text for key, text in fixed.items() if key.partition(".")[0] in choosers and key not in groups}
+    typed = [text for key, text in fixed.items() if key not in optional and key not in choosers]
+    bases, lacking = {}, {}
+    for choice in itertools.product(*choosers.values()):
+        picked = [f"{key}={value}" for key, value in zip(choosers, choice, strict=True)]
+        base = compose.compose_one([*typed, *picked])
+        bases[choice] = _with_optional(base, optional)
+        lacking[choice] = frozenset(key for key in dimensions if key not in groups and not has(base.plain, key))
+    for key in [*optional, *dimensions]:
+        if key not in groups and not any(has(base.plain, key) for base in bases.values()):
+            base = next(iter(bases.values()))
+            others = " No other choice in this sweep has it either." if len(bases) > 1 else ""
+            raise ConfigError(f"{unknown_key(key, base.plain, base.choices)}{others}")
+    return Trials(Space(dimensions, tuple(choosers), lacking), bases)
+
+
+def _with_optional(base: Composed, optional: dict[str, str]) -> Composed:
+    """A typed value of a swept config group applies where the choice has its key."""
+    plain = base.plain
+    for key, text in optional.items():
+        if has(plain, key):
+            plain = _with_value(plain, key, grammar.parse_override(text).value())
+    return replace(base, plain=plain)
+
+
+def check(trials: Trials) -> None:
+    """Types, bounds and fit of every combination and, beside it, every listed value. Raises ConfigError."""
+    built = [_built(trials, point) for point in _corners(trials.space)]
+    from nnrun.execution import devices
+
+    devices.prepare()
+    seen: set[RunConfig] = set()
+    for one in built:
+        static = one.split()[0]
+        if static not in seen:
+            run_config.check_fit(one)
+            devices.batch_devices(one)
+            seen.add(static)
+
+
+def _built(trials: Trials, point: Params) -> RunConfig:
+    """The config of a point. Raises ConfigError, with advice where an interval needs whole numbers."""
+    try:
+        return run_config.build(trials.composed(point).plain)
+    except ConfigError as error:
+        for key, value in point.items():
+            found = trials.space.dimensions[key]
+            if isinstance(found, Interval) and not found.integer and str(error).startswith(f"{key} must be an integer"):
+                whole = f"int(interval({math.ceil(found.low)},{math.floor(found.high)}))"
+                whole = f"tag(log,{whole})" if found.log else whole
+                raise ConfigError(f"{key} must be an integer, but got {value}. Write '{key}={whole}'.") from None
+        raise
+
+
+def _corners(space: Space) -> Iterator[Params]:
+    """Every combination of config groups with, in turn, every listed value or bound of the other keys."""
+    listed = {key: _listed(found) for key, found in space.dimensions.items()}
+    for choice in itertools.product(*(listed[key] for key in space.choosers)):
+        point = {key: values[0] for key, values in listed.items()} | dict(zip(space.choosers, choice, strict=True))
+        yield space.active(point)
+        for key in listed:
+            if key not in space.choosers:
+                yield from (space.active(point | {key: value}) for value in listed[key][1:])
+
+
+def _listed(dimension: Dimension) -> tuple[Any, ...]:
+    if not isinstance(dimension, Interval):
+        return dimension.values
+    whole = int if dimension.integer else float
+    return whole(dimension.low), whole(dimension.high)
+
+
+def has(plain: Any, key: str) -> bool:
+    """Whether a config has a dotted key."""
+    for name in key.split("."):
+        if not isinstance(plain, dict) or name not in plain:
+            return False
+        plain = plain[name]
+    return True
+
+
+def _with_value(plain: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy with one dotted key changed; what is not on its path is shared."""
+    name, _, rest = key.partition(".")
+    return plain | {name: _with_value(plain[name], rest, value) if rest else value}

@@ -1,0 +1,129 @@
+"""What a sweep was asked for, as sweep.yaml keeps it: enough to go on with in another process."""
+
+import dataclasses
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnrun.config import run_config
+from nnrun.folders import reading
+from nnrun import schema
+from nnrun.compose import grammar
+from nnrun.sweeps import plan as trials
+from nnrun.compose.compose import OF_SWEEPS, Composed
+from nnrun.config.run_config import RunConfig, check_objective
+from nnrun.errors import ConfigError
+from nnrun.execution.settings import ExecutionConfig, GroupSettings
+from nnrun.search.space import Params, Space, dimension, written
+from nnrun.sweeps.plan import Trials
+
+if TYPE_CHECKING:
+    from nnrun.training.fit import Objective
+
+LARGEST = 2**24
+"""Bytes of sweep.yaml that are read; no sweep writes as many."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The trials of a command, and the groups that were made of them so far.
+
+    typed: the overrides with one value, as typed.
+    """
+
+    trials: Trials
+    typed: list[str]
+    command: str
+    groups: list[GroupSettings] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """For people: `random search: mlp on digits`."""
+        model, dataset = (
+            ", ".join(dict.fromkeys(base.choices[group] for base in self.trials.bases.values()))
+            for group in ("model", "dataset")
+        )
+        return f"{self.trials.first.sweep['strategy']} search: {model} on {dataset}"
+
+    def execution(self) -> ExecutionConfig:
+        """The checked keys of execution."""
+        found: ExecutionConfig = schema.build("execution", self.trials.first.sweep["execution"], ExecutionConfig)
+        return found
+
+    def overrides_of(self, point: Params) -> list[str]:
+        """What to type for one trial as a run."""
+        first = self.trials.composed(point).plain
+        kept = [text for text in self.typed if _is_of_run(text, first)]
+        return [*kept, *(f"{key}={grammar.value_text(value)}" for key, value in point.items())]
+
+    def command_of(self, point: Params) -> str:
+        """A command that can be pasted into a shell."""
+        return shlex.join(["nnrun", *self.overrides_of(point)])
+
+    def content(self, status: str) -> dict[str, Any]:
+        """The content of sweep.yaml."""
+        first, space = self.trials.first, self.trials.space
+        return {
+            "status": status,
+            "command": self.command,
+            "typed": self.typed,
+            **first.sweep,
+            "space": {key: written(found) for key, found in space.dimensions.items()},
+            "choosers": list(space.choosers),
+            "bases": [
+                {"choice": list(choice), "lacking": sorted(space.lacking[choice])}
+                | {"choices": base.choices, "config": base.plain}
+                for choice, base in self.trials.bases.items()
+            ],
+            "groups": [dataclasses.asdict(group) for group in self.groups],
+        }
+
+
+def start(overrides: list[str], command: str) -> Record:
+    """The record of a command. Raises ConfigError for a wrong name."""
+    typed, _ = grammar.parse(overrides)
+    return Record(trials.plan(overrides), typed, command)
+
+
+def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
+    """The record of a sweep's folder and its status.
+
+    Raises ConfigError when it is damaged, and unless `trust` when it names code outside nnrun.
+    """
+    path = folder / "sweep.yaml"
+    try:
+        content = reading.read_yaml(path, LARGEST)
+        space = {key: dimension(found) for key, found in content["space"].items()}
+        sweep = {key: content[key] for key in (*OF_SWEEPS, "strategy")}
+        bases, lacking = {}, {}
+        for base in content["bases"]:
+            choice = tuple(base["choice"])
+            bases[choice] = Composed(base["config"], base["choices"], sweep)
+            lacking[choice] = frozenset(base["lacking"])
+        found = Trials(Space(space, tuple(content["choosers"]), lacking), bases)
+        record = Record(
+            found, content["typed"], content["command"], [GroupSettings(**group) for group in content["groups"]]
+        )
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
+        raise ConfigError(f"{path} is missing or damaged, so the sweep cannot go on. Start it again.") from None
+    for base in bases.values():
+        if not trust:
+            reading.refuse_foreign_code(folder, base.plain | {"search": sweep["search"]})
+    return record, content["status"]
+
+
+def objective(record: Record) -> "Objective":
+    """The metric that the sweep compares, and its direction."""
+    from nnrun.training.fit import Objective
+
+    built: RunConfig = run_config.build(run_config.resolved(record.trials.first.plain))
+    task = built.task.locate()(built.task.config, built.dataset.locate()(built.dataset.config).spec())
+    return Objective(built.objective.metric, check_objective(built.objective, task, built.model.locate().terms))
+
+
+def _is_of_run(text: str, plain: dict[str, Any]) -> bool:
+    key = text.lstrip("+~").partition("=")[0]
+    group = key.partition(".")[0]
+    is_of_sweep = group in OF_SWEEPS or group == "hydra" or group.startswith("hydra/")
+    return not is_of_sweep and ("." not in key or trials.has(plain, key))

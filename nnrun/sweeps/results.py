@@ -1,0 +1,183 @@
+"""What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
+
+import collections
+import dataclasses
+import importlib
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from nnrun.config import run_config
+from nnrun.config.run_config import RunConfig
+from nnrun.sweeps.drawing import Drawing, Subject
+from nnrun.errors import RunError
+from nnrun.execution.prepared import Loaded
+from nnrun.execution.serial import TrainedRun
+from nnrun.sweeps.recording import rank
+from nnrun.folders.ledger import Ledger, Trial
+from nnrun.folders.run_folder import read_trial
+from nnrun.runs.run import Run
+from nnrun.folders.sweep_folder import SweepFolder
+from nnrun.sweeps.record import Record
+from nnrun.compose.grammar import value_text
+from nnrun.host.terminal import Terminal
+from nnrun.training.fit import Objective
+
+SHOWN = 10
+Trained = Callable[[Trial, RunConfig], tuple[Loaded, TrainedRun]]
+"""What a trial's config needs, and the network that takes over its weights."""
+
+
+def ranked(trials: list[Trial], objective: Objective) -> list[Trial]:
+    """Trials with a result, best first; those that were cut short come after all that ended."""
+    return sorted((t for t in trials if t.objective is not None), key=lambda trial: rank(trial, objective))
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Writes and shows what the ledger holds."""
+
+    record: Record
+    folder: SweepFolder
+    ledger: Ledger
+    objective: Objective
+    terminal: Terminal
+    drawing: Drawing
+
+    def finish(self, started: float, trained: Trained) -> float:
+        """Writes trials.csv, best.yaml, best/ and report.html, and shows the best trials; returns the best objective.
+
+        Raises RunError when no trial has a result.
+        """
+        trials = self.ledger.trials()
+        best = ranked(trials, self.objective)
+        self.tabulate()
+        try:
+            if best and self.folder.crowned() != best[0].number:
+                winner = _Winner(self.record, self.folder, best[0], trained)
+                self.folder.uncrown()
+                winner.crown(started)
+                self.folder.write_best(_best(self.record, self.objective, best[0]))
+        finally:
+            self.drawing.end()
+        if not best:
+            raise RunError(f"{_nothing(trials)} The folders of the trials are in {self.folder.path}.")
+        self.folder.clear_groups()
+        self._show(trials, best)
+        assert best[0].objective is not None
+        return best[0].objective
+
+    def tabulate(self) -> None:
+        """Writes trials.csv, and begins report.html."""
+        trials = self.ledger.trials()
+        self.folder.write_trials(trials, list(self.record.trials.space))
+        self.drawing.begin(self.folder.path, subject(self.record, trials, self.objective))
+
+    def _show(self, trials: list[Trial], best: list[Trial]) -> None:
+        """The best trials, and how many failed."""
+        keys = list(self.record.trials.space)
+        rows = [
+            [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
+            for t in best[:SHOWN]
+        ]
+        self.terminal.table(["trial", self.objective.metric, *keys], rows)
+        if len(best) > SHOWN:
+            self.terminal.line(f"These are the best {SHOWN} of {len(best)}; all are in trials.csv.")
+        self._show_parts(best)
+        if failed := sum(trial.state == "failed" for trial in trials):
+            self.terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")
+        self.terminal.line(f"Best: {self.record.command_of(best[0].params)}")
+        self.terminal.line(f"Everything is in {self.folder.path}")
+
+    def _show_parts(self, best: list[Trial]) -> None:
+        """The best trial of every choice of config groups, or of every part that the strategy compares."""
+        strategy, choosers = self.record.trials.strategy(), self.record.trials.space.choosers
+        parts: dict[str, list[Trial]] = {}
+        for trial in best:
+            choice = ", ".join(str(trial.params[name]) for name in choosers)
+            if name := strategy.label(trial.number) or choice:
+                parts.setdefault(name, []).append(trial)
+        rows = []
+        for name, (first, *others) in parts.items():
+            history, summary = read_trial(self.folder.path / str(first.number))
+            milliseconds = 1e3 * (first.seconds or 0) / max(row["step"] for row in history)
+            rows.append([name, str(len(others) + 1), str(first.number), f"{first.objective:.5g}"])
+            rows[-1] += [str(summary["parameters"]), f"{milliseconds:.3g}"]
+        if len(rows) > 1:
+            columns = ["best of", "trials", "trial", self.objective.metric, "parameters", "ms per step"]
+            self.terminal.table(columns, rows)
+
+
+def subject(record: Record, trials: list[Trial], objective: Objective) -> Subject:
+    """What the report is about, beside the ledger."""
+    best = ranked(trials, objective)
+    return Subject(
+        title=record.title,
+        command=record.command,
+        metric=objective.metric,
+        direction=objective.direction,
+        space=record.trials.space,
+        best_command=record.command_of(best[0].params) if best else "",
+    )
+
+
+def _nothing(trials: list[Trial]) -> str:
+    """Why there is no best trial."""
+    failed = sum(trial.state == "failed" for trial in trials)
+    if not failed:
+        return "search.timeout_seconds ran out before any trial had trained an epoch."
+    which = f"All {failed}" if failed == len(trials) else f"No trial has a result: {failed} of {len(trials)}"
+    return f"{which} trials failed. {commonest(trials)}"
+
+
+def commonest(trials: list[Trial]) -> str:
+    """The reason that most trials failed for."""
+    reasons = collections.Counter(trial.error or "no reason given" for trial in trials if trial.state == "failed")
+    ((reason, count),) = reasons.most_common(1)
+    return f"The commonest reason ({count} of {reasons.total()}): {reason}"
+
+
+def _best(record: Record, objective: Objective, winner: Trial) -> dict[str, Any]:
+    return {
+        "number": winner.number,
+        "metric": objective.metric,
+        "direction": objective.direction,
+        "value": winner.objective,
+        "overrides": dict(winner.params),
+        "command": record.command_of(winner.params),
+    }
+
+
+class _Winner:
+    """The best trial, of which best/ is made."""
+
+    def __init__(self, record: Record, folder: SweepFolder, trial: Trial, trained: Trained) -> None:
+        self._folder, self._trial, self._own = folder, trial, folder.path / str(trial.number)
+        self._command, self._composed = record.command_of(trial.params), record.trials.composed(trial.params)
+        self._config = run_config.build(self._composed.plain)
+        self._is_whole = (self._own / "model.safetensors").exists()
+        if not self._is_whole:
+            self._loaded, self._network = trained(trial, self._config)
+
+    def crown(self, started: float) -> None:
+        """best/ from its kept weights: test metrics and figures, without training again."""
+        best = self._folder.path / "best"
+        if self._is_whole:
+            shutil.copytree(self._own, best, dirs_exist_ok=True)
+            return
+        try:
+            kept = self._folder.load_weights(self._trial.number, self._network.weights())
+        except ValueError as error:
+            again = f"To train it again: nnrun repeat {self._own}"
+            raise RunError(f"The weights of the best trial, {self._trial.number}, were lost: {error} {again}") from None
+        run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
+        with ThreadPoolExecutor(1) as pool:
+            # Half a second of Python, while compilers and networks need none.
+            pool.submit(importlib.import_module, "nnrun.report.palette")
+            self._network.compile()
+            run.crown(self._loaded, self._network, kept, self._own)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else value_text(value)

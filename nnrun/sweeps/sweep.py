@@ -1,0 +1,282 @@
+"""A sweep from its command to its finished folder: ask, train, tell, until the budget or the space ends."""
+
+import collections
+import contextlib
+import dataclasses
+import math
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from jax.errors import JaxRuntimeError
+
+from nnrun.config import run_config as config
+from nnrun.folders import reading
+from nnrun.sweeps import record as sweep_record, results
+from nnrun.compose.compose import Composed
+from nnrun.config.run_config import RunConfig
+from nnrun.sweeps.drawing import Drawing
+from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, SweepError
+from nnrun.execution import groups
+from nnrun.execution.groups import MOST_TRIALS
+from nnrun.execution.prepared import Loaded, load
+from nnrun.execution.serial import TrainedRun
+from nnrun.execution.settings import GroupSettings
+from nnrun.sweeps.recording import GroupTraining, Member, write_trial
+from nnrun.host.interruption import Interrupted, Watch
+from nnrun.sweeps.jobs import Launch, LaunchedTraining
+from nnrun.folders.ledger import FINAL, Ledger, Trial
+from nnrun.folders.sweep_folder import SweepFolder
+from nnrun.sweeps.record import Record
+from nnrun.sweeps.results import Results
+from nnrun.host.terminal import SweepProgress, Terminal
+
+UNWRITABLE = (OSError, sqlite3.Error)
+"""The disk is full, or the folder can no longer be written to."""
+
+
+class Sweep:
+    """Trains the trials of a record in its folder; `drawing` draws the report.
+
+    `launch` hands the trials to a launcher of Hydra's instead.
+    """
+
+    def __init__(
+        self, record: Record, path: Path, started: float, drawing: Drawing, launch: Launch | None = None
+    ) -> None:
+        self.record, self.started, self.drawing, self.launch = record, started, drawing, launch
+        self.search = record.trials.search()
+        self.strategy = record.trials.strategy()
+        self.objective = sweep_record.objective(record)
+        self.folder = SweepFolder(path)
+        self.terminal = Terminal(self.folder.log)
+        self.failures: collections.Counter[str] = collections.Counter()
+        self._unloaded: RunError | None = None
+        typed = any(word.startswith("search.trials=") for word in record.typed)
+        self._tells_end = typed or record.trials.first.sweep["strategy"] != "grid"
+        self._built: dict[int, tuple[Composed, RunConfig, str]] = {}
+        self.progress = SweepProgress(
+            self.terminal, self.objective.metric, maximize=self.objective.direction == "maximize"
+        )
+
+    def execute(self) -> float:
+        """Trains what is missing and returns the best objective.
+
+        Raises RunError when all trials or too many failed or the folder cannot be written, ConfigError for a mistake
+        that only the data tell, and Interrupted after a signal; nothing that was measured is lost.
+        """
+        self.ledger = Ledger(self.folder.path)
+        self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
+        try:
+            with Watch(self._emergency) as watch:
+                return self._recorded(watch)
+        except (*UNWRITABLE, MemoryError, JaxRuntimeError) as error:
+            raise RunError(f"{error}. What was measured is kept. {self._to_continue()}") from error
+        finally:
+            self.terminal.close()
+            self.ledger.close()
+
+    def _recorded(self, watch: Watch) -> float:
+        """The work, with its outcome as the status in sweep.yaml."""
+        try:
+            self._write("running")
+            best = self._work(watch)
+            self._write("completed")
+            return best
+        except (Interrupted, KeyboardInterrupt):
+            self._write("interrupted")
+            self.terminal.line(self._to_continue())
+            raise
+        except ConfigError:
+            if self._has_begun():
+                self._failed()
+            else:
+                self.folder.discard()
+            raise
+        except BaseException:
+            self._failed()
+            raise
+
+    def _failed(self) -> None:
+        reason = traceback.format_exc()
+        with contextlib.suppress(*UNWRITABLE):
+            self._write("failed")
+            self.folder.log(reason)
+
+    def _work(self, watch: Watch) -> float:
+        deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
+        self.training = self._training(watch, deadline)
+        self._remember(self.ledger.trials())
+        with self.progress:
+            while time.monotonic() < deadline and self._next_batch():
+                for settings, members in self._groups():
+                    if time.monotonic() < deadline:
+                        self._train(settings, members)
+                        watch.check()
+                self._check_loaded()
+        self._give_up(self.ledger.unfinished())
+        return self.results.finish(self.started, self._trained)
+
+    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Loaded, TrainedRun]:
+        if isinstance(self.training, GroupTraining) and trial.group_id is not None:
+            return self.training.trained(self.record.groups[trial.group_id], config)
+        found = load(config)
+        return found, TrainedRun(found.config, found.data)
+
+    def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
+        if self.launch:
+            return LaunchedTraining(self.folder.path, self.ledger, self.record, self.launch, self._tell)
+        return GroupTraining(self.folder, self.ledger, watch, self._tell, self.progress.trained, deadline)
+
+    def _remember(self, trials: list[Trial]) -> None:
+        """Takes over what an earlier process left."""
+        self.strategy.restore([trial.params for trial in trials])
+        ended = [trial for trial in trials if trial.state in FINAL]
+        for trial in ended:
+            self._count(trial)
+        self.progress.trained(len(ended), before=True)
+        # A group that no trial belongs to was recorded just before the end, and is made again.
+        del self.record.groups[max((trial.group_id + 1 for trial in trials if trial.group_id is not None), default=0) :]
+        if isinstance(self.training, GroupTraining) and (best := results.ranked(trials, self.objective)):
+            self.training.keep_only_better_than(best[0], self.objective)
+
+    def _tell(self, trial: Trial) -> None:
+        self._count(trial)
+        most = self.search.max_failures
+        if most is not None and self.failures.total() > most:
+            self.results.tabulate()
+            self.drawing.end()
+            raise SweepError(
+                f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "
+                f"{results.commonest(self.ledger.trials())} What was measured is in {self.folder.path}. "
+                "Start a new sweep where fewer fail, or with a larger search.max_failures."
+            )
+
+    def _count(self, trial: Trial) -> None:
+        cost = None if trial.objective is None else self.objective.cost({self.objective.metric: trial.objective})
+        self.strategy.tell(trial.number, cost if trial.state == "completed" else None)
+        self.progress.ended(trial.objective, failed=trial.state == "failed")
+        if trial.state == "failed":
+            self.failures[trial.error or ""] += 1
+
+    def _next_batch(self) -> bool:
+        """Whether there are trials to train: those left over, else new ones."""
+        budget = math.inf if self.search.trials is None else self.search.trials
+        left = budget - len(self.strategy.asked)
+        at_once = MOST_TRIALS if self.search.timeout_seconds else left
+        wanted = int(min(left, self.search.parallel_trials or at_once, sys.maxsize))
+        leftover = self.ledger.unfinished()
+        points = [] if leftover else self.strategy.ask(wanted)
+        self.ledger.ask(points)
+        is_whole = not leftover and len(points) < wanted
+        self.progress.asked(len(self.strategy.asked), math.nan if is_whole else budget)
+        if is_whole and budget != math.inf and self._tells_end:
+            self._tells_end = False
+            self.terminal.line(f"The space has {len(self.strategy.asked)} different trials and no more.")
+        return bool(leftover or points)
+
+    def _groups(self) -> Iterator[tuple[GroupSettings, list[Member]]]:
+        """Groups with trials that have not ended, new trials put into groups first."""
+        self._plan([trial for trial in self.ledger.unfinished() if trial.group_id is None])
+        for number in sorted({trial.group_id for trial in self.ledger.unfinished() if trial.group_id is not None}):
+            yield self.record.groups[number], self._members(number)
+
+    def _plan(self, waiting: list[Trial]) -> None:
+        if not waiting:
+            return
+        first, execution = len(self.record.groups), self.record.execution()
+        planned = groups.plan([self._member(trial).config for trial in waiting], execution)
+        for number, group in enumerate(planned, first):
+            self.record.groups.append(GroupSettings(number, group.batching, len(group.members), group.devices))
+        self._write("running")
+        self.ledger.assign(
+            {waiting[i].number: number for number, group in enumerate(planned, first) for i in group.members}
+        )
+
+    def _members(self, group: int) -> list[Member]:
+        return [self._member(trial) for trial in self.ledger.group(group)]
+
+    def _member(self, trial: Trial) -> Member:
+        if trial.number not in self._built:
+            composed = self.record.trials.composed(trial.params)
+            self._built[trial.number] = composed, config.build(composed.plain), self.record.command_of(trial.params)
+        return Member(trial.number, trial.params, *self._built[trial.number], is_final=trial.state in FINAL)
+
+    def _train(self, settings: GroupSettings, members: list[Member]) -> None:
+        """Trains a group to its end; one that cannot be built or trained fails, and the others go on.
+
+        One whose data cannot be loaded waits for a later try.
+        """
+        try:
+            self.training.train(settings, members)
+            return
+        except (Interrupted, SweepError, *UNWRITABLE):
+            raise
+        except RunError as error:
+            self._unloaded = self._unloaded or error
+            return
+        except Exception as error:
+            if isinstance(error, ConfigError) and not self._has_begun():
+                raise
+            self.folder.log(traceback.format_exc())
+            reason = str(error) if isinstance(error, NnrunError) else f"{type(error).__name__}: {error}"
+        # Only here has the memory that the group took been given back.
+        if OUT_OF_MEMORY in reason and len(members) > 1:
+            self._halve(settings, len(members))
+        else:
+            self._fail(members, reason)
+
+    def _check_loaded(self) -> None:
+        """Raises what kept a group's data from being loaded, once all others are trained; its trials still wait."""
+        if self._unloaded:
+            self.results.tabulate()
+            self.drawing.end()
+            raise RunError(f"{self._unloaded} What was measured is kept. {self._to_continue()}")
+
+    def _halve(self, settings: GroupSettings, count: int) -> None:
+        """Splits a group that is too large for the memory in two, which start anew."""
+        self.terminal.line(f"{count} trials do not fit into memory together: trying half of them at a time.")
+        kept, moved, number = count // 2, count - count // 2, len(self.record.groups)
+        self.folder.remove_group(settings.number)
+        self.record.groups[settings.number] = dataclasses.replace(settings, chunk=kept)
+        self.record.groups.append(dataclasses.replace(settings, number=number, chunk=moved))
+        self._write("running")
+        self.ledger.assign({trial.number: number for trial in self.ledger.group(settings.number)[kept:]})
+        for part in (settings.number, number):
+            self._train(self.record.groups[part], self._members(part))
+
+    def _fail(self, members: list[Member], reason: str) -> None:
+        for member in members:
+            if not member.is_final:
+                trial = member.ended("failed", self.objective.metric, reason)
+                write_trial(self.folder, member, trial, self.objective, None)
+                self.ledger.record({}, [trial])
+                self.progress.trained(1)
+                self._tell(trial)
+
+    def _give_up(self, unfinished: list[Trial]) -> None:
+        """Trials that the time did not last for."""
+        reason = "search.timeout_seconds ran out before it began."
+        ended = [dataclasses.replace(trial, state="pruned", error=reason) for trial in unfinished]
+        self.ledger.record({}, ended)
+        for trial in ended:
+            self._count(trial)
+
+    def _has_begun(self) -> bool:
+        return any(trial.state != "waiting" for trial in self.ledger.trials())
+
+    def _write(self, status: str) -> None:
+        self.folder.write_record(self.record.content(status))
+
+    def _emergency(self, interrupted: Interrupted) -> None:
+        with contextlib.suppress(OSError):
+            self._write("interrupted")
+        self.terminal.line(self._to_continue())
+        sys.stdout.flush()
+
+    def _to_continue(self) -> str:
+        configs = [base.plain for base in self.record.trials.bases.values()]
+        return f"To continue: {reading.continuing(self.folder.path, *configs)}"

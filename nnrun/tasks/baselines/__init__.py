@@ -1,0 +1,1 @@
+"""What a task compares a network with: naive and linear predictors, and their scores."""

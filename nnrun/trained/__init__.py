@@ -1,0 +1,1 @@
+"""A finished network used again: predictions, evaluation, samples, export."""

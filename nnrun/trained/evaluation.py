@@ -1,0 +1,190 @@
+"""How good a trained network is: on its own test part again, or on another labelled file."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from nnrun.config import run_config
+from nnrun.folders import preprocessing
+from nnrun.datasets.base import Data, Part
+from nnrun.datasets.reader import Block, UnseenNotes
+from nnrun.errors import ConfigError, NnrunError
+from nnrun.execution.compiled import Evaluation, evaluation
+from nnrun.execution.devices import compiler_options
+from nnrun.trained.trained_run import LoadedRun, load
+from nnrun.models.base import Outputs
+from nnrun.trained.prediction import Predictor, blocks, check_shape
+from nnrun.folders.preprocessing import Preprocessing
+from nnrun.folders.summary import by_metric
+from nnrun.training import batches
+from nnrun.training.fit import metrics
+
+KEPT_BYTES = 2**30
+"""Of examples and predictions that are kept for figures; metrics of more are computed as they come."""
+STANDING = ("input_scaling", "target_scaling", "error_threshold")
+"""Fields of the run's that stand, whatever the data set would be fitted with now."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came out: `data` has the examples as its test part.
+
+    outputs: None where there were too many examples to keep; then `data` has none either.
+    remarks: sentences for the user.
+    """
+
+    run: LoadedRun
+    examples: int
+    metrics: dict[str, float]
+    data: Data
+    outputs: Outputs | None
+    labels: dict[str, np.ndarray]
+    baseline: dict[str, dict[str, float]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+class Evaluator:
+    """Metrics of parts of any size, by the program that judged the network in training."""
+
+    def __init__(self, run: LoadedRun, shape: tuple[int, int] | None = None) -> None:
+        self._run = run
+        self.predictor = Predictor(run, shape)
+        self._evaluate = jax.jit(run.program.evaluate, compiler_options=compiler_options())
+
+    def evaluate(self, part: Part, first: int = 0) -> Evaluation:
+        """Statistics of the part. Raises ConfigError when it lacks what the task compares with."""
+        run = self._run
+        try:
+            chunks = self.predictor.chunks(part, first)
+            found = [jax.device_get(self._evaluate(run.traced, run.state, chunk)) for chunk in chunks]
+        except KeyError as error:
+            raise ConfigError(_lacking(run.preprocessing, str(error.args[0]))) from None
+        return evaluation(found, batches.count(part))
+
+    def metrics(self, found: Evaluation, data: Data) -> dict[str, float]:
+        """`test/loss` and what the task reports."""
+        return metrics(found, self._run.task, data, "test")
+
+
+def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
+    """Loads the recorded data set again and evaluates its test part, with baselines.
+
+    The scaling is the run's. Raises what the data set raises, and ConfigError when it now has another shape.
+    """
+    built, fitted = run_config.build(plain), preprocessing.load(folder)
+    try:
+        loaded = built.dataset.locate()(built.dataset.config).load()
+    except NnrunError as error:
+        raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {folder} FILE") from None
+    if loaded.spec != fitted.spec:
+        raise ConfigError(
+            f"The data set of {folder} is no longer what it was trained on: {loaded.spec} instead of {fitted.spec}. "
+            f"Name a labelled file: nnrun evaluate {folder} FILE"
+        )
+    run, data = load(folder, plain, loaded), dataclasses.replace(loaded, **{n: getattr(fitted, n) for n in STANDING})
+    evaluator = Evaluator(run, batches.chunk_shape(data))
+    measured, count = evaluator.metrics(evaluator.evaluate(data.test), data), batches.count(data.test)
+    data = data.excerpt()
+    outputs = evaluator.predictor.outputs(data.test, 0)
+    baseline = by_metric(run.task.baselines(outputs, data))
+    changed = () if _equal(Preprocessing.of(loaded), fitted) else (_changed(folder),)
+    return Evaluated(run, count, measured, data, outputs, data.labels, baseline, changed)
+
+
+def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluated:
+    """Evaluates the examples of a file. Raises ConfigError when it has no targets or nothing at all."""
+    run = load(folder, plain)
+    kept, unseen = _Kept(), UnseenNotes()
+    evaluator, total = Evaluator(run), None
+    for block in unseen.over(blocks(run, source)):
+        check_shape(run, block)
+        if total is not None and "targets" not in block.part and "targets" in kept.blocks[0].part:
+            continue  # The newest windows of a series: what they forecast has not happened yet.
+        found = evaluator.evaluate(block.part, kept.examples)
+        total = found if total is None else _add(total, found)
+        kept.add(block, evaluator.predictor.outputs(block.part, kept.examples))
+    if total is None:
+        raise ConfigError(f"{source} has no example to evaluate. Give at least one.")
+    data = run.preprocessing.data(kept.part())
+    few = () if kept.outputs else ("There are too many examples to keep, so there are no figures of them.",)
+    remarks = (*few, *(f"Note: {sentence}" for sentence in unseen.sentences()))
+    measured = evaluator.metrics(total, data)
+    return Evaluated(run, kept.examples, measured, data, kept.joined_outputs(), kept.labels(), {}, remarks)
+
+
+class _Kept:
+    """Examples and predictions as long as they fit."""
+
+    def __init__(self) -> None:
+        self.examples, self._bytes = 0, 0
+        self.blocks: list[Block] = []
+        self.outputs: list[Outputs] = []
+
+    def add(self, block: Block, outputs: Outputs) -> None:
+        self.examples += batches.count(block.part)
+        self._bytes += sum(array.nbytes for array in jax.tree.leaves((block.part, outputs)))
+        if self._bytes > KEPT_BYTES:
+            self.blocks, self.outputs = [_without_rows(block)], []
+        else:
+            self.blocks.append(block)
+            self.outputs.append(outputs)
+
+    def part(self) -> Part:
+        return _joined([block.part for block in self.blocks])
+
+    def labels(self) -> dict[str, np.ndarray]:
+        return _joined([block.labels for block in self.blocks])
+
+    def joined_outputs(self) -> Outputs | None:
+        if not self.outputs:
+            return None
+        joined: Outputs = jax.tree.map(lambda *parts: np.concatenate(parts), *self.outputs)
+        return joined
+
+
+def _without_rows(block: Block) -> Block:
+    return Block({name: values[:0] for name, values in block.part.items()}, {})
+
+
+def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _add(total: Evaluation, found: Evaluation) -> Evaluation:
+    sums = {name: total.sums[name] + values for name, values in found.sums.items()}
+    rows = {name: np.concatenate([total.rows[name], values]) for name, values in found.rows.items()}
+    return Evaluation(sums, rows)
+
+
+def _lacking(fitted: Preprocessing, name: str) -> str:
+    if name != "targets":
+        return f"To be evaluated every example needs its {name}, which the file does not have. Add it."
+    columns = f" ({', '.join(fitted.target_names)})" if fitted.target_names else ""
+    return (
+        f"To be evaluated every example needs its target{columns}, which the file does not have for all. "
+        "Add it, or use nnrun predict, which needs none."
+    )
+
+
+def _changed(folder: Path) -> str:
+    return (
+        f"Warning: the data of {folder} have changed since it was trained, so the test part may hold examples that it "
+        "was trained on."
+    )
+
+
+def _equal(first: Preprocessing, second: Preprocessing) -> bool:
+    def same(a: np.ndarray, b: np.ndarray) -> bool:
+        return bool(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-6))
+
+    scalings = [(first.input_scaling, second.input_scaling), (first.target_scaling, second.target_scaling)]
+    return first.class_names == second.class_names and all(
+        a is b is None or (a is not None and b is not None and same(a.offset, b.offset) and same(a.scale, b.scale))
+        for a, b in scalings
+    )

@@ -1,0 +1,117 @@
+"""Permutation importance: how much worse a network gets when one input no longer tells the examples apart."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnrun.datasets.base import Part
+from nnrun.datasets.reader import Block
+from nnrun.errors import ConfigError
+from nnrun.trained.evaluation import Evaluator
+from nnrun.trained.trained_run import LoadedRun
+from nnrun.schema import nearest
+from nnrun.folders.columns_file import Columns
+from nnrun.tasks.metrics import DIRECTIONS
+from nnrun.training import batches
+
+KEPT_BYTES = 2**27
+"""Of the inputs of the examples that are permuted; of a larger source a random choice."""
+
+Place = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The drop of a metric, or the rise of one that is smaller where better.
+
+    drops: (inputs, repeats). value: the metric on the examples as they are; `examples` were permuted.
+    """
+
+    names: tuple[str, ...]
+    drops: np.ndarray
+    metric: str
+    value: float
+    examples: int
+
+    def columns(self) -> Columns:
+        """Most important first: input, importance (mean over the repeats), std (of the repeats)."""
+        mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
+        order = np.argsort(-mean, kind="stable")
+        return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}
+
+
+def importance(run: LoadedRun, blocks: Iterable[Block], metric: str | None, repeats: int, seed: int) -> Importance:
+    """Shuffles each input among the examples `repeats` times; an input of a series with its whole window.
+
+    metric: by default the objective's, or the task's first where that is the loss.
+    Source: Breiman, Random Forests (2001), section 10. Raises ConfigError for images and examples without targets.
+    """
+    places, chosen = _places(run), _metric(run, metric)
+    rng = np.random.default_rng(seed)
+    part = _sample(run, blocks, rng)
+    evaluator, data = Evaluator(run), run.preprocessing.data(part)
+
+    def measure() -> float:
+        found = evaluator.metrics(evaluator.evaluate(part), data)[f"test/{chosen}"]
+        return found if DIRECTIONS.get(chosen) == "maximize" else -found
+
+    base, drops = measure(), np.empty((len(places), repeats))
+    for i, place in enumerate(places.values()):
+        for repeat in range(repeats):
+            order = rng.permutation(batches.count(part))
+            kept = {name: part[name][..., list(at)] for name, at in place.items()}
+            for name, at in place.items():
+                part[name][..., list(at)] = kept[name][order]
+            drops[i, repeat] = base - measure()
+            for name, at in place.items():
+                part[name][..., list(at)] = kept[name]
+    value = base if DIRECTIONS.get(chosen) == "maximize" else -base
+    return Importance(tuple(places), drops, chosen, value, batches.count(part))
+
+
+def _places(run: LoadedRun) -> dict[str, Place]:
+    """Where each input lies in the arrays of a part. Raises ConfigError for what has no inputs with names."""
+    fitted = run.preprocessing
+    if fitted.spec.kind not in ("table", "series"):
+        raise ConfigError(
+            f"--importance is for tables and series, whose inputs have a meaning each, but {run.folder} was trained on "
+            f"{fitted.spec.kind} data. Leave it out."
+        )
+    if run.task.output_spec().shape == fitted.spec.inputs:
+        raise ConfigError(
+            f"--importance is for networks that predict something else than their inputs, unlike {run.folder}."
+        )
+    if origins := fitted.reader.origins():
+        return origins
+    count = fitted.spec.inputs[-1]
+    names = fitted.input_names if len(fitted.input_names) == count else [f"input_{i}" for i in range(count)]
+    return {name: {"inputs": (i,)} for i, name in enumerate(names)}
+
+
+def _metric(run: LoadedRun, wanted: str | None) -> str:
+    names = ("loss", *run.task.metric_names())
+    if wanted is None:
+        own = run.config.objective.metric.partition("/")[2]
+        return own if own in names[1:] else names[1]
+    if wanted.removeprefix("test/") not in names:
+        raise ConfigError(f"--metric {wanted} is not a metric of this task. {nearest(wanted, names)}")
+    return wanted.removeprefix("test/")
+
+
+def _sample(run: LoadedRun, blocks: Iterable[Block], rng: np.random.Generator) -> Part:
+    """The examples with targets, or a random choice of as many as fit: those with the smallest random numbers."""
+    most = max(2, KEPT_BYTES // (4 * max(1, int(np.prod(run.preprocessing.spec.inputs)))))
+    part: Part = {}
+    drawn = np.empty(0)
+    for block in blocks:
+        if "targets" not in block.part and part:
+            continue
+        drawn = np.concatenate([drawn, rng.random(batches.count(block.part))])
+        part = {n: np.concatenate([part[n], values]) if part else values for n, values in block.part.items()}
+        if len(drawn) > most:
+            keep = np.sort(np.argpartition(drawn, most)[:most])
+            drawn, part = drawn[keep], {name: values[keep] for name, values in part.items()}
+    if len(drawn) < 2:
+        raise ConfigError("--importance shuffles inputs among examples: give a file with at least two.")
+    return {name: np.array(values) for name, values in part.items()}
