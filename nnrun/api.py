@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from nnrun.folders import reading
+from nnrun.compose.grammar import value_text
 from nnrun.datasets.base import Data
+from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
-from nnrun.trained.trained_run import LoadedRun
-from nnrun.trained.trained_run import load as load_run
+from nnrun.folders import reading
 from nnrun.models.base import Outputs
 from nnrun.trained.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
-from nnrun.compose.grammar import value_text
-from nnrun.folders.columns_file import Columns
+from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.trained_run import load as load_run
 
 
 def load(folder: str | Path, trust: bool = False) -> "TrainedModel":

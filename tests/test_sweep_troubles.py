@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from nnrun.sweeps import recording
-from nnrun.datasets.base import take
 from nnrun.datasets.iris import Iris
+from nnrun.datasets.part import take
 from nnrun.datasets.wine import Wine
 from nnrun.errors import RunError
 from nnrun.folders.sweep_folder import SweepFolder
+from nnrun.sweeps import recording
 from tests.sweep_folders import SMALL, ledger, names, record, summary
 
 

@@ -8,9 +8,10 @@ import yaml
 
 from nnrun.compose import compose as composition
 from nnrun.config import run_config
-from nnrun.sweeps import record as sweep_record, plan
 from nnrun.errors import ConfigError
 from nnrun.search.space import Categorical, Interval, Steps
+from nnrun.sweeps import plan
+from nnrun.sweeps import record as sweep_record
 
 
 @pytest.fixture(autouse=True)

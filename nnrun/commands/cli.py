@@ -5,8 +5,8 @@ import os
 import sys
 import traceback
 
-from nnrun.host import terminal
 from nnrun.errors import ConfigError, NnrunError
+from nnrun.host import terminal
 from nnrun.host.interruption import Interrupted
 from nnrun.schema import nearest
 
@@ -82,8 +82,8 @@ def _dispatch(argv: list[str]) -> int:
 
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
-    from nnrun.compose import compose
     from nnrun.commands import train, verbs
+    from nnrun.compose import compose
 
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
         compose.prepare_imports()

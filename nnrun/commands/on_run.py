@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nnrun.commands import usage
-from nnrun.host import own_code, terminal
-from nnrun.folders import reading
-from nnrun.errors import ConfigError, RunError
-from nnrun.host.interruption import Interrupted
 from nnrun.commands.usage import Usage, Words
+from nnrun.errors import ConfigError, RunError
+from nnrun.folders import reading
+from nnrun.host import own_code, terminal
+from nnrun.host.interruption import Interrupted
 from nnrun.host.terminal import Terminal
 
 RUN = "outputs/runs/DATE/TIME_mlp_csv"
@@ -59,8 +59,8 @@ def predict(words: list[str]) -> int:
     if "output" in given.values and Path(given.values["output"]).resolve() == source.resolve():
         raise ConfigError(f"--output {given.values['output']} is what is to be predicted. Name another file.")
     with _working():
-        from nnrun.trained import prediction
         from nnrun.datasets.reader import UnseenNotes
+        from nnrun.trained import prediction
 
         run, unseen = _loaded(folder, plain), UnseenNotes()
         if "importance" in given.flags:
@@ -77,11 +77,11 @@ def predict(words: list[str]) -> int:
 
 
 def _importance(run: Any, source: Path, given: Words) -> int:
-    from nnrun.folders import run_folder, columns_file
-    from nnrun.trained import prediction
     from nnrun.datasets.reader import UnseenNotes
-    from nnrun.trained.permutation import importance
+    from nnrun.folders import columns_file, run_folder
     from nnrun.report import permutation_importance
+    from nnrun.trained import prediction
+    from nnrun.trained.permutation import importance
 
     output, overwrite = Path(given.values.get("output") or f"{source.resolve().stem}_importance.csv"), given.flags
     for path in (output, output.with_suffix(".png")):
@@ -117,8 +117,8 @@ def evaluate(words: list[str]) -> int:
     if output is not None and output.exists():
         raise ConfigError(f"--output {output} exists already. Name a folder that does not.")
     with _working():
-        from nnrun.trained import evaluation, evaluation_folder
         from nnrun.execution import devices
+        from nnrun.trained import evaluation, evaluation_folder
 
         devices.prepare()
         if source is None:

@@ -4,10 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from nnrun.commands import usage, sweep as sweep_verbs
-from nnrun.folders import reading
 from nnrun import schema
+from nnrun.commands import sweep as sweep_verbs
+from nnrun.commands import usage
 from nnrun.errors import ConfigError
+from nnrun.folders import reading
 
 USAGE = usage.Usage(
     "resume",

@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.host import terminal
 from nnrun.sweeps.drawing import Drawing
-from nnrun.errors import ConfigError
 
 TRUST = "--trust"
 
@@ -100,9 +100,10 @@ def report(words: list[str]) -> int:
     """
     folder = _folder([word for word in words if word != TRUST], "report")
     from nnrun.compose import compose
-    from nnrun.sweeps import record as sweep_record, results
     from nnrun.folders.ledger import Ledger
-    from nnrun.sweeps import writing
+    from nnrun.sweeps import record as sweep_record
+    from nnrun.sweeps import results
+    from nnrun.sweeps.drawing import write_report
 
     compose.prepare_imports()
     record, _ = sweep_record.read(folder, TRUST in words)
@@ -111,7 +112,7 @@ def report(words: list[str]) -> int:
         subject = results.subject(record, ledger.trials(), sweep_record.objective(record))
     finally:
         ledger.close()
-    writing.write(folder, subject)
+    write_report(folder, subject)
     terminal.say(str(folder / "report.html"))
     return 0
 

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun.compose import compose
-from nnrun.config import run_config, choices
+from nnrun.compose import compatible, compose
+from nnrun.compose.compose import Composed
+from nnrun.compose.mistakes import explain
+from nnrun.config import choices, run_config
+from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, UnknownSetting
 from nnrun.folders import claim as output_folder
 from nnrun.host import own_code, terminal
-from nnrun.compose.compose import Composed
-from nnrun.sweeps.drawing import Drawing
-from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, UnknownSetting
-from nnrun.compose.mistakes import explain
 from nnrun.host.interruption import Interrupted
+from nnrun.sweeps.drawing import Drawing
 
 if TYPE_CHECKING:
     from nnrun.sweeps.record import Record
@@ -62,7 +62,8 @@ def _is_of_sweeps_alone(word: str) -> bool:
 
 def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
     """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
-    from nnrun.sweeps import record as sweep_record, plan
+    from nnrun.sweeps import plan
+    from nnrun.sweeps import record as sweep_record
 
     command = shlex.join(["nnrun", *flags, *overrides])
     record = sweep_record.start(overrides, command)
@@ -207,7 +208,7 @@ def _check(composed: list[Composed]) -> None:
 
     devices.prepare()
     for one in built:
-        run_config.check_fit(one)
+        compatible.check_fit(one)
         devices.batch_devices(one)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from nnrun.compose.mistakes import explain, needs_quotes
 from nnrun.config import choices as members
 from nnrun.errors import ConfigError
-from nnrun.compose.mistakes import explain, needs_quotes
 from nnrun.schema import nearest
 
 OF_SWEEPS = ("search", "execution", "dry_run")
@@ -155,8 +155,8 @@ def _own_task(composed: Composed) -> str:
 
 def _task_of_data(composed: Composed) -> str:
     """The task that a data set can only tell once it has looked at its file."""
-    from nnrun.config import run_config as config
     from nnrun import schema
+    from nnrun.config import run_config as config
 
     values = config.resolved(composed.plain)["dataset"]
     found: str = schema.locate(values["_target_"])(schema.build("dataset", values)).task()

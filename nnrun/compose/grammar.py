@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from nnrun.compose.mistakes import needs_quotes
 from nnrun.config import choices
 from nnrun.errors import ConfigError
-from nnrun.compose.mistakes import needs_quotes
 from nnrun.schema import nearest
 from nnrun.search.space import Categorical, Dimension, Interval, Steps
 

@@ -3,18 +3,16 @@
 import abc
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from nnrun.datasets.part import Part, is_mapped
+from nnrun.datasets.reader import Reader
 from nnrun.schema import setting, size
-
-if TYPE_CHECKING:
-    from nnrun.datasets.reader import Reader
 
 Kind = Literal["table", "series", "image", "tokens", "audio"]
 ScalingKind = Literal["standard", "minmax", "none"]
-Part = dict[str, np.ndarray]
 
 EXCERPT_ROWS, EXCERPT_BYTES = 100_000, 2**30
 """Of a part that may be larger than memory, for predictions, figures and naive baselines; metrics are of all rows."""
@@ -113,7 +111,7 @@ class Data:
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     series: Series | None = None
-    reader: "Reader | None" = None
+    reader: Reader | None = None
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error_threshold: float | None = None
@@ -135,16 +133,6 @@ class Data:
         train, val, test = map(_excerpt, (self.train, self.val, self.test))
         labels = {name: values[: len(test["inputs"])] for name, values in self.labels.items()}
         return replace(self, train=train, val=val, test=test, labels=labels)
-
-
-def is_mapped(part: Part) -> bool:
-    """Whether a part lies in files that are mapped, because it may be larger than memory."""
-    return any(getattr(values, "_mmap", None) is not None for values in part.values())
-
-
-def take(part: Part, index: np.ndarray) -> Part:
-    """Some examples of a part."""
-    return {name: values[index] for name, values in part.items()}
 
 
 def _excerpt(part: Part) -> Part:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part
 
 
 class Unseen(NamedTuple):

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from nnrun.config.run_config import RunConfig
-from nnrun.datasets.base import Data, Part, is_mapped
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part, is_mapped
 from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.models.base import UNOPTIMIZED
@@ -82,7 +83,7 @@ class Compiled:
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
         self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
         options = compiler_options()
-        light = static.model.locate().light_compilation
+        light = static.model.cls.light_compilation
         self.steps = jax.jit(self._steps(), donate_argnums=1, compiler_options=options if light else None)
         self.evaluate = jax.jit(self._evaluate(), compiler_options=options)
         self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1, compiler_options=options)

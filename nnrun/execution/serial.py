@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from nnrun.config.run_config import RunConfig, as_arrays
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
 from nnrun.execution.devices import Placement, batch_devices
 from nnrun.models.base import Outputs

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnrun.config.run_config import RunConfig, as_arrays
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluations
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.serial import TrainedRun

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nnrun.host import disk
 from nnrun.datasets.arrays.reader import ArrayReader
-from nnrun.datasets.base import Data, DataSpec, Part, Scaling, Series
+from nnrun.datasets.base import Data, DataSpec, Scaling, Series
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Reader
 from nnrun.errors import ConfigError
+from nnrun.host import disk
 
 NAME = "preprocessing.json"
 READERS = {

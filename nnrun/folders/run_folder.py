@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nnrun.host import disk
-from nnrun.folders import checkpoint, columns_file
 from nnrun.datasets.base import Data
+from nnrun.folders import checkpoint, columns_file
 from nnrun.folders.preprocessing import Preprocessing
+from nnrun.host import disk
 
 
 class RunFolder:

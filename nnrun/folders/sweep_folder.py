@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nnrun.host import disk
-from nnrun.folders import checkpoint, reading
-from nnrun.folders.ledger import Trial
-from nnrun.folders.run_folder import RunFolder, append_line, dump_yaml
 from nnrun.compose.grammar import value_text
+from nnrun.folders import checkpoint, reading
+from nnrun.folders.run_folder import RunFolder, append_line, dump_yaml
+from nnrun.host import disk
+from nnrun.search.trial import Trial
 
 WEIGHTS = "best-"
 """Of the winner so far, before its number."""

@@ -8,8 +8,8 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
-from nnrun.models.kernels.layout import Layout
 from nnrun.models.blocks.recurrent import Recurrent, RecurrentConfig
+from nnrun.models.kernels.layout import Layout
 from nnrun.models.kernels.scan import Cell, Saved, State, Weights, sigmoid
 from nnrun.schema import setting
 

@@ -11,8 +11,8 @@ from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
 from nnrun.models.blocks.convolution import ConvNorm
-from nnrun.models.layers import Dropout
 from nnrun.models.kernels.pooling import average_pool, global_average, max_pool
+from nnrun.models.layers import Dropout
 from nnrun.schema import number, setting
 
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from nnrun.models.kernels.randomness import Streams
 from nnrun.report.base import FinishedRun
-from nnrun.report.reconstructions import mosaic
 from nnrun.report.palette import figure
+from nnrun.report.reconstructions import mosaic
 from nnrun.training.augmentation import augment
 
 IMAGES = 6

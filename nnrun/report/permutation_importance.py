@@ -1,13 +1,35 @@
 """Which inputs a network needs."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.trained.permutation import Importance
+from nnrun.datasets.part import Columns
 from nnrun.report.palette import COLOURS, figure, label
 from nnrun.tasks.metrics import DIRECTIONS
 
 SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The drop of a metric, or the rise of one that is smaller where better.
+
+    drops: (inputs, repeats). value: the metric on the examples as they are; `examples` were permuted.
+    """
+
+    names: tuple[str, ...]
+    drops: np.ndarray
+    metric: str
+    value: float
+    examples: int
+
+    def columns(self) -> Columns:
+        """Most important first: input, importance (mean over the repeats), std (of the repeats)."""
+        mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
+        order = np.argsort(-mean, kind="stable")
+        return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}
 
 
 def draw(found: Importance, title: str) -> Figure:

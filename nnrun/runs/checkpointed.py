@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.folders import checkpoint
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import RunError
+from nnrun.folders import checkpoint
 from nnrun.training import batches
 from nnrun.training.state import Fitted, State
 
@@ -88,7 +88,7 @@ def remarks(restored: Restored, notes: dict[str, Any], config: RunConfig, step: 
     """Why the end may differ from that of a run that never stopped, a line for each reason."""
     found = []
     before, epochs = restored.notes["epochs"], notes["epochs"]
-    if before != epochs and config.schedule.locate().follows_progress:
+    if before != epochs and config.schedule.cls.follows_progress:
         share = step / (epochs * train_steps)
         found.append(
             f"The learning rate goes on at {share:.0%} of its schedule over {epochs} epochs instead of {before}: not "

@@ -7,20 +7,21 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from nnrun.folders import reading
-from nnrun.runs import checkpointed
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Loaded, load
 from nnrun.execution.serial import SerialRun
-from nnrun.host.interruption import Interrupted, Watch
-from nnrun.host.locking import hold
+from nnrun.folders import reading
 from nnrun.folders.run_folder import RunFolder, read_trial
 from nnrun.folders.summary import by_metric, new_summary, undefined
-from nnrun.tasks.base import Task
+from nnrun.host.interruption import Interrupted, Watch
+from nnrun.host.locking import hold
 from nnrun.host.terminal import Terminal
-from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit, metrics
+from nnrun.runs import checkpointed
+from nnrun.tasks.base import Task
+from nnrun.training.fit import Epoch, Failure, Outcome, Stretch, fit, metrics
+from nnrun.training.objective import Objective
 
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
 

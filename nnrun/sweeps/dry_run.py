@@ -2,12 +2,12 @@
 
 import math
 
-from nnrun.config import run_config
-from nnrun.host import terminal
-from nnrun.execution import devices, groups
-from nnrun.sweeps.record import Record
 from nnrun.compose.grammar import value_text
+from nnrun.config import run_config
+from nnrun.execution import devices, groups
+from nnrun.host import terminal
 from nnrun.host.terminal import Terminal
+from nnrun.sweeps.record import Record
 
 SHOWN = 20
 ASKED_AT_MOST = 4096

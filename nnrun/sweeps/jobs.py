@@ -8,10 +8,11 @@ from typing import Any
 
 from nnrun.errors import NnrunError, SweepError
 from nnrun.execution.settings import GroupSettings
-from nnrun.sweeps.recording import Member
-from nnrun.folders.ledger import Ledger, Trial
+from nnrun.folders.ledger import Ledger
 from nnrun.folders.run_folder import read_trial
+from nnrun.search.trial import Trial
 from nnrun.sweeps.record import Record
+from nnrun.sweeps.recording import Member
 
 Launch = Callable[..., Any]
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnrun.compose import compose, grammar
-from nnrun.config import run_config, choices
 from nnrun import schema
+from nnrun.compose import compatible, compose, grammar
 from nnrun.compose.compose import Composed
+from nnrun.compose.mistakes import SPACE, swept_itself, unknown_key
+from nnrun.config import choices, run_config
 from nnrun.config.run_config import RunConfig
 from nnrun.errors import ConfigError
-from nnrun.compose.mistakes import SPACE, swept_itself, unknown_key
 from nnrun.search.base import SearchConfig, Strategy
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
 
@@ -146,7 +146,7 @@ def check(trials: Trials) -> None:
     for one in built:
         static = one.split()[0]
         if static not in seen:
-            run_config.check_fit(one)
+            compatible.check_fit(one)
             devices.batch_devices(one)
             seen.add(static)
 

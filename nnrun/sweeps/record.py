@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun.config import run_config
-from nnrun.folders import reading
 from nnrun import schema
 from nnrun.compose import grammar
-from nnrun.sweeps import plan as trials
 from nnrun.compose.compose import OF_SWEEPS, Composed
-from nnrun.config.run_config import RunConfig, check_objective
+from nnrun.config import run_config
+from nnrun.config.run_config import RunConfig
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
+from nnrun.folders import reading
 from nnrun.search.space import Params, Space, dimension, written
+from nnrun.sweeps import plan as trials
 from nnrun.sweeps.plan import Trials
+from nnrun.training.objective import check_objective
 
 if TYPE_CHECKING:
-    from nnrun.training.fit import Objective
+    from nnrun.training.objective import Objective
 
 LARGEST = 2**24
 """Bytes of sweep.yaml that are read; no sweep writes as many."""
@@ -115,11 +116,11 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
 
 def objective(record: Record) -> "Objective":
     """The metric that the sweep compares, and its direction."""
-    from nnrun.training.fit import Objective
+    from nnrun.training.objective import Objective
 
     built: RunConfig = run_config.build(run_config.resolved(record.trials.first.plain))
-    task = built.task.locate()(built.task.config, built.dataset.locate()(built.dataset.config).spec())
-    return Objective(built.objective.metric, check_objective(built.objective, task, built.model.locate().terms))
+    task = built.task.create(built.dataset.create().spec())
+    return Objective(built.objective.metric, check_objective(built.objective, task, built.model.cls.terms))
 
 
 def _is_of_run(text: str, plain: dict[str, Any]) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 
-from nnrun.runs import checkpointed
 from nnrun.compose.compose import Composed
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
@@ -20,12 +19,15 @@ from nnrun.execution.prepared import Loaded, load
 from nnrun.execution.serial import SerialRun, TrainedRun
 from nnrun.execution.settings import GroupSettings
 from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
-from nnrun.host.interruption import Watch
-from nnrun.folders.ledger import Ledger, Trial
-from nnrun.search.space import Params
+from nnrun.folders.ledger import Ledger
 from nnrun.folders.summary import new_summary, undefined
 from nnrun.folders.sweep_folder import SweepFolder
-from nnrun.training.fit import Epoch, Failure, Objective, Stretch, fit
+from nnrun.host.interruption import Watch
+from nnrun.runs import checkpointed
+from nnrun.search.space import Params
+from nnrun.search.trial import Trial
+from nnrun.training.fit import Epoch, Failure, Stretch, fit
+from nnrun.training.objective import Objective
 
 KEPT_PROGRAMS = 4
 KEPT_DATA = 2

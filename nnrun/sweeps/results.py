@@ -8,21 +8,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from nnrun.compose.grammar import value_text
 from nnrun.config import run_config
 from nnrun.config.run_config import RunConfig
-from nnrun.sweeps.drawing import Drawing, Subject
 from nnrun.errors import RunError
 from nnrun.execution.prepared import Loaded
 from nnrun.execution.serial import TrainedRun
-from nnrun.sweeps.recording import rank
-from nnrun.folders.ledger import Ledger, Trial
+from nnrun.folders.ledger import Ledger
 from nnrun.folders.run_folder import read_trial
-from nnrun.runs.run import Run
 from nnrun.folders.sweep_folder import SweepFolder
-from nnrun.sweeps.record import Record
-from nnrun.compose.grammar import value_text
 from nnrun.host.terminal import Terminal
-from nnrun.training.fit import Objective
+from nnrun.runs.run import Run
+from nnrun.search.trial import Trial
+from nnrun.sweeps.drawing import Drawing, Subject
+from nnrun.sweeps.record import Record
+from nnrun.sweeps.recording import rank
+from nnrun.training.objective import Objective
 
 SHOWN = 10
 Trained = Callable[[Trial, RunConfig], tuple[Loaded, TrainedRun]]

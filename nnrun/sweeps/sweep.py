@@ -13,26 +13,28 @@ from pathlib import Path
 
 from jax.errors import JaxRuntimeError
 
-from nnrun.config import run_config as config
-from nnrun.folders import reading
-from nnrun.sweeps import record as sweep_record, results
 from nnrun.compose.compose import Composed
+from nnrun.config import run_config as config
 from nnrun.config.run_config import RunConfig
-from nnrun.sweeps.drawing import Drawing
 from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, SweepError
 from nnrun.execution import groups
 from nnrun.execution.groups import MOST_TRIALS
 from nnrun.execution.prepared import Loaded, load
 from nnrun.execution.serial import TrainedRun
 from nnrun.execution.settings import GroupSettings
-from nnrun.sweeps.recording import GroupTraining, Member, write_trial
-from nnrun.host.interruption import Interrupted, Watch
-from nnrun.sweeps.jobs import Launch, LaunchedTraining
-from nnrun.folders.ledger import FINAL, Ledger, Trial
+from nnrun.folders import reading
+from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
-from nnrun.sweeps.record import Record
-from nnrun.sweeps.results import Results
+from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
+from nnrun.search.trial import FINAL, Trial
+from nnrun.sweeps import record as sweep_record
+from nnrun.sweeps import results
+from nnrun.sweeps.drawing import Drawing
+from nnrun.sweeps.jobs import Launch, LaunchedTraining
+from nnrun.sweeps.record import Record
+from nnrun.sweeps.recording import GroupTraining, Member, write_trial
+from nnrun.sweeps.results import Results
 
 UNWRITABLE = (OSError, sqlite3.Error)
 """The disk is full, or the folder can no longer be written to."""

@@ -10,17 +10,18 @@ import jax
 import numpy as np
 
 from nnrun.config import run_config
-from nnrun.folders import preprocessing
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, UnseenNotes
 from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution.compiled import Evaluation, evaluation
 from nnrun.execution.devices import compiler_options
-from nnrun.trained.trained_run import LoadedRun, load
-from nnrun.models.base import Outputs
-from nnrun.trained.prediction import Predictor, blocks, check_shape
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import by_metric
+from nnrun.models.base import Outputs
+from nnrun.trained.prediction import Predictor, blocks, check_shape
+from nnrun.trained.trained_run import LoadedRun, load
 from nnrun.training import batches
 from nnrun.training.fit import metrics
 
@@ -78,7 +79,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     """
     built, fitted = run_config.build(plain), preprocessing.load(folder)
     try:
-        loaded = built.dataset.locate()(built.dataset.config).load()
+        loaded = built.dataset.create().load()
     except NnrunError as error:
         raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {folder} FILE") from None
     if loaded.spec != fitted.spec:

@@ -1,44 +1,23 @@
 """Permutation importance: how much worse a network gets when one input no longer tells the examples apart."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError
+from nnrun.report.permutation_importance import Importance
+from nnrun.schema import nearest
+from nnrun.tasks.metrics import DIRECTIONS
 from nnrun.trained.evaluation import Evaluator
 from nnrun.trained.trained_run import LoadedRun
-from nnrun.schema import nearest
-from nnrun.folders.columns_file import Columns
-from nnrun.tasks.metrics import DIRECTIONS
 from nnrun.training import batches
 
 KEPT_BYTES = 2**27
 """Of the inputs of the examples that are permuted; of a larger source a random choice."""
 
 Place = dict[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class Importance:
-    """The drop of a metric, or the rise of one that is smaller where better.
-
-    drops: (inputs, repeats). value: the metric on the examples as they are; `examples` were permuted.
-    """
-
-    names: tuple[str, ...]
-    drops: np.ndarray
-    metric: str
-    value: float
-    examples: int
-
-    def columns(self) -> Columns:
-        """Most important first: input, importance (mean over the repeats), std (of the repeats)."""
-        mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
-        order = np.argsort(-mean, kind="stable")
-        return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}
 
 
 def importance(run: LoadedRun, blocks: Iterable[Block], metric: str | None, repeats: int, seed: int) -> Importance:

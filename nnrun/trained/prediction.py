@@ -9,14 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.folders import columns_file
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Columns, Part
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution.devices import compiler_options
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.folders import columns_file
 from nnrun.models.base import Outputs
-from nnrun.folders.columns_file import Columns
+from nnrun.trained.trained_run import LoadedRun
 from nnrun.training import batches
 
 BLOCK_BYTES = 2**26

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from nnrun.folders import columns_file
 from nnrun.errors import ConfigError
-from nnrun.trained.trained_run import LoadedRun
-from nnrun.models.base import program_of
+from nnrun.folders import columns_file
 from nnrun.folders.run_folder import RunFolder
-from nnrun.trained.prediction import block_size
+from nnrun.models.base import program_of
 from nnrun.report.samples import grid
+from nnrun.trained.prediction import block_size
+from nnrun.trained.trained_run import LoadedRun
 
 SECONDS_BETWEEN_LINES = 5.0
 LARGEST = 2**33

@@ -12,11 +12,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from nnrun.config import run_config as config
-from nnrun.folders import preprocessing, reading
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.execution.devices import Placement
+from nnrun.folders import preprocessing, reading
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.tasks.base import ArrayScaling, Task
 from nnrun.training.network import weight_names
@@ -86,14 +86,14 @@ def without_weights(folder: Path, plain: dict[str, Any]) -> str:
 
 
 def _with_task(built: RunConfig, data: Data | None) -> RunConfig:
-    kind, given = built.task.locate(), built.task.config
+    kind, given = built.task.cls, built.task.config
     known = kind.without_training(given) if data is None else kind.prepare(given, data)
     return dataclasses.replace(built, task=dataclasses.replace(built.task, config=known))
 
 
 def _devices(built: RunConfig) -> int:
     """Over how many devices a batch is split: as in training by default, whatever the machine that trained had."""
-    splits = built.model.locate().split_over_devices and jax.default_backend() == "cpu"
+    splits = built.model.cls.split_over_devices and jax.default_backend() == "cpu"
     return jax.device_count() if splits else 1
 
 
@@ -104,7 +104,7 @@ def _rebuild(
     nothing = Fitted(ArrayScaling(np.float32(0), np.float32(1)), None)
     try:
         program = Program(static, fitted.spec, 1, placement.shard)
-        task = built.task.locate()(built.task.config, fitted.spec)
+        task = built.task.create(fitted.spec)
         return program, task, jax.eval_shape(program.init, traced, nothing)
     except ConfigError:
         raise

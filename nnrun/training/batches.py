@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 
 EVALUATION_BATCH = 256
 CHUNK_ROWS = 8192

@@ -7,31 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nnrun.config.run_config import TrainingConfig
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.errors import RunError
 from nnrun.tasks.base import Task
+from nnrun.training.objective import Objective
 
 STRETCH_SECONDS = 0.5
 """How long the steps of a stretch take, between two looks at signals and the clock."""
 OVERHEAD = 0.1
 """Largest share of a stretch's time that may be spent beside its steps."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is optimised: a metric and whether smaller is better."""
-
-    metric: str
-    direction: str
-
-    def cost(self, row: dict[str, float]) -> float:
-        """The objective of an epoch, smaller where better; NaN where the metric is undefined."""
-        value = row.get(self.metric, math.nan)
-        return value if self.direction == "minimize" else -value
-
-    def best(self, history: list[dict[str, float]]) -> dict[str, float] | None:
-        """The first row of the lowest cost; None where every one is undefined."""
-        return min((row for row in history if math.isfinite(self.cost(row))), key=self.cost, default=None)
 
 
 @dataclass(frozen=True)

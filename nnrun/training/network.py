@@ -25,12 +25,12 @@ class Network:
 
     def task(self, traced: Traced) -> Any:
         """The task with its numbers."""
-        return self.static.task.locate()(self.static.with_numbers("task", traced), self.spec)
+        return self.static.task.cls(self.static.with_numbers("task", traced), self.spec)
 
     def model(self, traced: Traced, rngs: nnx.Rngs) -> Any:
         """The model with its numbers and initial weights."""
         config = self.static.with_numbers("model", traced)
-        return self.static.model.locate()(config, self.spec, self.output, rngs=rngs)
+        return self.static.model.cls(config, self.spec, self.output, rngs=rngs)
 
     def create(self, traced: Traced, key: jax.Array) -> tuple[Weights, Any]:
         """Initial weights, and the model's numbers as arrays."""

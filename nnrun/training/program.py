@@ -195,7 +195,7 @@ class _Step:
 
 def _member(static: RunConfig, group: str, traced: Traced) -> Any:
     """The optimizer or schedule of a config, with its numbers."""
-    return getattr(static, group).locate()(static.with_numbers(group, traced))
+    return getattr(static, group).cls(static.with_numbers(group, traced))
 
 
 def _key(traced: Traced, use: str) -> jax.Array:

@@ -9,11 +9,11 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nnrun.models.blocks.convolution import product_convolution
+from nnrun.models.blocks.recurrent import FEATURES_FIRST
 from nnrun.models.gru import ResetBeforeCell
 from nnrun.models.kernels.layout import Layout
-from nnrun.models.lstm import LSTMCell
-from nnrun.models.blocks.recurrent import FEATURES_FIRST
 from nnrun.models.kernels.scan import Rule, recurrence
+from nnrun.models.lstm import LSTMCell
 from tests.benchmarks.cases import FILTERS, LEARNING_RATE, Case, arrays
 
 Weights = dict[str, jax.Array]

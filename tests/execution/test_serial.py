@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from nnrun.folders import checkpoint
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from nnrun.execution.prepared import load
 from nnrun.execution.serial import SerialRun
+from nnrun.folders import checkpoint
 from nnrun.models.mlp import MLP
 from nnrun.training import batches
 
@@ -18,7 +18,7 @@ SMALL = {"dataset.limit": 60, "model.hidden_sizes": [8], "training.batch_size": 
 @pytest.fixture(scope="module")
 def data(make_config):
     config = make_config(SMALL, dataset="iris")
-    return config.dataset.locate()(config.dataset.config).load()
+    return config.dataset.create().load()
 
 
 @pytest.fixture(scope="module")

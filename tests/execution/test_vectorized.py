@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jax import monitoring
 
-from nnrun.folders import checkpoint
 from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
 from nnrun.execution.serial import TrainedRun
 from nnrun.execution.vectorized import TrainedMember
+from nnrun.folders import checkpoint
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 

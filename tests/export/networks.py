@@ -10,9 +10,9 @@ from nnrun.config.run_config import as_arrays
 from nnrun.datasets.arrays.reader import ArrayReader
 from nnrun.datasets.base import Anchor, DataSpec, Scaling
 from nnrun.execution.devices import Placement
-from nnrun.trained.trained_run import LoadedRun
-from nnrun.trained.prediction import Predictor
 from nnrun.folders.preprocessing import Preprocessing
+from nnrun.trained.prediction import Predictor
+from nnrun.trained.trained_run import LoadedRun
 from nnrun.training.program import Program
 from nnrun.training.state import Fitted, State
 
@@ -65,7 +65,7 @@ def load(make_config, spec, model, values):
     nothing = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     numbers = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.3, leaf.dtype), shapes.numbers)
     state = State(weights=weights._replace(statistics=positive), numbers=numbers, fitted=own, **nothing)
-    built = config.task.locate()(config.task.config, spec)
+    built = config.task.create(spec)
     return LoadedRun(Path("run"), config, fitted, built, program, Placement(1), traced, state)
 
 

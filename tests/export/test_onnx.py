@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from nnrun.errors import RunError
-from nnrun.trained.export import function as network, onnx
-from nnrun.trained.export.function import Network
+from nnrun.trained.export import function as network
+from nnrun.trained.export import onnx
 from nnrun.trained.export.arguments import Argument
+from nnrun.trained.export.function import Network
 from tests.export import networks
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -13,9 +13,10 @@ import pytest
 from jax import export
 
 from nnrun.config import choices
-from nnrun.trained.export import function as network, stablehlo
-from nnrun.trained.export.function import Network
+from nnrun.trained.export import function as network
+from nnrun.trained.export import stablehlo
 from nnrun.trained.export.arguments import Argument
+from nnrun.trained.export.function import Network
 from tests.export import networks
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnrun.config import run_config
+from nnrun.compose import compatible
 from nnrun.config.run_config import AugmentationConfig
 from nnrun.errors import ConfigError
 from nnrun.models.kernels.randomness import Streams, uniform
@@ -170,5 +170,5 @@ def test_a_sweep_over_strengths_is_one_program_and_its_trials_are_those_run_alon
 def test_data_that_it_does_not_suit_are_refused(make_config, dataset, strengths, text):
     built = dataclasses.replace(make_config(dataset=dataset), augmentation=AugmentationConfig(**strengths))
     with pytest.raises(ConfigError) as caught:
-        run_config.check_fit(built)
+        compatible.check_fit(built)
     assert str(caught.value) == text

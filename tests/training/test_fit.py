@@ -9,7 +9,8 @@ import pytest
 from nnrun.config.run_config import EarlyStoppingConfig, TrainingConfig
 from nnrun.errors import RunError
 from nnrun.training import fit as module
-from nnrun.training.fit import Epoch, Failure, Objective, Pace, Patience, Stretch, fit
+from nnrun.training.fit import Epoch, Failure, Pace, Patience, Stretch, fit
+from nnrun.training.objective import Objective
 
 LOSS = Objective("val/loss", "minimize")
 DATA = SimpleNamespace(val="val")

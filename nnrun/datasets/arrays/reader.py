@@ -10,7 +10,8 @@ import numpy as np
 
 from nnrun.datasets.arrays import file
 from nnrun.datasets.arrays.file import Arrays, Layout
-from nnrun.datasets.base import DataSpec, Part
+from nnrun.datasets.base import DataSpec
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError, RunError

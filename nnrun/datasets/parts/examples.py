@@ -4,7 +4,8 @@ import abc
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, Part
+from nnrun.datasets.base import Data, Dataset, DatasetConfig
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions, cut, random_order, stratified_order, streams
 

@@ -11,9 +11,9 @@ from flax import nnx
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes
-from nnrun.models.layers import Dropout
 from nnrun.models.kernels.layout import Layout, reverse, valid_steps
 from nnrun.models.kernels.scan import Cell, Rule, State, recurrence, unroll
+from nnrun.models.layers import Dropout
 from nnrun.schema import number, setting, size
 
 FEATURES_FIRST = 192

@@ -8,12 +8,12 @@ import numpy as np
 from flax import nnx
 from safetensors.numpy import save
 
-from nnrun.trained.trained_run import LoadedRun
 from nnrun.models.blocks.convolution import Conv
+from nnrun.models.blocks.recurrent import Direction
 from nnrun.models.gru import ResetAfterCell, ResetBeforeCell
 from nnrun.models.lstm import LSTMCell
-from nnrun.models.blocks.recurrent import Direction
 from nnrun.models.rnn import ElmanCell
+from nnrun.trained.trained_run import LoadedRun
 from nnrun.training.network import split, weight_names
 
 CELLS = {

@@ -73,9 +73,9 @@ class NnrunSweeper(Sweeper):
         """The strategy of the config over the swept keys, and over those of `search.space` that are not typed."""
         from omegaconf import OmegaConf
 
+        from nnrun.compose.grammar import from_space
         from nnrun.schema import build, locate
         from nnrun.search.space import Space
-        from nnrun.compose.grammar import from_space
 
         node = OmegaConf.select(self.config, "search")
         values: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_dict(node) else {}
