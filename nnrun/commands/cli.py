@@ -83,11 +83,9 @@ def _dispatch(argv: list[str]) -> int:
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
     from nnrun.commands import train, verbs
-    from nnrun.compose import compose
 
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
-        compose.prepare_imports()
-        return train.hand_over(argv, [])
+        return train.ask_hydra(argv)
     if argv == ["help"]:
         terminal.say(HELP)
         return 0

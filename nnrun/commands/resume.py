@@ -37,12 +37,14 @@ def resume(words: list[str]) -> int:
     summary = reading.summary(folder)
     _refuse_trial(folder)
     _more_epochs(folder, given.arguments[1], plain, summary)
-    from nnrun.commands import train
+    from nnrun.compose.compose import Composed
+    from nnrun.config import run_config
     from nnrun.host.locking import hold
+    from nnrun.runs.start import start
 
     hold(folder, "run.log").close()
     command = _command(summary["command"], given.arguments[1])
-    train.start(train.Composed(plain, choices), folder, command, resume=True)
+    start(run_config.build(plain), Composed(plain, choices), folder, command, resume=True)
     return 0
 
 

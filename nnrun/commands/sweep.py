@@ -24,7 +24,7 @@ def resume(folder: Path, words: list[str]) -> int:
 
     compose.prepare_imports()
     record, status = sweep_record.read(folder, TRUST in words)
-    search = record.trials.first.sweep["search"]
+    search = record.plan.first.sweep["search"]
     changed = _more_trials(folder, [word for word in words if word != TRUST], search)
     if status == "completed" and not changed:
         raise ConfigError(
@@ -65,12 +65,12 @@ def _more_trials(folder: Path, words: list[str], search: dict[str, Any]) -> dict
 
 
 def _check_devices(folder: Path, record: Any) -> None:
-    import jax
+    from nnrun.execution import devices
 
     most = max((group.devices for group in record.groups), default=1)
-    if most > jax.device_count():
+    if most > devices.count():
         raise ConfigError(
-            f"{folder} trains its groups on {most} devices, but there are {jax.device_count()} here. "
+            f"{folder} trains its groups on {most} devices, but there are {devices.count()} here. "
             "Continue it on a machine like the first."
         )
 

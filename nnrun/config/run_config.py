@@ -1,14 +1,10 @@
-"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers it takes.
-
-The only module below the command line that sees OmegaConf.
-"""
+"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers it takes."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from nnrun import schema
 from nnrun.errors import ConfigError
@@ -123,19 +119,6 @@ def as_arrays(traced: dict[str, float]) -> dict[str, np.generic]:
     return {name: np.uint32(value) if name == "seed" else np.float32(value) for name, value in traced.items()}
 
 
-def to_plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
-    """Plain Python containers without Hydra's own node."""
-    plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=True)
-    assert isinstance(plain, dict)
-    plain.pop("hydra", None)
-    return {str(key): value for key, value in plain.items()}
-
-
-def resolved(plain: dict[str, Any]) -> dict[str, Any]:
-    """The same with `${...}` replaced by what it names."""
-    return to_plain(OmegaConf.create(plain)) if "${" in str(plain) else plain
-
-
 def build(plain: dict[str, Any]) -> RunConfig:
     """Checks a whole config; groups that need no heavy import come first. Raises ConfigError."""
     known = [field.name for field in dataclasses.fields(RunConfig)]
@@ -150,10 +133,11 @@ def build(plain: dict[str, Any]) -> RunConfig:
     training = schema.build("training", plain["training"], TrainingConfig)
     objective = schema.build("objective", plain["objective"], ObjectiveConfig)
     augmentation = schema.build("augmentation", plain.get("augmentation", {}), AugmentationConfig)
-    chosen = {group: _choice(group, plain[group]) for group in MEMBERS}
+    chosen = {group: choice(group, plain[group]) for group in MEMBERS}
     return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **chosen)
 
 
-def _choice(group: str, values: Any) -> Choice:
+def choice(group: str, values: Any) -> Choice:
+    """What a config group chose, from its plain values. Raises ConfigError."""
     cls, config = schema.build_chosen(group, values)
     return Choice(values["_target_"], config, cls)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.errors import JaxRuntimeError
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
 from nnrun.config.run_config import RunConfig, TrainingConfig
@@ -16,9 +17,18 @@ OPTIMIZATION = "xla_backend_optimization_level"
 """XLA's option for how hard LLVM tries, from 0 to 3."""
 
 
+FAILURES = (MemoryError, JaxRuntimeError)
+"""What is raised where a device or its memory fails."""
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count() -> int:
+    """How many devices there are."""
+    return jax.device_count()
 
 
 def prepare() -> None:

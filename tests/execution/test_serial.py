@@ -6,7 +6,7 @@ import pytest
 
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
-from nnrun.execution.prepared import load
+from nnrun.execution.prepared import prepare
 from nnrun.execution.serial import SerialRun
 from nnrun.folders import checkpoint
 from nnrun.models.mlp import MLP
@@ -102,7 +102,7 @@ def test_a_number_that_is_new_needs_no_new_program(make_run):
 def test_a_batch_far_larger_than_the_training_part_is_the_whole_of_it(make_config, data):
     def of(batch_size, count="auto"):
         values = SMALL | {"training.batch_size": batch_size, "training.devices": count}
-        return load(make_config(values, dataset="iris"), data).config.training.batch_size
+        return prepare(make_config(values, dataset="iris"), data).config.training.batch_size
 
     examples = batches.count(data.train)
     assert [of(8), of(examples + 1), of(2 * examples)] == [8, examples + 1, 2 * examples]
