@@ -118,18 +118,6 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
     return plain, choices
 
 
-def layers(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the saved arrays by name, from the file's header. Raises ConfigError when it is damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    path = folder / "model.safetensors"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is damaged ({str(error)[:200]}). Train again: nnrun repeat {folder}") from None
-
-
 def read_yaml(path: Path, most: int) -> Any:
     """The plain values of a file. Raises OSError, and ValueError for foreign YAML and over `most` bytes."""
     try:

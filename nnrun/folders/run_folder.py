@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from nnrun.datasets.base import Data
-from nnrun.folders import checkpoint, columns_file
+from nnrun.folders import checkpoint, columns_file, weights_file
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.host import disk
 
@@ -85,7 +85,7 @@ class RunFolder:
 
     def save_weights(self, tree: Any) -> None:
         """model.safetensors: the weights of the objective's best epoch."""
-        checkpoint.save_tree(self.path / "model.safetensors", tree)
+        weights_file.write(self.path / weights_file.WEIGHTS, tree)
 
     def save_checkpoint(self, step: int, state: Any, notes: dict[str, Any]) -> None:
         """A resumable state under checkpoints/."""

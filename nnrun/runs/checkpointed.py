@@ -11,7 +11,7 @@ import numpy as np
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import RunError
-from nnrun.folders import checkpoint
+from nnrun.folders import checkpoint, weights_file
 from nnrun.training import batches
 from nnrun.training.state import Fitted, State
 
@@ -43,7 +43,7 @@ def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | 
     paths = checkpoint.checkpoints(folder)
     for path in paths:
         try:
-            state, found = checkpoint.load_exactly(path, like)
+            state, found = weights_file.read(path, like, exactly=True), weights_file.notes(path)
             _check_kept(path, found)
             return Restored(state, **found)
         except ValueError as error:

@@ -12,7 +12,7 @@ from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
 from nnrun.execution.serial import TrainedRun
 from nnrun.execution.vectorized import TrainedMember
-from nnrun.folders import checkpoint
+from nnrun.folders import weights_file
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 
@@ -261,9 +261,9 @@ def test_a_snapshot_continues_with_the_same_bits(trials, compiled, undisturbed, 
     group.repack()
     group.steps(3)
     state, layout = group.snapshot()
-    checkpoint.save_tree(tmp_path / "group", state, layout)
-    loaded, notes = checkpoint.load_tree(tmp_path / "group", other.state, stacked=True)
-    other.restore(loaded, notes)
+    weights_file.write(tmp_path / "group", state, layout)
+    loaded = weights_file.read(tmp_path / "group", other.state, stacked=True)
+    other.restore(loaded, weights_file.notes(tmp_path / "group"))
     assert (other.position, other.stopped) == (group.train_steps + 3, {0})
     rest = group.train_steps - 3
     assert_close(other.steps(rest), group.steps(rest))
