@@ -16,7 +16,7 @@ from nnrun.errors import SweepError
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.prepared import Loaded, load
-from nnrun.execution.serial import SerialRun, TrainedRun
+from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.settings import GroupSettings
 from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
 from nnrun.folders.ledger import Ledger
@@ -136,13 +136,13 @@ class GroupTraining:
             self._data[config.dataset] = load(config).data
         return load(config, self._data[config.dataset])
 
-    def trained(self, settings: GroupSettings, config: RunConfig) -> tuple[Loaded, TrainedRun]:
+    def trained(self, settings: GroupSettings, config: RunConfig) -> tuple[Loaded, Judged]:
         """What a trial of the group needs to be judged once more, and the network that takes over its weights."""
         loaded = self.load(config)
         compiled = self._compiled(settings, loaded.config.split()[0], loaded.data)
         if isinstance(compiled, CompiledGroup) and compiled.answers:
             return loaded, TrainedMember(loaded.config, loaded.data, compiled, settings.chunk)
-        return loaded, TrainedRun(loaded.config, loaded.data)
+        return loaded, Judged(loaded.config, loaded.data)
 
     def _trainer(self, settings: GroupSettings, members: list[Member], data: Data) -> Trainer:
         begun = time.perf_counter()

@@ -20,7 +20,7 @@ from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, Sweep
 from nnrun.execution import groups
 from nnrun.execution.groups import MOST_TRIALS
 from nnrun.execution.prepared import Loaded, load
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
 from nnrun.folders import reading
 from nnrun.folders.ledger import Ledger
@@ -122,11 +122,11 @@ class Sweep:
         self._give_up(self.ledger.unfinished())
         return self.results.finish(self.started, self._trained)
 
-    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Loaded, TrainedRun]:
+    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Loaded, Judged]:
         if isinstance(self.training, GroupTraining) and trial.group_id is not None:
             return self.training.trained(self.record.groups[trial.group_id], config)
         found = load(config)
-        return found, TrainedRun(found.config, found.data)
+        return found, Judged(found.config, found.data)
 
     def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
         if self.launch:

@@ -24,7 +24,7 @@ from nnrun.training.state import Fitted, State, Weights
 
 
 @dataclass(frozen=True)
-class LoadedRun:
+class TrainedRun:
     """A trained network with what turns raw inputs into scaled ones.
 
     `state` has the weights and what was fitted, and nothing of training; `traced` are the config's numbers.
@@ -45,7 +45,7 @@ class LoadedRun:
         return self.program.model(self.traced, self.state)
 
 
-def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> LoadedRun:
+def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> TrainedRun:
     """Rebuilds the network of a checked config with the folder's weights.
 
     `data`, where the run's own data set is at hand, completes the task by what only the training part tells.
@@ -65,7 +65,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Loade
     own = Fitted.of(fitted.input_scaling, fitted.target_scaling)
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
-    return LoadedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
+    return TrainedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
 
 
 def without_weights(folder: Path, plain: dict[str, Any]) -> str:

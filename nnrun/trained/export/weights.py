@@ -11,7 +11,7 @@ from nnrun.models.blocks.recurrent import Direction
 from nnrun.models.gru import ResetAfterCell, ResetBeforeCell
 from nnrun.models.lstm import LSTMCell
 from nnrun.models.rnn import ElmanCell
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.trained_run import TrainedRun
 from nnrun.training.network import split
 
 CELLS = {
@@ -29,7 +29,7 @@ NOTES = {
 }
 
 
-def translate(run: LoadedRun) -> tuple[bytes, dict[str, Any]]:
+def translate(run: TrainedRun) -> tuple[bytes, dict[str, Any]]:
     """The safetensors file, and the map from its names to layer, shape, meaning and PyTorch's equal."""
     _, params, _, statistics = split(run.model)
     modules = {".".join(map(str, path)): module for path, module in nnx.iter_modules(run.model)}
