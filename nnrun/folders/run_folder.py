@@ -92,22 +92,6 @@ class RunFolder:
         checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
 
 
-def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    """The rows of a folder's metrics.csv, none where no epoch was finished, and its summary."""
-    rows: list[dict[str, float]] = []
-    if (folder / "metrics.csv").exists():
-        with (folder / "metrics.csv").open(newline="") as file:
-            rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
-    whole = ("epoch", "step")
-    return [row | {name: int(row[name]) for name in whole} for row in rows], read_summary(folder)
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json. Raises ValueError when it is damaged."""
-    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return found
-
-
 def append_line(path: Path, text: str) -> None:
     """Adds a line to a text file."""
     with path.open("a") as file:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnrun.errors import NnrunError, SweepError
+from nnrun.errors import ConfigError, NnrunError, SweepError
 from nnrun.execution.settings import GroupSettings
 from nnrun.folders.ledger import Ledger
-from nnrun.folders.run_folder import read_trial
+from nnrun.folders.reading import read_trial
 from nnrun.search.trial import Trial
 from nnrun.sweeps.record import Record
 from nnrun.sweeps.recording import Member
@@ -58,7 +58,7 @@ class LaunchedTraining:
     def _read(self, member: Member) -> None:
         try:
             member.history, summary = read_trial(self.folder / str(member.number))
-        except (OSError, ValueError):
+        except (ConfigError, OSError, ValueError):
             summary = {"status": "failed", "error": "The job left no results.", "seconds": {}}
         for row in member.history:
             self.ledger.record({member.number: row})

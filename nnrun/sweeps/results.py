@@ -15,7 +15,7 @@ from nnrun.errors import RunError
 from nnrun.execution.prepared import Loaded
 from nnrun.execution.serial import Judged
 from nnrun.folders.ledger import Ledger
-from nnrun.folders.run_folder import read_trial
+from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.terminal import Terminal
 from nnrun.runs.run import Run

@@ -71,7 +71,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Train
 def without_weights(folder: Path, plain: dict[str, Any]) -> str:
     """Why the folder of a checked config has no weights, and what to do about it."""
     said, name, summary = f"{folder} has no weights ({WEIGHTS})", shlex.quote(str(folder)), reading.summary(folder)
-    if (folder.resolve().parent / "sweep.yaml").exists():
+    if reading.is_sweep(folder.resolve().parent):
         return f"{said}. Of a sweep's trials only the best one's are kept, in {folder.parent / 'best'}."
     if summary["status"] == "completed":
         return f"{said}, though its training is completed. To train again: nnrun repeat {name}"
