@@ -14,7 +14,7 @@ from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.models.base import Outputs
 from nnrun.trained.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.trained_run import TrainedRun
 from nnrun.trained.trained_run import load as load_run
 
 
@@ -57,7 +57,7 @@ class TrainedModel:
     the target and those that are no inputs.
     """
 
-    def __init__(self, run: LoadedRun) -> None:
+    def __init__(self, run: TrainedRun) -> None:
         self._run, self._predictor = run, Predictor(run)
 
     @property

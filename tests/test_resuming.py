@@ -20,8 +20,8 @@ from nnrun.datasets.iris import Iris
 from nnrun.execution.serial import SerialRun
 from nnrun.folders import checkpoint
 from nnrun.folders.run_folder import dump_yaml
+from nnrun.host.disk import hold
 from nnrun.host.interruption import Interrupted
-from nnrun.host.locking import hold
 from tests.test_run import rows, summary
 
 pytestmark = pytest.mark.usefixtures("sketchy")

@@ -4,7 +4,7 @@ import contextlib
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +150,20 @@ def show(words: list[str]) -> int:
     if error := summary.get("error"):
         terminal.say(f"  error: {str(error)[:500]}")
     if (folder / "model.safetensors").exists():
-        _show_layers(reading.layers(folder))
+        from nnrun.folders import weights_file
+
+        try:
+            _show_layers(weights_file.headers(folder / weights_file.WEIGHTS))
+        except ValueError as error:
+            raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
     Terminal().results(summary["metrics"], summary["baseline"])
     return 0
 
 
-def _show_layers(layers: dict[str, tuple[int, ...]]) -> None:
+def _show_layers(layers: Mapping[str, Any]) -> None:
     """A row per array that is learnt, and their total; then running statistics."""
     for prefix, what in (("weights.params.", "parameters"), ("weights.statistics.", "running statistics")):
-        found = {n.removeprefix(prefix): shape for n, shape in layers.items() if n.startswith(prefix)}
+        found = {n.removeprefix(prefix): header.shape for n, header in layers.items() if n.startswith(prefix)}
         if not found:
             continue
         rows = [[name, " x ".join(map(str, shape)) or "1", f"{math.prod(shape):,}"] for name, shape in found.items()]

@@ -12,11 +12,6 @@ from nnrun.sweeps.drawing import Drawing
 TRUST = "--trust"
 
 
-def is_sweep(folder: Path) -> bool:
-    """Whether a folder holds a sweep."""
-    return (folder / "sweep.yaml").exists()
-
-
 def resume(folder: Path, words: list[str]) -> int:
     """`nnrun resume SWEEP [search.trials=N] [--trust]`: trains what is missing, as if the sweep had never stopped."""
     from nnrun.compose import compose
@@ -125,6 +120,6 @@ def _folder(words: list[str], verb: str) -> Path:
     if words[1:]:
         raise ConfigError(f"nnrun {verb} takes a sweep's folder alone, but got {words[1]}.")
     reading.check_begun(Path(words[0]))
-    if not is_sweep(Path(words[0])):
+    if not reading.is_sweep(Path(words[0])):
         raise ConfigError(f"{words[0]} is not a sweep's folder: it holds no sweep.yaml.")
     return Path(words[0])

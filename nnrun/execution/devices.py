@@ -11,7 +11,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding, Singl
 
 from nnrun.config.run_config import RunConfig, TrainingConfig
 from nnrun.errors import ConfigError
-from nnrun.host.cache import cache_folder
+from nnrun.host.disk import cache_folder
 
 OPTIMIZATION = "xla_backend_optimization_level"
 """XLA's option for how hard LLVM tries, from 0 to 3."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from nnrun.config.run_config import RunConfig
 from nnrun.execution.prepared import Prepared
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
 from nnrun.training.fit import Outcome
 
@@ -89,5 +89,5 @@ class Executor(Protocol):
         signal, once the state is saved.
         """
 
-    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, TrainedRun]:
+    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, Judged]:
         """What a trial needs to be judged once more, and the network that takes over its weights."""

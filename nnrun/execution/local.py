@@ -11,7 +11,7 @@ from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.executor import Ended, Event, Job, Resumed, Row, Saved, Started, Trained
 from nnrun.execution.prepared import Prepared, counts, prepare
-from nnrun.execution.serial import SerialRun, TrainedRun
+from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.settings import GroupSettings
 from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
 from nnrun.host.interruption import Watch
@@ -87,14 +87,14 @@ class Local:
         finally:
             self._watch.training = False
 
-    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, TrainedRun]:
+    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, Judged]:
         """The network is judged by the group's own program where that answers, so that no other is compiled."""
         prepared = self._prepare(config)
         if group is not None:
             compiled = self._compiled(group, prepared.config.split()[0], prepared.data)
             if isinstance(compiled, CompiledGroup) and compiled.answers:
                 return prepared, TrainedMember(prepared.config, prepared.data, compiled, group.chunk)
-        return prepared, TrainedRun(prepared.config, prepared.data)
+        return prepared, Judged(prepared.config, prepared.data)
 
     def _epoch(
         self,

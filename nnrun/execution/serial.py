@@ -11,8 +11,10 @@ import numpy as np
 from nnrun.config.run_config import RunConfig, as_arrays
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import Part
-from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
+from nnrun.execution import judge
+from nnrun.execution.compiled import Compiled, compile_together
 from nnrun.execution.devices import Placement, batch_devices
+from nnrun.execution.judge import Evaluation
 from nnrun.models.base import Outputs
 from nnrun.training import batches
 from nnrun.training.state import EpochSums, State
@@ -122,13 +124,12 @@ class SerialRun:
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
         state, chunks = self.state.to_judge(best), self.compiled.chunks(part)
-        return [evaluation([jax.device_get(self._statistics(state, chunk)) for chunk in chunks], batches.count(part))]
+        return [judge.evaluation(lambda chunk: self._statistics(state, chunk), chunks, batches.count(part))]
 
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
         state, chunks = self.state.to_judge(best=True), self.compiled.chunks(part)
-        found = [jax.device_get(self._outputs(state, chunk)) for chunk in chunks]
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[: batches.count(part)], *found)
+        return judge.outputs(lambda chunk: self._outputs(state, chunk), chunks, batches.count(part))
 
     def _statistics(self, state: State, chunk: Part) -> Any:
         return self.compiled.evaluate(self.traced, state, chunk)
@@ -141,8 +142,8 @@ class SerialRun:
         return self.program.model(self.traced, self.state.to_judge(best=True))
 
 
-class TrainedRun(SerialRun):
-    """A run of weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
+class Judged(SerialRun):
+    """Weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
 
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)

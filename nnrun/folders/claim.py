@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnrun.errors import ConfigError
+from nnrun.folders import reading
 
 RUN, SWEEP = "hydra.run.dir", "hydra.sweep.dir"
 """The keys that name a folder."""
@@ -75,8 +76,6 @@ def check_run(folder: Path) -> None:
 
 
 def _is_vain(folder: Path) -> bool:
-    from nnrun.folders import reading
-
     try:
         summary = reading.summary(folder)
     except ConfigError:
@@ -87,7 +86,7 @@ def _is_vain(folder: Path) -> bool:
 
 def check_sweep(folder: Path) -> None:
     """Raises ConfigError when it holds a sweep or runs."""
-    if (folder / "sweep.yaml").exists():
+    if reading.is_sweep(folder):
         raise ConfigError(
             f"hydra.sweep.dir={folder} already holds a sweep. To continue it: nnrun resume {shlex.quote(str(folder))}"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnrun.errors import ConfigError
-from nnrun.host.locking import hold
+from nnrun.host.disk import hold
 from nnrun.search.trial import Trial
 
 SCHEMA = """

@@ -9,7 +9,7 @@ from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import RunError
 from nnrun.execution import prepared
-from nnrun.folders import checkpoint
+from nnrun.folders import checkpoint, weights_file
 from nnrun.training.state import State
 
 KEPT = {"history", "summary", "notes"}
@@ -40,7 +40,7 @@ def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | 
     paths = checkpoint.checkpoints(folder)
     for path in paths:
         try:
-            state, found = checkpoint.load_exactly(path, like)
+            state, found = weights_file.read(path, like, exactly=True), weights_file.notes(path)
             _check_kept(path, found)
             return Restored(state, **found)
         except ValueError as error:

@@ -13,10 +13,11 @@ from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
 from nnrun.folders import reading
-from nnrun.folders.run_folder import RunFolder, read_trial
+from nnrun.folders.reading import read_trial
+from nnrun.folders.run_folder import RunFolder
 from nnrun.folders.summary import by_metric, new_summary, undefined
+from nnrun.host.disk import hold
 from nnrun.host.interruption import Interrupted, Watch
-from nnrun.host.locking import hold
 from nnrun.host.terminal import Terminal
 from nnrun.runs import checkpointed
 from nnrun.tasks.base import Task

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from nnrun.config.run_config import RunConfig
-from nnrun.errors import NnrunError, SweepError
+from nnrun.errors import ConfigError, NnrunError, SweepError
 from nnrun.execution.executor import Ended, Event, Job, Started, Trained
 from nnrun.execution.prepared import Prepared, prepare
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
-from nnrun.folders.run_folder import read_trial
+from nnrun.folders.reading import read_trial
 from nnrun.training.fit import Outcome
 
 Launch = Callable[..., Any]
@@ -44,16 +44,16 @@ class Launched:
             for number in numbers:
                 yield from self._read(number)
 
-    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, TrainedRun]:
+    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, Judged]:
         """A program is compiled for the trial: that of its job is in another process."""
         prepared = prepare(config)
-        return prepared, TrainedRun(prepared.config, prepared.data)
+        return prepared, Judged(prepared.config, prepared.data)
 
     def _read(self, number: int) -> Iterator[Trained]:
         """What a job left: its epochs, and its end."""
         try:
             history, summary = read_trial(self._folder / str(number))
-        except (OSError, ValueError):
+        except (ConfigError, OSError, ValueError):
             history, summary = [], {"status": "failed", "error": "The job left no results.", "seconds": {}}
         for row in history:
             yield Trained({number: Outcome(row, improved=False, stop=False)}, ())

@@ -13,9 +13,9 @@ from nnrun.config import run_config
 from nnrun.config.run_config import RunConfig
 from nnrun.errors import RunError
 from nnrun.execution.prepared import Prepared
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged
 from nnrun.folders.ledger import Ledger
-from nnrun.folders.run_folder import read_trial
+from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.terminal import Terminal
 from nnrun.runs.run import Run
@@ -26,7 +26,7 @@ from nnrun.sweeps.recording import rank
 from nnrun.training.objective import Objective
 
 SHOWN = 10
-Trained = Callable[[Trial, RunConfig], tuple[Prepared, TrainedRun]]
+Trained = Callable[[Trial, RunConfig], tuple[Prepared, Judged]]
 """What a trial's config needs, and the network that takes over its weights."""
 
 

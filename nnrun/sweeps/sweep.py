@@ -19,7 +19,7 @@ from nnrun.execution.executor import Executor
 from nnrun.execution.groups import MOST_TRIALS
 from nnrun.execution.local import Local
 from nnrun.execution.prepared import Prepared
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
 from nnrun.folders import reading
 from nnrun.folders.ledger import Ledger
@@ -122,7 +122,7 @@ class Sweep:
         self._give_up(self.ledger.unfinished())
         return self.results.finish(self.started, self._trained)
 
-    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Prepared, TrainedRun]:
+    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Prepared, Judged]:
         group = None if trial.group_id is None else self.record.groups[trial.group_id]
         return self.executor.judged(group, config)
 

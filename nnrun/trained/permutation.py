@@ -11,7 +11,7 @@ from nnrun.report.permutation_importance import Importance
 from nnrun.schema import nearest
 from nnrun.tasks.metrics import DIRECTIONS
 from nnrun.trained.evaluation import Evaluator
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
 
 KEPT_BYTES = 2**27
@@ -20,7 +20,7 @@ KEPT_BYTES = 2**27
 Place = dict[str, tuple[int, ...]]
 
 
-def importance(run: LoadedRun, blocks: Iterable[Block], metric: str | None, repeats: int, seed: int) -> Importance:
+def importance(run: TrainedRun, blocks: Iterable[Block], metric: str | None, repeats: int, seed: int) -> Importance:
     """Shuffles each input among the examples `repeats` times; an input of a series with its whole window.
 
     metric: by default the objective's, or the task's first where that is the loss.
@@ -49,7 +49,7 @@ def importance(run: LoadedRun, blocks: Iterable[Block], metric: str | None, repe
     return Importance(tuple(places), drops, chosen, value, batches.count(part))
 
 
-def _places(run: LoadedRun) -> dict[str, Place]:
+def _places(run: TrainedRun) -> dict[str, Place]:
     """Where each input lies in the arrays of a part. Raises ConfigError for what has no inputs with names."""
     fitted = run.preprocessing
     if fitted.spec.kind not in ("table", "series"):
@@ -68,7 +68,7 @@ def _places(run: LoadedRun) -> dict[str, Place]:
     return {name: {"inputs": (i,)} for i, name in enumerate(names)}
 
 
-def _metric(run: LoadedRun, wanted: str | None) -> str:
+def _metric(run: TrainedRun, wanted: str | None) -> str:
     names = ("loss", *run.task.metric_names())
     if wanted is None:
         own = run.config.objective.metric.partition("/")[2]
@@ -78,7 +78,7 @@ def _metric(run: LoadedRun, wanted: str | None) -> str:
     return wanted.removeprefix("test/")
 
 
-def _sample(run: LoadedRun, blocks: Iterable[Block], rng: np.random.Generator) -> Part:
+def _sample(run: TrainedRun, blocks: Iterable[Block], rng: np.random.Generator) -> Part:
     """The examples with targets, or a random choice of as many as fit: those with the smallest random numbers."""
     most = max(2, KEPT_BYTES // (4 * max(1, int(np.prod(run.preprocessing.spec.inputs)))))
     part: Part = {}

@@ -8,7 +8,7 @@ from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from nnrun.execution.prepared import prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import checkpoint
+from nnrun.folders import weights_file
 from nnrun.models.mlp import MLP
 from nnrun.training import batches
 
@@ -79,9 +79,9 @@ def test_two_devices_give_what_one_gives(make_run, data):
 def test_a_state_from_disk_continues_with_the_same_bits(make_run, tmp_path):
     first, second = make_run(**{"model.dropout": 0.2}), make_run(**{"model.dropout": 0.2})
     first.steps(3)
-    checkpoint.save_tree(tmp_path / "state", first.state)
+    weights_file.write(tmp_path / "state", first.state)
     first.steps(5)
-    second.restore(checkpoint.load_tree(tmp_path / "state", second.state)[0])
+    second.restore(weights_file.read(tmp_path / "state", second.state))
     assert second.position == 3
     second.steps(5)
     for ours, theirs in zip(jax.tree.leaves(first.state), jax.tree.leaves(second.state), strict=True):

@@ -10,9 +10,9 @@ from jax import monitoring
 
 from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged
 from nnrun.execution.vectorized import TrainedMember
-from nnrun.folders import checkpoint
+from nnrun.folders import weights_file
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 
@@ -138,7 +138,7 @@ def test_training_uses_what_was_compiled_ahead(make_trials, compilations, way):
 
 def test_a_report_uses_what_was_compiled_ahead(make_trials, compilations):
     trials = make_trials(0)
-    trainer = TrainedRun(trials.configs[0], trials.data)
+    trainer = Judged(trials.configs[0], trials.data)
     compilations.clear()
     trainer.compile()
     trainer.adopt(trainer.weights())
@@ -151,7 +151,7 @@ def test_trained_weights_are_judged_as_where_they_were_trained(make_trials):
     trials = make_trials(0)
     (trained,) = trials.alone()
     trials.epochs(trained, 1)
-    elsewhere = TrainedRun(trials.configs[0], trials.data)
+    elsewhere = Judged(trials.configs[0], trials.data)
     elsewhere.adopt(jax.device_get(trained.weights()))
     for part in (trials.data.val, trials.data.test, trials.data.val):
         (expected,), (found,) = trained.evaluate(part, best=True), elsewhere.evaluate(part, best=True)
@@ -176,7 +176,7 @@ def test_a_member_is_judged_once_more_by_its_groups_program(make_trials, compila
     for part, own in found.items():
         same = group.evaluate(part(trials.data), best=True)[1]
         jax.tree.map(np.testing.assert_array_equal, vars(own), vars(same))
-    alone = TrainedRun(trials.configs[1], trials.data)
+    alone = Judged(trials.configs[1], trials.data)
     alone.adopt(kept)
     assert_close(outputs, alone.outputs(trials.data.test), ONE_STEP)
 
@@ -261,9 +261,9 @@ def test_a_snapshot_continues_with_the_same_bits(trials, compiled, undisturbed, 
     group.repack()
     group.steps(3)
     state, layout = group.snapshot()
-    checkpoint.save_tree(tmp_path / "group", state, layout)
-    loaded, notes = checkpoint.load_tree(tmp_path / "group", other.state, stacked=True)
-    other.restore(loaded, notes)
+    weights_file.write(tmp_path / "group", state, layout)
+    loaded = weights_file.read(tmp_path / "group", other.state, stacked=True)
+    other.restore(loaded, weights_file.notes(tmp_path / "group"))
     assert (other.position, other.stopped) == (group.train_steps + 3, {0})
     rest = group.train_steps - 3
     assert_close(other.steps(rest), group.steps(rest))

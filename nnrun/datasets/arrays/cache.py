@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nnrun.errors import RunError
-from nnrun.host.cache import cache_folder
+from nnrun.host.disk import cache_folder
 
 Caching = Literal["auto", "always", "never"]
 AUTO_BYTES = 2**30

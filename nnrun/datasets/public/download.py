@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnrun.errors import ConfigError, RunError
-from nnrun.host.cache import cache_folder
+from nnrun.host.disk import cache_folder
 
 TIMEOUT_SECONDS = 30.0
 
