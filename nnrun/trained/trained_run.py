@@ -62,7 +62,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Loade
     placement, traced = Placement(_devices(built)), config.as_arrays(numbers)
     program, task, shapes = _rebuild(folder, static, built, fitted, placement, traced)
     saved = _weights(folder, {"weights": shapes.weights, "numbers": shapes.numbers})
-    own = Fitted.of(fitted.input_scaling, fitted.target_scaling)
+    own = Fitted.of(fitted.input_scaling, fitted.target_scaling, fitted.scalings)
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
     return LoadedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
