@@ -140,8 +140,12 @@ def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
         yield "the inputs' scaling has the shape", np.shape(found.input_scaling.offset)
     if found.target_scaling is not None and not _scales(found.target_scaling, (*spec.inputs[:1], *targets)):
         yield "the targets' scaling has the shape", np.shape(found.target_scaling.offset)
+    further = {one.name for one in spec.fields if one.scaled} - {"inputs", "targets"}
+    if further != found.scalings.keys():
+        yield f"these fields have scalings, not {sorted(further)}:", sorted(found.scalings)
+        return
     for name, scaling in found.scalings.items():
-        if name not in spec.example or not _scales(scaling, spec.example[name].shape):
+        if not _scales(scaling, spec.example[name].shape):
             yield f"the scaling of {name} has the shape", np.shape(scaling.offset)
     if found.class_names and len(found.class_names) != spec.classes:
         yield f"{spec.classes} classes have so many names:", len(found.class_names)
