@@ -13,7 +13,7 @@ from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.models.base import Outputs
-from nnrun.trained.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
+from nnrun.trained.prediction import Predictor, blocks, check_shape, latent_of
 from nnrun.trained.trained_run import TrainedRun
 from nnrun.trained.trained_run import load as load_run
 
@@ -111,7 +111,7 @@ class TrainedModel:
         parts = []
         for block in given:
             check_shape(self._run, block)
-            parts.append({name: array for name, array in block.part.items() if name not in ANSWERS})
+            parts.append(self._run.preprocessing.spec.shown(block.part))
         part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return self._predictor.outputs(part), self._run.preprocessing.data(part)
 

@@ -92,14 +92,8 @@ def try_network(config: RunConfig, spec: DataSpec) -> None:
 
 def _batch(spec: DataSpec) -> dict[str, jax.ShapeDtypeStruct]:
     """A batch with everything that one of this data can have."""
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {"inputs": (spec.inputs, jnp.float32), "mask": ((), jnp.float32)}
-    if spec.targets is not None:
-        time = spec.inputs[:1] if spec.per_step else ()
-        shapes["targets"] = ((*time, *spec.targets), jnp.float32 if spec.classes is None else jnp.int32)
-    has = {"lengths": spec.lengths, "anomaly": spec.anomalies, "categories": bool(spec.categories)}
-    counts = (len(spec.categories),)
-    shapes |= {name: (counts if name == "categories" else (), jnp.int32) for name, given in has.items() if given}
-    return {name: jax.ShapeDtypeStruct((BATCH, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+    shapes = {name: jax.ShapeDtypeStruct((BATCH, *field.shape), field.dtype) for name, field in spec.example.items()}
+    return {**shapes, "mask": jax.ShapeDtypeStruct((BATCH,), jnp.float32)}
 
 
 def _check_answer(model: Any, answer: Any, output: OutputSpec, spec: DataSpec) -> None:

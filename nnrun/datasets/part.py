@@ -8,6 +8,11 @@ Columns = dict[str, np.ndarray]
 """Arrays (n, ...) with a row per example, as predictions are written."""
 
 
+def count(part: Part) -> int:
+    """Examples of a part: every array has a row for each."""
+    return len(next(iter(part.values())))
+
+
 def is_mapped(part: Part) -> bool:
     """Whether a part lies in files that are mapped, because it may be larger than memory."""
     return any(getattr(values, "_mmap", None) is not None for values in part.values())

@@ -70,7 +70,7 @@ class Compiled:
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
-        return Fitted.of(self.data.input_scaling, self.data.target_scaling)
+        return Fitted.of(self.data.input_scaling, self.data.target_scaling, self.data.scalings)
 
     def chunks(self, part: Part) -> Iterable[Any]:
         """The part's padded chunks on the devices.

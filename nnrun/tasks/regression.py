@@ -125,8 +125,7 @@ class Regression(Task):
         return found
 
     def _valid(self, batch: Batch | Part) -> jax.Array:
-        counted = self.data.per_step and self.data.lengths
-        return losses.valid_steps(batch["targets"], batch["lengths"] if counted else None)
+        return losses.valid_steps(batch["targets"], self.data.valid_steps("targets", batch))
 
     def _training_mean(self, data: Data) -> np.ndarray:
         """(*targets) in scaled units, over examples and valid steps."""

@@ -28,7 +28,7 @@ from nnrun.training.fit import metrics
 
 KEPT_BYTES = 2**30
 """Of examples and predictions that are kept for figures; metrics of more are computed as they come."""
-STANDING = ("input_scaling", "target_scaling", "error_threshold")
+STANDING = ("input_scaling", "target_scaling", "scalings", "error_threshold")
 """Fields of the run's that stand, whatever the data set would be fitted with now."""
 
 
@@ -187,6 +187,7 @@ def _equal(first: Preprocessing, second: Preprocessing) -> bool:
         return bool(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-6))
 
     scalings = [(first.input_scaling, second.input_scaling), (first.target_scaling, second.target_scaling)]
+    scalings += [(first.scalings[name], second.scalings[name]) for name in first.scalings]
     return first.class_names == second.class_names and all(
         a is b is None or (a is not None and b is not None and same(a.offset, b.offset) and same(a.scale, b.scale))
         for a, b in scalings

@@ -24,8 +24,6 @@ BLOCK_BYTES = 2**26
 BLOCK_ROWS = 8192
 WIDE = 100
 """Numbers per example from which arrays are kept as they are, in an npz, unless a table is asked for."""
-ANSWERS = ("targets", "anomaly")
-"""Arrays of a part that the network is not shown, so that files with and without them share one program."""
 OWN = ("inputs", "seen", "latent")
 """Columns of a decoded reconstruction that a file of predictions leaves out: the input, and the code."""
 DATASET_KEY = re.compile(r"'dataset\.[^']+'|\bdataset\.(?!path\b)\w+(?:=(?:\[[^]]*\]|[^\s,;]*[^\s,;.]))?")
@@ -50,7 +48,7 @@ class Predictor:
         """
         if not batches.count(part):
             raise ConfigError("There is no example to predict. Give at least one.")
-        kept = {name: values for name, values in part.items() if name not in ANSWERS}
+        kept = self.run.preprocessing.spec.shown(part)
         return judge.outputs(
             lambda chunk: self._outputs(self.run.traced, self.run.state, chunk),
             self.chunks(kept, first),
@@ -158,15 +156,20 @@ def _labelled(block: Block, found: Columns) -> Columns:
 
 def check_shape(run: TrainedRun, block: Block) -> None:
     """Raises ConfigError when a reader does not read what the network takes: the folder is damaged."""
-    wanted, got = run.preprocessing.spec.inputs, block.part["inputs"].shape[1:]
-    if got != wanted:
-        raise ConfigError(f"The network of {run.folder} takes examples of shape {wanted}, but its reader gives {got}.")
+    example = run.preprocessing.spec.example
+    for name, values in block.part.items():
+        wanted, got = example[name].shape if name in example else None, values.shape[1:]
+        if wanted is not None and wanted != got:
+            what = "examples" if name == "inputs" else name
+            raise ConfigError(
+                f"The network of {run.folder} takes {what} of shape {wanted}, but its reader gives {got}."
+            )
 
 
 def _bytes(run: TrainedRun) -> int:
     spec, output = run.preprocessing.spec, run.task.output_spec()
     out = output.size * (spec.inputs[0] if output.per_step else 1)
-    return 4 * max(1, int(np.prod(spec.inputs)), out)
+    return 4 * max(1, *(field.size for field in spec.example.values() if not field.answer), out)
 
 
 def _rows(run: TrainedRun, examples: int) -> int:

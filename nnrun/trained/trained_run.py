@@ -62,7 +62,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Train
         saved = weights_file.read(folder / WEIGHTS, {"weights": shapes.weights, "numbers": shapes.numbers})
     except ValueError as error:
         raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
-    own = Fitted.of(fitted.input_scaling, fitted.target_scaling)
+    own = Fitted.of(fitted.input_scaling, fitted.target_scaling, fitted.scalings)
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
     return TrainedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))

@@ -47,10 +47,15 @@ class Network:
     def forward(
         self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
     ) -> tuple[Outputs, Any]:
-        """Outputs in float32, and the running statistics after the batch."""
+        """Outputs in float32, and the running statistics after the batch, whose floats are cast to the precision.
+
+        Answers stay as they are, for a model that owns a part of the loss; whole numbers do, too.
+        """
         params = _cast(weights.params, self.compute)
         model = self.merge(traced, Weights(params, weights.statistics), numbers)
-        outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
+        example = self.spec.example.values()
+        seen = {field.name: batch[field.name] for field in example if not field.answer and field.name in batch}
+        outputs, _ = model({**batch, **_cast(seen, self.compute)}, rngs)
         return _cast(outputs, jnp.dtype("float32")), split(model)[3]
 
     def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:

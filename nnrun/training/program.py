@@ -171,7 +171,7 @@ class _Step:
     def __call__(self, carry: Carry, batch: Batch) -> Carry:
         """Trains on a batch of raw examples with their mask."""
         streams = Streams(self._noise, carry.step)
-        augmented = {**batch, "inputs": augment(self._augmentation, batch["inputs"], streams)}
+        augmented = augment(self._augmentation, batch, streams, self._network.spec)
         scaled = self._state.fitted.scaled(augmented, self._network.spec)
         (_, (loss, statistics)), gradient = self._network.gradient(
             self._traced, carry.weights, self._state.numbers, scaled, streams
