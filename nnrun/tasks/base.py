@@ -1,7 +1,7 @@
 """What a task is: it says what head it needs, what is minimised, and what is reported."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 
 from nnrun.datasets.base import Data, DataSpec
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.tasks.metrics import DIRECTIONS, Direction
 
 
 class ArrayScaling(NamedTuple):
@@ -50,6 +51,8 @@ class Task(abc.ABC):
 
     figures: ClassVar[tuple[str, ...]] = ()
     """Names of modules in nnrun.report that picture the result."""
+    directions: ClassVar[Mapping[str, Direction]] = {}
+    """Which way the task's own metrics get better, by their names without a prefix; known ones need no entry."""
 
     def __init__(self, config: Any, data: DataSpec) -> None:
         self.config = config
@@ -71,6 +74,11 @@ class Task(abc.ABC):
 
     def check_model(self, model: Any) -> None:  # noqa: B027
         """Raises ConfigError when the loss cannot judge what a model of this config gives."""
+
+    @classmethod
+    def direction(cls, metric: str) -> Direction:
+        """Which way a metric, named without its prefix, gets better: smaller where neither side says."""
+        return {**DIRECTIONS, **cls.directions}.get(metric, "minimize")
 
     @abc.abstractmethod
     def metric_names(self) -> tuple[str, ...]:
