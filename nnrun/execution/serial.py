@@ -1,7 +1,7 @@
 """One run as a compiled program on its devices."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -33,6 +33,7 @@ class SerialRun:
         self.program, self.placement = self.compiled.program, placement or self.compiled.placement
         self._numbers = as_arrays(traced)
         self.traced = self.placement.put(self._numbers)
+        self._stopped: set[int] = set()
 
     @cached_property
     def state(self) -> State:
@@ -109,11 +110,12 @@ class SerialRun:
 
     @property
     def stopped(self) -> set[int]:
-        """None: a run that is stopped is not asked for more."""
-        return set()
+        """Its one member, 0, once it was stopped."""
+        return set(self._stopped)
 
-    def stop(self, members: Any) -> None:
-        """Nothing: a run that is stopped is not asked for more."""
+    def stop(self, members: Iterable[int]) -> None:
+        """Trains no further; the state stays as it is."""
+        self._stopped |= set(members)
 
     def end_epoch(self, values: list[float], improved: list[bool]) -> None:
         """Keeps the weights if the objective improved; values are smaller where better."""
