@@ -88,6 +88,13 @@ class Task(abc.ABC):
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) data loss per example, the model's `terms` not included."""
 
+    def weights(self, batch: Batch) -> jax.Array:
+        """(batch,) how often each example counts in mean losses and terms: 0 for padding, else 1 unless a task differs.
+
+        Where `loss` is a mean over an example's tokens, their number makes every mean one per token.
+        """
+        return batch["mask"]
+
     @abc.abstractmethod
     def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
         """What the metrics need of a batch; `targets` turns scaled predictions into original units."""

@@ -60,9 +60,9 @@ class Network:
             outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, streams)
             data_loss = self.data_loss(traced, outputs, batch)
             penalized = sum(outputs.penalties.values(), data_loss)
-            mask = batch["mask"]
-            mean = (penalized * mask).sum() / jnp.maximum(mask.sum(), 1)
-            return mean, ((data_loss * mask).sum(), statistics)
+            counts = self.counts(traced, batch)
+            mean = (penalized * counts).sum() / jnp.maximum(counts.sum(), 1)
+            return mean, ((data_loss * counts).sum(), statistics)
 
         return jax.value_and_grad(objective, has_aux=True)(weights.params)
 
@@ -70,12 +70,17 @@ class Network:
         """(batch,) the task's loss and the model's own terms."""
         return sum(outputs.terms.values(), self.task(traced).loss(outputs, batch))
 
+    def counts(self, traced: Traced, batch: Batch) -> jax.Array:
+        """(batch,) how often each example counts in a mean, as the task says."""
+        counts: jax.Array = self.task(traced).weights(batch)
+        return counts
+
     def statistics(self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
-        """The task's statistics of a batch, its loss and number of examples, and the model's own terms."""
-        mask = batch["mask"]
+        """The task's statistics of a batch, its loss, how many examples count in it, and the model's own terms."""
+        counts = self.counts(traced, batch)
         found = self.task(traced).statistics(outputs, batch, targets)
-        own = {"loss": (self.data_loss(traced, outputs, batch) * mask).sum(), "count": mask.sum()}
-        own |= {f"term/{name}": (values * mask).sum() for name, values in outputs.terms.items()}
+        own = {"loss": (self.data_loss(traced, outputs, batch) * counts).sum(), "count": counts.sum()}
+        own |= {f"term/{name}": (values * counts).sum() for name, values in outputs.terms.items()}
         return Statistics({**found.sums, **{f"nnrun/{k}": v for k, v in own.items()}}, found.rows)
 
 

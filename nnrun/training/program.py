@@ -179,7 +179,8 @@ class _Step:
         learning_rate = self._rate * self._plan.factor(carry.step / self._total, self._state.schedule)
         params, optimizer = self._update(carry, gradient, learning_rate)
         sums = carry.sums
-        sums = EpochSums(sums.loss + loss, sums.examples + batch["mask"].sum(), jnp.float32(learning_rate))
+        counts = self._network.counts(self._traced, scaled).sum()
+        sums = EpochSums(sums.loss + loss, sums.examples + counts, jnp.float32(learning_rate))
         return Carry(Weights(params, statistics), optimizer, carry.step + 1, sums)
 
     def _update(self, carry: Carry, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
