@@ -144,13 +144,18 @@ class SerialRun:
 
 
 class TrainedRun(SerialRun):
-    """A run of weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
+    """A run of weights that were trained elsewhere, judged by one program; zeros until weights are adopted.
+
+    Where the task generates there are two, so that only what is to be predicted is generated for.
+    """
 
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
 
     def _lowered(self) -> Iterator[Any]:
-        yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
+        compiled, arguments = self.compiled, (self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
+        for function in (compiled.evaluate, compiled.outputs) if self.program.generates else (compiled.judge,):
+            yield function.lower(*arguments)
 
     def _judge(self, state: State, chunk: Part) -> Any:
         return self.compiled.judge(self.traced, state, chunk)
@@ -160,7 +165,7 @@ class TrainedRun(SerialRun):
         return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def _statistics(self, state: State, chunk: Part) -> Any:
-        return self._judge(state, chunk)[0]
+        return super()._statistics(state, chunk) if self.program.generates else self._judge(state, chunk)[0]
 
     def _outputs(self, state: State, chunk: Part) -> Any:
-        return self._judge(state, chunk)[1]
+        return super()._outputs(state, chunk) if self.program.generates else self._judge(state, chunk)[1]

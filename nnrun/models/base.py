@@ -44,6 +44,7 @@ class Outputs(NamedTuple):
     penalties: the same for the training loss alone (sparsity).
     seen: (batch, *inputs) what the network saw where that is not `inputs` (a denoiser's corrupted images).
     logits: (batch, *inputs) what a sigmoid made `prediction` of, for a cross-entropy that does not overflow.
+    kept: further arrays (batch, ...) by name, which a task that condenses or generates keeps beside `prediction`.
     """
 
     prediction: jax.Array
@@ -52,6 +53,7 @@ class Outputs(NamedTuple):
     penalties: dict[str, jax.Array] = {}
     seen: jax.Array | None = None
     logits: jax.Array | None = None
+    kept: dict[str, jax.Array] = {}
 
 
 class Model(nnx.Module):

@@ -107,6 +107,28 @@ class Task(abc.ABC):
         """What `finish` gives for each of several networks on the same part."""
         return [self.finish(sums, rows, data) for sums, rows in found]
 
+    def condense(self, outputs: Outputs, batch: Batch) -> Outputs:
+        """What of a batch's Outputs leaves the device, computed inside a trace; `batch` may lack the targets.
+
+        `decode`, `baselines`, `calibrate` and the figures get what this gives, joined over a part: a task whose
+        predictions are larger than what it reports (scores of a large vocabulary) keeps only that.
+        """
+        return outputs
+
+    def generate(self, model: Model, batch: Batch, rngs: Any) -> Outputs:
+        """What a task that decodes in its own way predicts of a batch, in the place of `condense`; others lack it.
+
+        It calls the model as often as it wants, for the test part and for new examples, which have no targets. What
+        training and evaluation minimise and measure stays with the one call that `loss` and `statistics` see. `rngs`
+        draws as in training, the same for the same examples.
+        """
+        raise NotImplementedError(f"{type(self).__name__} generates nothing")
+
+    @classmethod
+    def generates(cls) -> bool:
+        """Whether the task has a `generate` of its own."""
+        return cls.generate is not Task.generate
+
     @abc.abstractmethod
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Predictions for people: columns (n,) for a csv, or arrays of higher rank for an npz."""

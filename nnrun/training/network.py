@@ -48,10 +48,27 @@ class Network:
         self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
     ) -> tuple[Outputs, Any]:
         """Outputs in float32, and the running statistics after the batch."""
+        model, batch = self._computing(traced, weights, numbers, batch)
+        outputs, _ = model(batch, rngs)
+        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
+
+    def generated(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Outputs:
+        """What the task generates for a batch, in float32; what it draws depends on the number of the first example."""
+        model, batch = self._computing(traced, weights, numbers, batch)
+        first = batch["index"][0] if "index" in batch else jnp.int32(0)
+        found: Outputs = _cast(self.task(traced).generate(model, batch, Streams(key, first)), jnp.dtype("float32"))
+        return found
+
+    def condensed(self, traced: Traced, outputs: Outputs, batch: Batch) -> Outputs:
+        """What the task keeps of Outputs, without the penalties of training."""
+        kept: Outputs = self.task(traced).condense(outputs._replace(penalties={}), batch)
+        return kept
+
+    def _computing(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch) -> tuple[Any, Batch]:
+        """The model and a batch in the precision of the arithmetic."""
         params = _cast(weights.params, self.compute)
         model = self.merge(traced, Weights(params, weights.statistics), numbers)
-        outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
-        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
+        return model, {**batch, "inputs": _cast(batch["inputs"], self.compute)}
 
     def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:
         """((loss with penalties, (sum of the data loss, running statistics)), gradient) of a batch in scaled units."""
