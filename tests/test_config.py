@@ -8,6 +8,7 @@ from nnrun.config import run_config
 from nnrun.config.run_config import ObjectiveConfig
 from nnrun.errors import ConfigError
 from nnrun.schema import TRACED
+from nnrun.tasks.base import Task
 from nnrun.training.objective import check_objective
 
 
@@ -120,6 +121,8 @@ def test_terms_of_the_model_are_metrics_too():
 
 
 class _Task:
+    direction = Task.direction
+
     def metric_names(self):
         return ("accuracy", "rmse")
 

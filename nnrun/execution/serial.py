@@ -1,7 +1,7 @@
 """One run as a compiled program on its devices."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,7 @@ class SerialRun:
         self.program, self.placement = self.compiled.program, placement or self.compiled.placement
         self._numbers = as_arrays(traced)
         self.traced = self.placement.put(self._numbers)
+        self._stopped: set[int] = set()
 
     @cached_property
     def state(self) -> State:
@@ -111,11 +112,12 @@ class SerialRun:
 
     @property
     def stopped(self) -> set[int]:
-        """None: a run that is stopped is not asked for more."""
-        return set()
+        """Its one member, 0, once it was stopped."""
+        return set(self._stopped)
 
-    def stop(self, members: Any) -> None:
-        """Nothing: a run that is stopped is not asked for more."""
+    def stop(self, members: Iterable[int]) -> None:
+        """Trains no further; the state stays as it is."""
+        self._stopped |= set(members)
 
     def end_epoch(self, values: list[float], improved: list[bool]) -> None:
         """Keeps the weights if the objective improved; values are smaller where better."""
@@ -143,13 +145,18 @@ class SerialRun:
 
 
 class Judged(SerialRun):
-    """Weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
+    """Weights that were trained elsewhere, judged by one program; zeros until weights are adopted.
+
+    Where the task generates there are two, so that only what is to be predicted is generated for.
+    """
 
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
 
     def _lowered(self) -> Iterator[Any]:
-        yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
+        compiled, arguments = self.compiled, (self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
+        for function in (compiled.evaluate, compiled.outputs) if self.program.generates else (compiled.judge,):
+            yield function.lower(*arguments)
 
     def _judge(self, state: State, chunk: Part) -> Any:
         return self.compiled.judge(self.traced, state, chunk)
@@ -159,7 +166,7 @@ class Judged(SerialRun):
         return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def _statistics(self, state: State, chunk: Part) -> Any:
-        return self._judge(state, chunk)[0]
+        return super()._statistics(state, chunk) if self.program.generates else self._judge(state, chunk)[0]
 
     def _outputs(self, state: State, chunk: Part) -> Any:
-        return self._judge(state, chunk)[1]
+        return super()._outputs(state, chunk) if self.program.generates else self._judge(state, chunk)[1]

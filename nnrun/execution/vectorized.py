@@ -46,7 +46,9 @@ class CompiledGroup(Compiled):
 
     @property
     def answers(self) -> bool:
-        """Whether its networks' outputs are small, and judged one after the other."""
+        """Whether its networks' outputs are small, cost nothing beside the statistics, and are judged in turn."""
+        if self.program.generates:
+            return False
         size = math.prod(self._shape) * self.program.answer_size * np.dtype(np.float32).itemsize
         return self.placement.batching == "map" and size <= ANSWER_BYTES
 

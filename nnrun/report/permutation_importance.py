@@ -7,14 +7,13 @@ from matplotlib.figure import Figure
 
 from nnrun.datasets.part import Columns
 from nnrun.report.palette import COLOURS, figure, label
-from nnrun.tasks.metrics import DIRECTIONS
 
 SHOWN = 30
 
 
 @dataclass(frozen=True)
 class Importance:
-    """The drop of a metric, or the rise of one that is smaller where better.
+    """The drop of a metric, or the rise of one whose direction is `minimize`.
 
     drops: (inputs, repeats). value: the metric on the examples as they are; `examples` were permuted.
     """
@@ -22,6 +21,7 @@ class Importance:
     names: tuple[str, ...]
     drops: np.ndarray
     metric: str
+    direction: str
     value: float
     examples: int
 
@@ -41,7 +41,7 @@ def draw(found: Importance, title: str) -> Figure:
     axes.set_yticks(places, columns["input"])
     axes.set_ylim(len(places) - 0.4, -0.6)
     axes.axvline(0, color="0.4", linewidth=0.8)
-    change = "drop" if DIRECTIONS.get(found.metric) == "maximize" else "rise"
+    change = "drop" if found.direction == "maximize" else "rise"
     label(axes, title, f"{change} of {found.metric} ({found.value:.4g} with all inputs)", "")
     axes.grid(axis="y", visible=False)
     left_out = len(found.names) - len(places)

@@ -9,7 +9,6 @@ from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError
 from nnrun.report.permutation_importance import Importance
 from nnrun.schema import nearest
-from nnrun.tasks.metrics import DIRECTIONS
 from nnrun.trained.evaluation import Evaluator
 from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
@@ -27,13 +26,13 @@ def importance(run: TrainedRun, blocks: Iterable[Block], metric: str | None, rep
     Source: Breiman, Random Forests (2001), section 10. Raises ConfigError for images and examples without targets.
     """
     places, chosen = _places(run), _metric(run, metric)
-    rng = np.random.default_rng(seed)
+    rng, direction = np.random.default_rng(seed), run.task.direction(chosen)
     part = _sample(run, blocks, rng)
     evaluator, data = Evaluator(run), run.preprocessing.data(part)
 
     def measure() -> float:
         found = evaluator.metrics(evaluator.evaluate(part), data)[f"test/{chosen}"]
-        return found if DIRECTIONS.get(chosen) == "maximize" else -found
+        return found if direction == "maximize" else -found
 
     base, drops = measure(), np.empty((len(places), repeats))
     for i, place in enumerate(places.values()):
@@ -45,8 +44,8 @@ def importance(run: TrainedRun, blocks: Iterable[Block], metric: str | None, rep
             drops[i, repeat] = base - measure()
             for name, at in place.items():
                 part[name][..., list(at)] = kept[name]
-    value = base if DIRECTIONS.get(chosen) == "maximize" else -base
-    return Importance(tuple(places), drops, chosen, value, batches.count(part))
+    value = base if direction == "maximize" else -base
+    return Importance(tuple(places), drops, chosen, direction, value, batches.count(part))
 
 
 def _places(run: TrainedRun) -> dict[str, Place]:

@@ -94,11 +94,12 @@ def fit(
 ) -> Iterator[Stretch | Epoch | Failure]:
     """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    It starts where `histories` (the rows so far of every member) and the position of the trainer say.
+    It starts where `histories` (the rows so far of every member) and the position of the trainer say. Whoever consumes
+    the events may let members leave at any of them by `trainer.stop`; the others go on as if nothing had happened.
     """
     pace = Pace()
     patience = [_patience(objective, config, history) for history in histories]
-    active = [i for i, waiting in enumerate(patience) if not waiting.over and i not in trainer.stopped]
+    active = _staying([i for i, waiting in enumerate(patience) if not waiting.over], trainer)
     trainer.stop(set(range(len(histories))) - set(active))
     trained = max((len(histories[i]) for i in active), default=config.epochs)
     done = trainer.position - trained * trainer.train_steps
@@ -111,8 +112,10 @@ def fit(
                 active.remove(lost)
                 trainer.stop([lost])
                 yield Failure(lost, RunError(_diverged(epoch)))
+            active = _staying(active, trainer)
             if active:
                 yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
+                active = _staying(active, trainer)
         if not active:
             return
         found, step = trainer.evaluate(data.val), trainer.position
@@ -129,6 +132,12 @@ def fit(
         active = [i for i in active if not patience[i].over]
         trainer.stop(rows.keys() - set(active))
         yield Epoch(epoch, {i: Outcome(row, improved[i], patience[i].over) for i, row in rows.items()})
+        active = _staying(active, trainer)
+
+
+def _staying(active: list[int], trainer: Trainer) -> list[int]:
+    """Those of the active members that were not stopped while the loop was suspended."""
+    return [i for i in active if i not in trainer.stopped]
 
 
 def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:

@@ -7,7 +7,6 @@ from typing import Any
 from nnrun import schema
 from nnrun.config.run_config import ObjectiveConfig
 from nnrun.errors import ConfigError
-from nnrun.tasks.metrics import DIRECTIONS
 
 
 @dataclass(frozen=True)
@@ -38,4 +37,5 @@ def check_objective(objective: ObjectiveConfig, task: Any, terms: tuple[str, ...
         )
     if objective.direction != "auto":
         return objective.direction
-    return DIRECTIONS.get(objective.metric.partition("/")[2], "minimize")
+    direction: str = task.direction(objective.metric.partition("/")[2])
+    return direction

@@ -56,7 +56,7 @@ class Weights(NamedTuple):
 
 
 class EpochSums(NamedTuple):
-    """What the steps of the current epoch add up to: data loss, number of examples; and the last learning rate."""
+    """What the steps of the current epoch add up to: data loss, how many examples count; and the last learning rate."""
 
     loss: Any
     examples: Any

@@ -10,7 +10,7 @@ from jax import monitoring
 
 from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
-from nnrun.execution.serial import Judged
+from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.vectorized import TrainedMember
 from nnrun.folders import weights_file
 from nnrun.training.fit import Epoch, Failure, fit
@@ -251,6 +251,44 @@ def test_a_stopped_trial_stays_as_it_is_and_the_others_go_on(trials, compiled, u
     group.stop([0, 1, 2])
     group.repack()
     assert group.stopped == {0, 1, 2}
+
+
+def fitted(trials, trainer, leaves, repacked=False):
+    """The outcomes by epoch and member of a whole training; `leaves`: {epoch: members that are stopped after it}."""
+    loaded, found = trials.loaded[0], {}
+    histories = [[] for _ in trials.configs[: getattr(trainer, "members", 1)]]
+    for event in fit(trainer, loaded.task, trials.data, loaded.config.training, loaded.objective, histories):
+        if isinstance(event, Epoch):
+            found[event.number] = {i: outcome.row | {"seconds": 0.0} for i, outcome in event.outcomes.items()}
+            trainer.stop(leaves.get(event.number, ()))
+            if repacked:
+                trainer.repack()
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_member_leaves_after_any_epoch_and_the_others_are_as_without_it(make_trials, compiled, undisturbed, way):
+    trials = make_trials(0, 1, 2, 3)
+    whole = fitted(trials, trials.group(compiled[way]), {})
+    group = trials.group(compiled[way])
+    found = fitted(trials, group, {2: [1]}, repacked=True)
+    assert [sorted(epoch) for epoch in found.values()] == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 2, 3], [0, 2, 3]]
+    assert found == {epoch: {i: rows[i] for i in found[epoch]} for epoch, rows in whole.items()}
+    assert group.stopped == {1}
+    first = fitted(trials, trials.group(compiled[way]), {1: [2], 2: [0, 1, 3]})
+    assert first == {1: whole[1], 2: {i: whole[2][i] for i in (0, 1, 3)}}
+
+
+def test_a_single_run_that_is_stopped_ends_with_what_it_has(make_trials):
+    trials = make_trials(0)
+    (whole,) = trials.alone()
+    run = SerialRun(trials.configs[0], trials.data, whole.compiled)
+    rows = fitted(trials, whole, {})
+    assert list(rows) == [1, 2, 3, 4]
+    assert fitted(trials, run, {2: [0]}) == {epoch: rows[epoch] for epoch in (1, 2)}
+    assert run.stopped == {0}
+    assert run.position == 2 * run.train_steps
+    assert np.isfinite(run.evaluate(trials.data.test, best=True)[0].loss)
 
 
 @pytest.mark.parametrize("way", WAYS)

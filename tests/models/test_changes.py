@@ -10,7 +10,8 @@ from nnrun.compose import compatible
 from nnrun.config import choices
 from nnrun.datasets.base import Anchor, DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import OutputSpec, from_changes, to_changes
+from nnrun.models.base import OutputSpec
+from nnrun.models.kernels.anchor import from_changes, to_changes
 
 WINDOW, HORIZON, COLUMNS = 6, 4, (2, 0)
 LAST = Anchor((-1,) * HORIZON, COLUMNS)

@@ -36,4 +36,5 @@ def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
 
 @partial(jax.jit, static_argnums=0)
 def _judge(task: Task, outputs: Outputs, batch: Batch, unit: ArrayScaling | None) -> tuple[jax.Array, Statistics]:
-    return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, unit)
+    counts = task.weights(batch)
+    return (task.loss(outputs, batch) * counts).sum() / counts.sum(), task.statistics(outputs, batch, unit)
