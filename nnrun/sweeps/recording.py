@@ -20,6 +20,7 @@ from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.settings import GroupSettings
 from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
 from nnrun.folders.ledger import Ledger
+from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import new_summary, undefined
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.interruption import Watch
@@ -134,6 +135,8 @@ class GroupTraining:
         if config.dataset not in self._data:
             self._data = dict(list(self._data.items())[1 - KEPT_DATA :])
             self._data[config.dataset] = load(config).data
+            # What the winner's folder cannot keep is told now, not once all trials are trained.
+            Preprocessing.of(self._data[config.dataset])
         return load(config, self._data[config.dataset])
 
     def trained(self, settings: GroupSettings, config: RunConfig) -> tuple[Loaded, Judged]:

@@ -121,9 +121,7 @@ def latent_of(run: TrainedRun, outputs: Outputs) -> np.ndarray:
 
 def default_name(run: TrainedRun, source: Path, what: str) -> Path:
     """In the current folder, by the name of the source: `<source>_<what>.csv`, or `.npz` for large answers."""
-    spec, output = run.preprocessing.spec, run.task.output_spec()
-    size = output.size * (spec.inputs[0] if output.per_step else 1)
-    ending = ".npz" if what == "predictions" and size > WIDE else ".csv"
+    ending = ".npz" if what == "predictions" and run.program.answer_size > WIDE else ".csv"
     return Path(f"{source.resolve().stem}_{what}{ending}")
 
 
@@ -133,11 +131,11 @@ def write(found: Iterable[Columns], output: Path, names: tuple[str, ...], overwr
     Raises ConfigError when there are none.
     """
     rows, first = 0, None
-    with columns_file.writing(output, overwrite) as writer:
+    with columns_file.writing(output, overwrite) as add:
         for block in found:
             columns = block if output.suffix == ".npz" else columns_file.flattened(block, names)
             first = first or columns
-            writer.write({name: columns[name] if name in columns else _unknown(columns, first[name]) for name in first})
+            add({name: columns[name] if name in columns else _unknown(columns, first[name]) for name in first})
             rows += len(next(iter(columns.values())))
         if first is None:
             raise ConfigError(f"There is no example to predict, so {output} was not written. Give at least one.")
@@ -164,9 +162,7 @@ def check_shape(run: TrainedRun, block: Block) -> None:
 
 
 def _bytes(run: TrainedRun) -> int:
-    spec, output = run.preprocessing.spec, run.task.output_spec()
-    out = output.size * (spec.inputs[0] if output.per_step else 1)
-    return 4 * max(1, int(np.prod(spec.inputs)), out)
+    return 4 * max(1, int(np.prod(run.preprocessing.spec.inputs)), run.program.answer_size)
 
 
 def _rows(run: TrainedRun, examples: int) -> int:
