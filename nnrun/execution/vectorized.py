@@ -23,9 +23,9 @@ from nnrun.training.state import EpochSums, State
 EMPTY = -1
 """The member of a slot that holds none."""
 ANSWER_BYTES = 256 * 2**10
-"""Of a member's predictions for a chunk: up to here the program that evaluates a group gives them too."""
+"""A member's predictions for a chunk up to this size are given by the program that evaluates a group, too."""
 TOLERATED_LOAD = 1.1
-"""Of the fullest device, as a multiple of its share: moving states to even out less than that does not pay."""
+"""The load of the fullest device, as a multiple of its share: moving states to even out less does not pay."""
 
 
 class CompiledGroup(Compiled):

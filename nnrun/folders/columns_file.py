@@ -1,9 +1,11 @@
 """Predictions of any number of examples into a csv, parquet or npz file, a block at a time."""
 
 import contextlib
+import queue
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,10 +15,7 @@ from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
 
 MOST_COLUMNS = 10_000
-"""Of a table; arrays that would need more are for an npz."""
-GATHERED_BYTES = 2**25
-"""Of rows for a parquet file that are held in memory."""
-
+"""A table has no more columns; arrays that would need more are for an npz."""
 
 Write = Callable[[Columns], None]
 """Adds a block of rows: blocks of equal names, each an array (n, ...), for tables (n,)."""
@@ -79,29 +78,43 @@ def _csv(path: Path) -> Iterator[Write]:
 
 @contextlib.contextmanager
 def _parquet(path: Path) -> Iterator[Write]:
-    """Frames gather in memory up to a size, then go to a file beside, so that polars reads them as one at the end."""
-    import polars
+    """Polars takes rows from a generator: a thread of its own pulls them out of a queue of one block."""
+    from polars.exceptions import PolarsError
+    from polars.io.plugins import register_io_source
 
-    frames: list[Any] = []
+    blocks: queue.Queue[Any] = queue.Queue(1)
     schema: dict[str, Any] = {}
-    with _beside(path) as folder:
 
-        def spill() -> None:
-            polars.concat(frames).write_ipc(folder / f"{len(list(folder.iterdir())):09d}")
-            frames.clear()
+    def source(*_: Any) -> Iterator[Any]:
+        while (frame := blocks.get()) is not None:
+            yield frame
+
+    with ThreadPoolExecutor(1) as pool:
+        sinks: list[Future[None]] = []
 
         def write(columns: Columns) -> None:
-            frames.append(_frame(columns).cast(schema))
-            schema.update(frames[-1].schema)
-            if sum(frame.estimated_size() for frame in frames) > GATHERED_BYTES:
-                spill()
+            frame = _frame(columns)
+            if not sinks:
+                schema.update(frame.schema)
+                sinks.append(pool.submit(lambda: register_io_source(source, schema=frame.schema).sink_parquet(path)))
+            put(frame.cast(schema))
 
-        yield write
-        if frames:
-            spill()
+        def put(block: Any) -> None:
+            waits = True
+            # A sink that failed takes nothing more out of the queue.
+            while waits and sinks and not sinks[0].done():
+                with contextlib.suppress(queue.Full):
+                    blocks.put(block, timeout=0.2)
+                    waits = False
+
         try:
-            polars.scan_ipc(sorted(folder.iterdir())).sink_parquet(path)
-        except polars.exceptions.PolarsError as error:
+            yield write
+        finally:
+            put(None)
+        try:
+            for sink in sinks:
+                sink.result()
+        except PolarsError as error:
             # As polars calls a disk that is full.
             raise OSError(str(error)) from error
 
@@ -109,14 +122,15 @@ def _parquet(path: Path) -> Iterator[Write]:
 @contextlib.contextmanager
 def _npz(path: Path) -> Iterator[Write]:
     """Blocks go to a file per array first, because an array's header tells how many rows follow."""
-    with _beside(path) as folder, contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as opened:
+        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix=".predictions", dir=path.parent))
         files: dict[str, IO[bytes]] = {}
         seen: dict[str, list[tuple[tuple[int, ...], np.dtype]]] = {}
 
         def write(columns: Columns) -> None:
             for name, values in columns.items():
                 if name not in files:
-                    files[name] = opened.enter_context((folder / str(len(files))).open("w+b"))
+                    files[name] = opened.enter_context(Path(folder, str(len(files))).open("w+b"))
                 np.save(files[name], values, allow_pickle=False)
                 seen.setdefault(name, []).append((values.shape, values.dtype))
 
@@ -134,12 +148,6 @@ def _npz(path: Path) -> Iterator[Write]:
 
 
 WRITERS: dict[str, Any] = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix=".predictions", dir=path.parent) as folder:
-        yield Path(folder)
 
 
 def _frame(columns: Columns) -> Any:

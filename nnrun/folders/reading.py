@@ -16,7 +16,7 @@ from nnrun.errors import ConfigError
 LARGEST_CONFIG, LARGEST_SUMMARY = 2**18, 2**24
 """Bytes that are read; no run writes as many."""
 MOST_ENTRIES = 256
-"""Of a list that makes a layer of each entry: nothing else bounds how long building the network takes."""
+"""The longest list that makes a layer of each entry: nothing else bounds how long building the network takes."""
 ALWAYS = ("dataset", "task", "model", "optimizer", "schedule", "training")
 """Groups that every run's config has."""
 RUNS_KEYS = ("seed", "objective")

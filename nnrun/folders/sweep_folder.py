@@ -11,7 +11,7 @@ from nnrun.folders.run_folder import Folder, RunFolder, dump_yaml
 from nnrun.search.trial import Trial
 
 WEIGHTS = "best-"
-"""Of the winner so far, before its number."""
+"""The name of the winner's weights so far, before its number."""
 
 
 class SweepFolder(Folder):
@@ -67,7 +67,7 @@ class SweepFolder(Folder):
         return weights_file.read(self._groups() / f"{WEIGHTS}{number}.safetensors", like)
 
     def remove_weights_but(self, number: int) -> None:
-        """Those of trials that are no longer the best."""
+        """Removes the weights of trials that are no longer the best."""
         for path in self._groups().glob(f"{WEIGHTS}*.safetensors"):
             if path.stem != f"{WEIGHTS}{number}":
                 path.unlink()
@@ -86,11 +86,11 @@ class SweepFolder(Folder):
         return weights_file.read(path, like, stacked), weights_file.notes(path)
 
     def remove_group(self, number: int) -> None:
-        """A group is done."""
+        """Removes the state of a group that is done."""
         (self._groups() / f"{number}.safetensors").unlink(missing_ok=True)
 
     def clear_groups(self) -> None:
-        """The sweep is done."""
+        """Removes all states, once the sweep is done."""
         shutil.rmtree(self.path / "groups", ignore_errors=True)
 
     def discard(self) -> None:

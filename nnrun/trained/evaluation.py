@@ -26,9 +26,9 @@ from nnrun.training import batches
 from nnrun.training.fit import metrics
 
 KEPT_BYTES = 2**30
-"""Of examples and predictions that are kept for figures; metrics of more are computed as they come."""
+"""Examples and predictions up to this size are kept for figures; metrics of more are computed as they come."""
 STANDING = ("input_scaling", "target_scaling", "error_threshold")
-"""Fields of the run's that stand, whatever the data set would be fitted with now."""
+"""Fields of the run that stand, whatever the data set would be fitted with now."""
 
 
 @dataclass(frozen=True)

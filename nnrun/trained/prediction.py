@@ -20,7 +20,7 @@ from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
 
 BLOCK_BYTES = 2**26
-"""Of the inputs of a block, as float32."""
+"""The inputs of a block take no more, as float32."""
 BLOCK_ROWS = 8192
 WIDE = 100
 """Numbers per example from which arrays are kept as they are, in an npz, unless a table is asked for."""
@@ -29,7 +29,7 @@ ANSWERS = ("targets", "anomaly")
 OWN = ("inputs", "seen", "latent")
 """Columns of a decoded reconstruction that a file of predictions leaves out: the input, and the code."""
 DATASET_KEY = re.compile(r"'dataset\.[^']+'|\bdataset\.(?!path\b)\w+(?:=(?:\[[^]]*\]|[^\s,;]*[^\s,;.]))?")
-"""As errors of data sets advise it, with or without a value, but for the file, which every verb is given anew."""
+"""A key as errors of data sets advise it, with a value or without, but for the file, which every verb is given anew."""
 
 
 class Predictor:
@@ -120,7 +120,7 @@ def latent_of(run: TrainedRun, outputs: Outputs) -> np.ndarray:
 
 
 def default_name(run: TrainedRun, source: Path, what: str) -> Path:
-    """In the current folder, by the name of the source: `<source>_<what>.csv`, or `.npz` for large answers."""
+    """A file of the current folder named by the source: `<source>_<what>.csv`, or `.npz` for large answers."""
     ending = ".npz" if what == "predictions" and run.program.answer_size > WIDE else ".csv"
     return Path(f"{source.resolve().stem}_{what}{ending}")
 
@@ -166,7 +166,7 @@ def _bytes(run: TrainedRun) -> int:
 
 
 def _rows(run: TrainedRun, examples: int) -> int:
-    """Of a batch: as in evaluation, fewer where there are few examples or they are large; divisible by the devices."""
+    """Rows of a batch: as in evaluation, fewer where examples are few or large; divisible by the devices."""
     devices = len(run.placement.devices)
     most = min(batches.EVALUATION_BATCH, max(1, BLOCK_BYTES // _bytes(run)))
     rows = min(most, 1 << max(0, examples - 1).bit_length())

@@ -72,7 +72,7 @@ def _of_convolution(owner: Conv, attribute: str) -> tuple[str, dict[str, Any]]:
 
 
 def _spatial_axes(layer: str, modules: dict[str, Any]) -> int:
-    """Of what a normalization normalizes: those of the convolution beside it, 0 after a dense layer."""
+    """Spatial axes of what is normalized: those of the convolution beside the normalization, 0 after a dense layer."""
     block = layer.removesuffix(".norm").removesuffix(".norm")
     convolution = modules.get(f"{block}.conv")
     return convolution.kernel[...].ndim - 2 if isinstance(convolution, Conv) else 0
