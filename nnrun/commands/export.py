@@ -82,6 +82,9 @@ def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None
     else:
         content, any_size = stablehlo.translate(whole)
         remark = "" if any_size else " The network depends on the size of its batch: give it one example at a time."
+    name = preprocessing.reader_name(run.preprocessing.reader)
+    if name not in preprocessing.READERS and form != "safetensors":
+        remark += f" It takes the arrays that {name} reads; that class is code of your own and not in the file."
     output.parent.mkdir(exist_ok=True)
     for name, text in beside.items():
         described = json.dumps(text, indent=1, ensure_ascii=False).encode() + b"\n"

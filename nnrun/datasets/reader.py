@@ -63,7 +63,8 @@ class Reader(abc.ABC):
     """Base of readers: frozen dataclasses whose fields were fitted on the training data and become JSON as they are.
 
     Fields are numbers, strings, booleans, None, NumPy arrays of floats, or tuples, dicts and frozen dataclasses of
-    these. `name` is what preprocessing.json calls the reader, and its key in `nnrun.folders.preprocessing.READERS`.
+    these. preprocessing.json names ours by their keys in `nnrun.folders.preprocessing.READERS`; a user's own needs
+    arrays of float32, a class at the top of a Python file beside ./conf, and --trust where it is to be found again.
     """
 
     name: ClassVar[str]
