@@ -11,6 +11,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Number, Outputs
 from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
+from nnrun.training.frozen import EVERY, Frozen
 from nnrun.training.state import Traced, Weights
 
 
@@ -30,8 +31,11 @@ class Network:
 
     def model(self, traced: Traced, rngs: nnx.Rngs) -> Any:
         """The model with its numbers and initial weights."""
-        config = self.static.with_numbers("model", traced)
-        return self.static.model.cls(config, self.spec, self.output, rngs=rngs)
+        config, trainable = self.static.with_numbers("model", traced), self.static.training.trainable
+        model = self.static.model.cls(config, self.spec, self.output, rngs=rngs)
+        if trainable != EVERY:
+            Frozen(weight_names(split(model)[1]), trainable).normalize_as_in_evaluation(model)
+        return model
 
     def create(self, traced: Traced, key: jax.Array) -> tuple[Weights, Any]:
         """Initial weights, and the model's numbers as arrays."""

@@ -3,7 +3,6 @@
 The same functions train one run and, mapped over their leading arguments, a whole group of trials.
 """
 
-import fnmatch
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from nnrun.models.base import Batch, Outputs
 from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import Statistics
 from nnrun.training.augmentation import augment
+from nnrun.training.frozen import EVERY, Frozen, completed, learning
 from nnrun.training.network import Network, weight_names
 from nnrun.training.shuffling import permutation
 from nnrun.training.state import EpochSums, Fitted, State, Traced, Weights
@@ -60,7 +60,8 @@ class Program:
     def init(self, traced: Traced, fitted: Fitted) -> State:
         """The state before the first step."""
         weights, numbers = self._network.create(traced, _key(traced, "weights"))
-        optimizer, memory = self._direction(traced).init(weights.params), self._schedule(traced).initial()
+        learnt = learning(weights.params, weight_names(weights.params), self._static.training.trainable)
+        optimizer, memory = self._direction(traced).init(learnt), self._schedule(traced).initial()
         carry = self._network.initial_carry(traced, weights, numbers, self._batch_size)
         return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), EpochSums.none(), carry)
 
@@ -221,17 +222,25 @@ class _Step:
         total = moving.sums.loss + loss
         counted = moving.sums.examples + self._network.counts(self._traced, scaled).sum()
         sums = EpochSums(total, counted, jnp.float32(learning_rate))
+        statistics = self._kept(moving.weights, statistics)
         return Moving(Weights(params, statistics), optimizer, moving.step + 1, sums, after)
 
     def _update(self, moving: Moving, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
-        """The learnt arrays after the step, and the optimizer's state."""
-        before, trainable = moving.weights.params, self._training.trainable
-        gradient = _learning(gradient, trainable)
+        """The learnt arrays after the step, and the optimizer's state, which knows only those that learn."""
+        names, trainable = weight_names(gradient), self._training.trainable
+        gradient, before = (learning(tree, names, trainable) for tree in (gradient, moving.weights.params))
         if self._training.gradient_clip is not None:
             gradient = _clip(gradient, self._training.gradient_clip)
         update, optimizer = self._direction.update(gradient, moving.optimizer, before)
         moved = jax.tree.map(lambda p, u: (p - learning_rate * u).astype(p.dtype), before, update)
-        return _learning(moved, trainable, before), optimizer
+        return completed(moved, moving.weights.params), optimizer
+
+    def _kept(self, before: Weights, statistics: Any) -> Any:
+        """The running statistics after a step, without those that frozen modules would have learnt."""
+        if self._training.trainable == EVERY:
+            return statistics
+        frozen = Frozen(weight_names(before.params), self._training.trainable)
+        return frozen.keep(before.statistics, statistics, weight_names(statistics))
 
 
 def _member(static: RunConfig, group: str, traced: Traced) -> Any:
@@ -248,16 +257,6 @@ def _clip(gradient: Any, largest: jax.Array) -> Any:
     """Scales the gradient so that its global norm is at most `largest` (Pascanu et al. 2013)."""
     factor = jnp.minimum(1.0, largest / jnp.maximum(optax.tree.norm(gradient), 1e-12))
     return jax.tree.map(lambda g: g * factor, gradient)
-
-
-def _learning(tree: Any, trainable: tuple[str, ...], frozen: Any = None) -> Any:
-    """The leaves whose names match a glob; elsewhere those of `frozen`, or zeros."""
-    if trainable == ("*",):
-        return tree
-    leaves, structure = jax.tree.flatten(tree)
-    others = jax.tree.leaves(frozen) if frozen is not None else [jnp.zeros_like(leaf) for leaf in leaves]
-    learns = [any(fnmatch.fnmatch(name, glob) for glob in trainable) for name in weight_names(tree)]
-    return jax.tree.unflatten(structure, [a if on else b for a, b, on in zip(leaves, others, learns, strict=True)])
 
 
 def _side_by_side(leaf: jax.Array) -> jax.Array:
