@@ -43,9 +43,12 @@ class Compiled:
     def __init__(self, static: RunConfig, data: Data, placement: Placement | TrialPlacement) -> None:
         self.static, self.data, self.placement = static, data, placement
         copied = placement.batching != "vmap" and sum(values.nbytes for values in data.train.values()) <= COPIED_BYTES
-        self.program = Program(static, data.spec, batches.count(data.train), placement.shard, copied)
-        self.feed = feed(data.train, static.training.batch_size, static.dataset.config.seed, placement)
-        self._shape = batches.chunk_shape(data)
+        examples = batches.count(data.train)
+        self.program = Program(static, data.spec, examples, placement.shard, copied, placement.gather)
+        batch, seed, in_order = static.training.batch_size, static.dataset.config.seed, self.program.streams
+        self.feed = feed(data.train, batch, seed, placement, in_order)
+        # Fewer rows make longer streams, of which each starts without a past.
+        self._shape = batches.chunk_shape(data, batch if in_order else None)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
         self.initialize = jax.jit(
             lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced),

@@ -108,5 +108,6 @@ class ConvNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, *space, inputs) -> (batch, *positions, outputs)."""
-        x = self.norm(self.conv(x), use_running_average=rngs is None)
+        # In training the module says, so that one that is frozen keeps its statistics.
+        x = self.norm(self.conv(x), use_running_average=True if rngs is None else None)
         return x if self.activation is None else activate(self.activation, x)
