@@ -14,7 +14,7 @@ from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.serial import SerialRun
 from nnrun.execution.vectorized import CompiledGroup, GroupRun
-from nnrun.folders import checkpoint
+from nnrun.folders import weights_file
 from nnrun.models.rnn import RNN
 from nnrun.training.program import Program
 
@@ -135,8 +135,8 @@ def test_a_checkpoint_within_an_epoch_continues_with_the_same_bits(make, data, c
     first, second = (SerialRun(make(Stateful), data, compiled[Stateful]) for _ in range(2))
     epoch(first, data)
     first.steps(5)
-    checkpoint.save_tree(tmp_path / "state", first.state)
-    second.restore(checkpoint.load_exactly(tmp_path / "state", second.state)[0])
+    weights_file.write(tmp_path / "state", first.state)
+    second.restore(weights_file.read(tmp_path / "state", second.state, exactly=True))
     assert np.any(second.state.carry[0][0])
     for run in (first, second):
         run.steps(STEPS - 5)

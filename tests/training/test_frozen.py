@@ -9,7 +9,7 @@ import pytest
 
 from nnrun.config.run_config import as_arrays
 from nnrun.datasets.base import DataSpec
-from nnrun.folders import checkpoint
+from nnrun.folders import weights_file
 from nnrun.tasks.base import ArrayScaling
 from nnrun.training.frozen import EVERY, Frozen
 from nnrun.training.network import weight_names
@@ -86,9 +86,9 @@ def test_only_what_learns_has_a_state_of_the_optimizer(make):
 
 def test_a_checkpoint_with_states_of_frozen_weights_is_refused_by_a_sentence(make, tmp_path):
     some, every = make("head*")[-1], make("*")[-1]
-    checkpoint.save_tree(tmp_path / "old", every)
+    weights_file.write(tmp_path / "old", every)
     with pytest.raises(ValueError, match=r"was written by another version of nnrun: it holds optimizer\.1\.mu\.hidden"):
-        checkpoint.load_exactly(tmp_path / "old", some)
+        weights_file.read(tmp_path / "old", some, exactly=True)
 
 
 def test_a_module_without_weights_is_as_frozen_as_what_it_is_part_of():
