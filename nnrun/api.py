@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from nnrun.folders import reading
-from nnrun.datasets.base import Data
-from nnrun.errors import ConfigError
-from nnrun.trained.trained_run import LoadedRun
-from nnrun.trained.trained_run import load as load_run
-from nnrun.models.base import Outputs
-from nnrun.trained.prediction import ANSWERS, Predictor, blocks, check_shape, latent_of
 from nnrun.compose.grammar import value_text
-from nnrun.folders.columns_file import Columns
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Columns
+from nnrun.errors import ConfigError
+from nnrun.folders import reading
+from nnrun.models.base import Outputs
+from nnrun.trained.prediction import Predictor, blocks, check_shape, latent_of
+from nnrun.trained.trained_run import TrainedRun
+from nnrun.trained.trained_run import load as load_run
 
 
 def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
@@ -57,7 +57,7 @@ class TrainedModel:
     the target and those that are no inputs.
     """
 
-    def __init__(self, run: LoadedRun) -> None:
+    def __init__(self, run: TrainedRun) -> None:
         self._run, self._predictor = run, Predictor(run)
 
     @property
@@ -111,7 +111,7 @@ class TrainedModel:
         parts = []
         for block in given:
             check_shape(self._run, block)
-            parts.append({name: array for name, array in block.part.items() if name not in ANSWERS})
+            parts.append(self._run.preprocessing.spec.shown(block.part))
         part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return self._predictor.outputs(part), self._run.preprocessing.data(part)
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from nnrun.host import own_code
 from nnrun.errors import ConfigError, UnknownSetting
+from nnrun.host import own_code
 
 SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104
 """Of the positive numbers that programs compute with at full precision."""
@@ -91,7 +91,10 @@ def locate(target: str) -> Any:
 
 def config_class(target: str) -> type:
     """The dataclass that annotates a target's `config`: the attribute of a class, or the argument."""
-    member = locate(target)
+    return _config_of(locate(target), target)
+
+
+def _config_of(member: Any, target: str) -> type:
     candidates = [member, getattr(member, "__init__", None)] if isinstance(member, type) else [member]
     for candidate in candidates:
         found = _hints(candidate).get("config") if candidate else None
@@ -105,15 +108,27 @@ def _hints(member: Any) -> dict[str, Any]:
     return typing.get_type_hints(member)
 
 
+def build_chosen(group: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Checks a choice: the class or function that its `_target_` names, and its frozen dataclass.
+
+    Raises ConfigError for a target that does not exist, and where `build` does.
+    """
+    if not isinstance(values, Mapping) or not values.get("_target_"):
+        raise _no_keys(group, values, None)
+    member = locate(values["_target_"])
+    return member, build(group, values, _config_of(member, values["_target_"]))
+
+
 def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> Any:
-    """Checks the values of a config group and returns its frozen dataclass.
+    """Checks the values of a config group and returns its frozen dataclass: `schema`, or that of its `_target_`.
 
     `values` are plain Python values; keys that start with an underscore (`_target_`, `_task_`) are skipped.
     Raises ConfigError for an unknown key, a wrong type or a value out of bounds.
     """
-    if not isinstance(values, Mapping) or (schema is None and not values.get("_target_")):
-        raise ConfigError(f"{group} has keys of its own, but got {show(values)}. {_key_for(group, values, schema)}")
-    schema = schema or config_class(values["_target_"])
+    if schema is None:
+        return build_chosen(group, values)[1]
+    if not isinstance(values, Mapping):
+        raise _no_keys(group, values, schema)
     hints = _hints(schema)
     fields = {field.name: field for field in dataclasses.fields(schema)}
     checked = {}
@@ -128,6 +143,10 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
         checked[key] = _converted(where, value, hints[key], fields[key])
         _check_bounds(where, checked[key], fields[key])
     return schema(**checked)
+
+
+def _no_keys(group: str, values: Any, schema: type | None) -> ConfigError:
+    return ConfigError(f"{group} has keys of its own, but got {show(values)}. {_key_for(group, values, schema)}")
 
 
 def _key_for(group: str, value: Any, schema: type | None) -> str:

@@ -96,7 +96,8 @@ def finished_run(command, tmp_path_factory):
 @pytest.fixture(scope="session")
 def make_config():
     """Builds a RunConfig from choices and dotted keys: make_config({"training.epochs": 2}, dataset="iris")."""
-    from nnrun.config import run_config, choices as members
+    from nnrun.config import choices as members
+    from nnrun.config import run_config
 
     def make(values=(), **choices):
         names = {"model": "mlp", "dataset": "digits", "optimizer": "adam", "schedule": "constant"}

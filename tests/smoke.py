@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from nnrun.commands import cli
-from nnrun.compose import compose
-from nnrun.config import run_config, choices
+from nnrun.compose import compatible, compose
+from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from tests import compiling
@@ -61,7 +61,7 @@ def pairs(roots: dict[str, str]) -> list[list[str]]:
         words = [f"model={model}", *NARROW.get(model, []), f"dataset={name}", *of_files]
         (composed,) = compose.compose_all(words, multirun=False)
         with contextlib.suppress(ConfigError):
-            run_config.check_fit(run_config.build(composed.plain))
+            compatible.check_fit(run_config.build(composed.plain))
             found.append(words)
     return found
 

@@ -18,7 +18,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 
 def test_a_wrong_name_is_found_without_jax():
     code = (
-        "import sys; from nnrun import cli; code = cli.run(['model=mpl', 'dataset=digits']); "
+        "import sys; from nnrun.commands import cli; code = cli.run(['model=mpl', 'dataset=digits']); "
         "print(code, [name for name in ('jax', 'flax', 'sklearn', 'scipy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -124,8 +124,9 @@ def test_an_interval_cannot_be_walked_by_a_grid():
 @pytest.mark.parametrize("value", ["data/Müller/x", "price($)", "a=b", 'say "hi"(', "it's", "data\\new(1)", "a b(c"])
 def test_a_value_that_needs_quotes_is_answered_with_a_form_that_works(value):
     text = refused("dataset=mnist", f"dataset.root={value}")
-    assert text.startswith("dataset.root has a value that needs quotes, or a bracket or comma is missing: ")
-    (override,) = shlex.split(re.search(r"Write (.*)\.$", text)[1])
+    needs_quotes = "dataset.root has a value that needs quotes, or a bracket or comma is missing: "
+    assert text.startswith((needs_quotes, "dataset.root: there is no function price."))
+    (override,) = shlex.split(re.search(r"(?:Write|quotes:) ('.*|\S+)\.$", text)[1])
     assert one("dataset=mnist", override).plain["dataset"]["root"] == value
 
 

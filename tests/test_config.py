@@ -2,10 +2,14 @@
 
 import pytest
 
-from nnrun.config import run_config, choices as members
+from nnrun.compose import compatible
+from nnrun.config import choices as members
+from nnrun.config import run_config
 from nnrun.config.run_config import ObjectiveConfig
 from nnrun.errors import ConfigError
 from nnrun.schema import TRACED
+from nnrun.tasks.base import Task
+from nnrun.training.objective import check_objective
 
 
 def refused(function, *arguments):
@@ -73,7 +77,7 @@ def test_a_key_that_no_run_has_is_refused():
 
 
 def test_an_image_network_on_a_table_lists_what_fits(make_config):
-    text = refused(run_config.check_fit, make_config(model="cnn", dataset="iris"))
+    text = refused(compatible.check_fit, make_config(model="cnn", dataset="iris"))
     assert text.startswith("model=cnn takes image")
     assert "but dataset=iris is table data of shape (4,). For table data choose from: " in text
     fitting = text.rpartition(": ")[2].rstrip(".").split(", ")
@@ -83,7 +87,7 @@ def test_an_image_network_on_a_table_lists_what_fits(make_config):
 
 
 def test_a_task_that_the_targets_do_not_fit(make_config):
-    assert refused(run_config.check_fit, make_config(task="regression", dataset="iris")).startswith(
+    assert refused(compatible.check_fit, make_config(task="regression", dataset="iris")).startswith(
         "task=regression needs targets that are numbers, but the data set has labels of 3 classes."
     )
 
@@ -91,32 +95,34 @@ def test_a_task_that_the_targets_do_not_fit(make_config):
 def test_a_cross_entropy_of_linear_predictions_is_found_before_the_data_is_loaded(make_config):
     values, choices = {"task.loss": "binary_cross_entropy"}, {"dataset": "digits", "task": "reconstruction"}
     for model in ("autoencoder", "vae"):
-        refusal = refused(run_config.check_fit, make_config(values, model=model, **choices))
+        refusal = refused(compatible.check_fit, make_config(values, model=model, **choices))
         assert refusal.startswith("task.loss=binary_cross_entropy needs predictions between 0 and 1, but the model's")
-        run_config.check_fit(make_config(values | {"model.output_activation": "sigmoid"}, model=model, **choices))
+        compatible.check_fit(make_config(values | {"model.output_activation": "sigmoid"}, model=model, **choices))
 
 
 def test_an_unknown_objective_names_the_nearest_and_lists_all(make_config):
-    assert refused(run_config.check_fit, make_config({"objective.metric": "val/acuracy"})) == (
+    assert refused(compatible.check_fit, make_config({"objective.metric": "val/acuracy"})) == (
         "objective.metric must be a metric of this task, but got val/acuracy. Did you mean val/accuracy? "
         "The task has: val/loss, val/accuracy, val/macro_f1, val/auroc, val/log_loss."
     )
 
 
 def test_weights_to_train_must_exist(make_config):
-    assert refused(run_config.check_fit, make_config({"training.trainable": ["head.*", "hiden.*"]})) == (
+    assert refused(compatible.check_fit, make_config({"training.trainable": ["head.*", "hiden.*"]})) == (
         "training.trainable has hiden.*, which matches no weight. Choose from: head.bias, head.kernel, "
         "hidden.dense.0.bias, hidden.dense.0.kernel, hidden.dense.1.bias, hidden.dense.1.kernel."
     )
 
 
 def test_terms_of_the_model_are_metrics_too():
-    assert run_config.check_objective(ObjectiveConfig("val/kl", "auto"), _Task(), ("kl",)) == "minimize"
+    assert check_objective(ObjectiveConfig("val/kl", "auto"), _Task(), ("kl",)) == "minimize"
     with pytest.raises(ConfigError, match="must be a metric of this task, but got val/kl"):
-        run_config.check_objective(ObjectiveConfig("val/kl", "auto"), _Task())
+        check_objective(ObjectiveConfig("val/kl", "auto"), _Task())
 
 
 class _Task:
+    direction = Task.direction
+
     def metric_names(self):
         return ("accuracy", "rmse")
 
@@ -132,4 +138,4 @@ class _Task:
     ],
 )
 def test_the_direction_of_a_known_metric_is_known(metric, direction, expected):
-    assert run_config.check_objective(ObjectiveConfig(metric, direction), _Task()) == expected
+    assert check_objective(ObjectiveConfig(metric, direction), _Task()) == expected

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from nnrun.folders.ledger import Ledger
+from nnrun.search.space import Categorical, Interval, Space, Steps
+from nnrun.search.trial import Trial
 from nnrun.sweeps import drawing
 from nnrun.sweeps.drawing import Drawing, Subject
-from nnrun.folders.ledger import Ledger, Trial
-from nnrun.sweeps import writing
-from nnrun.search.space import Categorical, Interval, Space, Steps
 
 SPACE = {
     "optimizer.learning_rate": Interval(1e-4, 1e-1, log=True),
@@ -58,11 +58,11 @@ def test_a_subject_is_read_back_as_it_was_written():
 @pytest.mark.usefixtures("apart")
 def test_another_process_draws_the_same_report(sweep, monkeypatch):
     here, there = sweep("here"), sweep("there")
-    writing.write(here, SUBJECT)
+    drawing.write_report(here, SUBJECT)
     with Drawing() as other:
         other.begin(there, SUBJECT)
         with monkeypatch.context() as patch:
-            patch.setattr(writing, "write", lambda *_: pytest.fail("drawn here"))
+            patch.setattr(drawing, "write_report", lambda *_: pytest.fail("drawn here"))
             other.end()
     assert (there / "report.html").read_bytes() == (here / "report.html").read_bytes()
     pictures = {path.name: path.read_bytes() for path in (here / "figures").iterdir()}
@@ -105,7 +105,7 @@ def test_it_ends_with_the_process_that_started_it(sweep):
 
 def test_no_report_is_drawn_that_nobody_asked_for(monkeypatch):
     drawn = []
-    monkeypatch.setattr(writing, "write", lambda *asked: drawn.append(asked))
+    monkeypatch.setattr(drawing, "write_report", lambda *asked: drawn.append(asked))
     with Drawing() as unasked:
         unasked.end()
     assert not drawn

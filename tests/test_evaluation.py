@@ -8,7 +8,7 @@ import polars
 import pytest
 import yaml
 
-from nnrun.config import run_config, choices
+from nnrun.config import choices, run_config
 from nnrun.folders import reading as recorded
 from nnrun.trained.evaluation import KEPT_BYTES, labelled_file
 from nnrun.trained.permutation import importance
@@ -21,7 +21,7 @@ def content(path):
 
 def own_data(folder):
     built = run_config.build(recorded.config(folder)[0])
-    return built.dataset.locate()(built.dataset.config).load()
+    return built.dataset.create().load()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from nnrun.errors import ConfigError
-from nnrun.folders.ledger import Ledger, Trial
+from nnrun.folders.ledger import Ledger
+from nnrun.search.trial import Trial
 
 POINTS = [{"a": 0.1}, {"a": 1e-30, "b": "x"}, {"b": [1, None, True]}]
 ROW = {"epoch": 1, "step": 5, "val/loss": 0.1, "val/auroc": math.nan}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nnrun.compose import compose
-from nnrun.config import run_config, choices
 from nnrun import schema
+from nnrun.compose import compose
+from nnrun.config import choices, run_config
 from nnrun.config.run_config import MEMBERS, AugmentationConfig, EarlyStoppingConfig, ObjectiveConfig, TrainingConfig
 from nnrun.errors import ConfigError
 

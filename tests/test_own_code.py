@@ -6,7 +6,7 @@ import json
 import pytest
 
 from nnrun.compose import compatible, compose
-from nnrun.config import run_config, choices
+from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
 
 WIDE = """\
@@ -159,9 +159,9 @@ def test_what_a_network_of_the_users_is_tried_for_holds_for_ours(name, monkeypat
         try:
             (composed,) = compose.compose_all([f"model={name}", f"dataset={dataset}"], False)
             built = run_config.build(composed.plain)
-            run_config.check_fit(built)
+            compatible.check_fit(built)
         except ConfigError:
             continue
-        compatible.try_network(built, built.dataset.locate()(built.dataset.config).spec())
+        compatible.try_network(built, built.dataset.create().spec())
         tried += 1
     assert tried

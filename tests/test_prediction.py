@@ -12,10 +12,10 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.trained import prediction
-from nnrun.folders import reading
 from nnrun.datasets.iris import Iris
 from nnrun.errors import ConfigError, RunError
+from nnrun.folders import reading
+from nnrun.trained import prediction
 from nnrun.trained.trained_run import load
 
 
@@ -37,7 +37,7 @@ def held_out(finished_run):
     from nnrun.config import run_config
 
     built = run_config.build(reading.config(finished_run)[0])
-    return built.dataset.locate()(built.dataset.config).load().test
+    return built.dataset.create().load().test
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from nnrun.folders import preprocessing
 from nnrun.datasets.base import Data, DataSpec, Scaling, Series
 from nnrun.errors import ConfigError
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 
 

@@ -16,12 +16,12 @@ import yaml
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from nnrun.folders import checkpoint
 from nnrun.datasets.iris import Iris
 from nnrun.execution.serial import SerialRun
-from nnrun.host.interruption import Interrupted
-from nnrun.host.locking import hold
+from nnrun.folders import checkpoint
 from nnrun.folders.run_folder import dump_yaml
+from nnrun.host.disk import hold
+from nnrun.host.interruption import Interrupted
 from tests.test_run import rows, summary
 
 pytestmark = pytest.mark.usefixtures("sketchy")

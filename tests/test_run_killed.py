@@ -25,10 +25,11 @@ RUN = (*RUN, "optimizer.learning_rate=1e-1", "training.epochs=16", "hydra.run.di
 DRIVER = """
     import faulthandler, os, signal, sys, threading
     faulthandler.dump_traceback_later(100, exit=True)
-    from nnrun import checkpoint, cli
+    from nnrun.commands import cli
     from nnrun.execution import devices
     from nnrun.execution.serial import SerialRun
-    from nnrun.outputs import RunFolder
+    from nnrun.folders import checkpoint
+    from nnrun.folders.run_folder import RunFolder
     from nnrun.training import fit
 
     fit.STRETCH_SECONDS = 0.0
@@ -69,7 +70,7 @@ DRIVER = """
         ),
         "training": lambda: around(SerialRun, "steps", lambda *_: soon()),
         "compiling": lambda: around(SerialRun, "compile", lambda *_: soon()),
-        "writing a checkpoint": lambda: around(checkpoint, "save_tree", lambda *_: soon(delay / 100)),
+        "writing a checkpoint": lambda: around(checkpoint, "save_checkpoint", lambda *_: soon(delay / 100)),
         "reporting": lambda: around(RunFolder, "write_columns", lambda *_: soon()),
         "recording an epoch": lambda: around(RunFolder, "append_metrics", lambda *_: die()),
     }

@@ -7,10 +7,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnrun.compose.grammar import RESERVED, dimension, from_space, parse, parse_override, value_text
 from nnrun.config import choices
 from nnrun.errors import ConfigError
 from nnrun.search.space import Categorical, Interval, Steps
-from nnrun.compose.grammar import RESERVED, dimension, from_space, parse, parse_override, value_text
 
 
 def swept(values, key="k"):

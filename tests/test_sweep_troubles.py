@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from nnrun.sweeps import recording
-from nnrun.datasets.base import take
 from nnrun.datasets.iris import Iris
+from nnrun.datasets.part import take
 from nnrun.datasets.wine import Wine
 from nnrun.errors import RunError
+from nnrun.execution.local import Local
 from nnrun.folders.sweep_folder import SweepFolder
 from tests.sweep_folders import SMALL, ledger, names, record, summary
 
@@ -55,14 +55,14 @@ def test_a_full_disk_stops_the_sweep_and_resume_finishes_it(nnrun, tmp_path, mon
 
 @pytest.mark.usefixtures("sketchy")
 def test_a_group_that_is_too_large_for_the_memory_is_halved(nnrun, tmp_path, monkeypatch):
-    train = recording.GroupTraining.train
+    run = Local.run
 
-    def crowded(self, settings, members):
-        if len(members) > 2:
+    def crowded(self, group, jobs):
+        if len(jobs) > 2:
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return train(self, settings, members)
+        return run(self, group, jobs)
 
-    monkeypatch.setattr(recording.GroupTraining, "train", crowded)
+    monkeypatch.setattr(Local, "run", crowded)
     done = nnrun(*SMALL, "training.epochs=1", "seed=range(5)")
     assert done.code == 0
     told = [int(line.split()[0]) for line in done.out.splitlines() if "do not fit into memory" in line]
@@ -73,14 +73,14 @@ def test_a_group_that_is_too_large_for_the_memory_is_halved(nnrun, tmp_path, mon
 
 @pytest.mark.usefixtures("sketchy")
 def test_a_group_that_cannot_be_trained_fails_and_the_others_go_on(nnrun, tmp_path, monkeypatch):
-    train = recording.GroupTraining.train
+    run = Local.run
 
-    def broken(self, settings, members):
-        if settings.number == 0:
+    def broken(self, group, jobs):
+        if group.number == 0:
             raise RuntimeError("no such thing")
-        return train(self, settings, members)
+        return run(self, group, jobs)
 
-    monkeypatch.setattr(recording.GroupTraining, "train", broken)
+    monkeypatch.setattr(Local, "run", broken)
     assert nnrun(*SMALL, "training.epochs=1", "model.activation=relu,tanh", "seed=0,1").code == 0
     trials, _ = ledger(tmp_path / "sweep")
     assert [state for _, state, *_ in trials] == ["failed", "failed", "completed", "completed"]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from nnrun import api
-from nnrun.config import choices
 from nnrun.commands import verbs
 from nnrun.compose.grammar import parse_override
+from nnrun.config import choices
 
 
 @pytest.fixture

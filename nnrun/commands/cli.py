@@ -5,8 +5,8 @@ import os
 import sys
 import traceback
 
-from nnrun.host import terminal
 from nnrun.errors import ConfigError, NnrunError
+from nnrun.host import terminal
 from nnrun.host.interruption import Interrupted
 from nnrun.schema import nearest
 
@@ -82,12 +82,10 @@ def _dispatch(argv: list[str]) -> int:
 
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
-    from nnrun.compose import compose
     from nnrun.commands import train, verbs
 
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
-        compose.prepare_imports()
-        return train.hand_over(argv, [])
+        return train.ask_hydra(argv)
     if argv == ["help"]:
         terminal.say(HELP)
         return 0

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nnrun.commands import usage, on_run
+from nnrun.commands import on_run, usage
+from nnrun.errors import ConfigError, RunError
 from nnrun.folders import columns_file
 from nnrun.host import terminal
-from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
 SUFFIXES = {"stablehlo": ".stablehlo", "onnx": ".onnx", "safetensors": ".safetensors"}
@@ -69,9 +69,9 @@ def _output(folder: Path, form: str, given: usage.Words) -> Path:
 
 
 def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None:
-    from nnrun.host import disk
-    from nnrun.folders import preprocessing
     from nnrun.execution import devices
+    from nnrun.folders import preprocessing
+    from nnrun.host import disk
     from nnrun.trained.export import function, onnx, stablehlo, weights
     from nnrun.trained.trained_run import load
 

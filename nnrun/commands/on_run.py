@@ -4,16 +4,16 @@ import contextlib
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nnrun.commands import usage
-from nnrun.host import own_code, terminal
-from nnrun.folders import reading
-from nnrun.errors import ConfigError, RunError
-from nnrun.host.interruption import Interrupted
 from nnrun.commands.usage import Usage, Words
+from nnrun.errors import ConfigError, RunError
+from nnrun.folders import reading
+from nnrun.host import own_code, terminal
+from nnrun.host.interruption import Interrupted
 from nnrun.host.terminal import Terminal
 
 RUN = "outputs/runs/DATE/TIME_mlp_csv"
@@ -59,8 +59,8 @@ def predict(words: list[str]) -> int:
     if "output" in given.values and Path(given.values["output"]).resolve() == source.resolve():
         raise ConfigError(f"--output {given.values['output']} is what is to be predicted. Name another file.")
     with _working():
-        from nnrun.trained import prediction
         from nnrun.datasets.reader import UnseenNotes
+        from nnrun.trained import prediction
 
         run, unseen = _loaded(folder, plain), UnseenNotes()
         if "importance" in given.flags:
@@ -77,11 +77,11 @@ def predict(words: list[str]) -> int:
 
 
 def _importance(run: Any, source: Path, given: Words) -> int:
-    from nnrun.folders import run_folder, columns_file
-    from nnrun.trained import prediction
     from nnrun.datasets.reader import UnseenNotes
-    from nnrun.trained.permutation import importance
+    from nnrun.folders import columns_file, run_folder
     from nnrun.report import permutation_importance
+    from nnrun.trained import prediction
+    from nnrun.trained.permutation import importance
 
     output, overwrite = Path(given.values.get("output") or f"{source.resolve().stem}_importance.csv"), given.flags
     for path in (output, output.with_suffix(".png")):
@@ -117,8 +117,8 @@ def evaluate(words: list[str]) -> int:
     if output is not None and output.exists():
         raise ConfigError(f"--output {output} exists already. Name a folder that does not.")
     with _working():
-        from nnrun.trained import evaluation, evaluation_folder
         from nnrun.execution import devices
+        from nnrun.trained import evaluation, evaluation_folder
 
         devices.prepare()
         if source is None:
@@ -150,15 +150,20 @@ def show(words: list[str]) -> int:
     if error := summary.get("error"):
         terminal.say(f"  error: {str(error)[:500]}")
     if (folder / "model.safetensors").exists():
-        _show_layers(reading.layers(folder))
+        from nnrun.folders import weights_file
+
+        try:
+            _show_layers(weights_file.headers(folder / weights_file.WEIGHTS))
+        except ValueError as error:
+            raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
     Terminal().results(summary["metrics"], summary["baseline"])
     return 0
 
 
-def _show_layers(layers: dict[str, tuple[int, ...]]) -> None:
+def _show_layers(layers: Mapping[str, Any]) -> None:
     """A row per array that is learnt, and their total; then running statistics."""
     for prefix, what in (("weights.params.", "parameters"), ("weights.statistics.", "running statistics")):
-        found = {n.removeprefix(prefix): shape for n, shape in layers.items() if n.startswith(prefix)}
+        found = {n.removeprefix(prefix): header.shape for n, header in layers.items() if n.startswith(prefix)}
         if not found:
             continue
         rows = [[name, " x ".join(map(str, shape)) or "1", f"{math.prod(shape):,}"] for name, shape in found.items()]

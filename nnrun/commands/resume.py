@@ -4,10 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from nnrun.commands import usage, sweep as sweep_verbs
-from nnrun.folders import reading
 from nnrun import schema
+from nnrun.commands import sweep as sweep_verbs
+from nnrun.commands import usage
 from nnrun.errors import ConfigError
+from nnrun.folders import reading
 
 USAGE = usage.Usage(
     "resume",
@@ -27,7 +28,7 @@ def resume(words: list[str]) -> int:
     rate goes on over the new length. search.trials=N adds trials to a sweep. Nothing else can be changed. --trust: of a
     member of your own, from ./conf and the code beside it.
     """
-    if words and sweep_verbs.is_sweep(Path(words[0])):
+    if words and reading.is_sweep(Path(words[0])):
         return sweep_verbs.resume(Path(words[0]), words[1:])
     _refuse_other_keys(words)
     given = usage.parse(USAGE, words)
@@ -36,12 +37,14 @@ def resume(words: list[str]) -> int:
     summary = reading.summary(folder)
     _refuse_trial(folder)
     _more_epochs(folder, given.arguments[1], plain, summary)
-    from nnrun.commands import train
-    from nnrun.host.locking import hold
+    from nnrun.compose.compose import Composed
+    from nnrun.config import run_config
+    from nnrun.host.disk import hold
+    from nnrun.runs.start import start
 
     hold(folder, "run.log").close()
     command = _command(summary["command"], given.arguments[1])
-    train.start(train.Composed(plain, choices), folder, command, resume=True)
+    start(run_config.build(plain), Composed(plain, choices), folder, command, resume=True)
     return 0
 
 
@@ -57,7 +60,7 @@ def _refuse_other_keys(words: list[str]) -> None:
 
 def _refuse_trial(folder: Path) -> None:
     sweep = folder.resolve().parent
-    if sweep_verbs.is_sweep(sweep):
+    if reading.is_sweep(sweep):
         raise ConfigError(
             f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
             f"{folder.parent}, or train this one alone: nnrun repeat {folder}"

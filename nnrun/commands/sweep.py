@@ -4,17 +4,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.host import terminal
 from nnrun.sweeps.drawing import Drawing
-from nnrun.errors import ConfigError
 
 TRUST = "--trust"
-
-
-def is_sweep(folder: Path) -> bool:
-    """Whether a folder holds a sweep."""
-    return (folder / "sweep.yaml").exists()
 
 
 def resume(folder: Path, words: list[str]) -> int:
@@ -24,7 +19,7 @@ def resume(folder: Path, words: list[str]) -> int:
 
     compose.prepare_imports()
     record, status = sweep_record.read(folder, TRUST in words)
-    search = record.trials.first.sweep["search"]
+    search = record.plan.first.sweep["search"]
     changed = _more_trials(folder, [word for word in words if word != TRUST], search)
     if status == "completed" and not changed:
         raise ConfigError(
@@ -65,12 +60,12 @@ def _more_trials(folder: Path, words: list[str], search: dict[str, Any]) -> dict
 
 
 def _check_devices(folder: Path, record: Any) -> None:
-    import jax
+    from nnrun.execution import devices
 
     most = max((group.devices for group in record.groups), default=1)
-    if most > jax.device_count():
+    if most > devices.count():
         raise ConfigError(
-            f"{folder} trains its groups on {most} devices, but there are {jax.device_count()} here. "
+            f"{folder} trains its groups on {most} devices, but there are {devices.count()} here. "
             "Continue it on a machine like the first."
         )
 
@@ -100,9 +95,10 @@ def report(words: list[str]) -> int:
     """
     folder = _folder([word for word in words if word != TRUST], "report")
     from nnrun.compose import compose
-    from nnrun.sweeps import record as sweep_record, results
     from nnrun.folders.ledger import Ledger
-    from nnrun.sweeps import writing
+    from nnrun.sweeps import record as sweep_record
+    from nnrun.sweeps import results
+    from nnrun.sweeps.drawing import write_report
 
     compose.prepare_imports()
     record, _ = sweep_record.read(folder, TRUST in words)
@@ -111,7 +107,7 @@ def report(words: list[str]) -> int:
         subject = results.subject(record, ledger.trials(), sweep_record.objective(record))
     finally:
         ledger.close()
-    writing.write(folder, subject)
+    write_report(folder, subject)
     terminal.say(str(folder / "report.html"))
     return 0
 
@@ -124,6 +120,6 @@ def _folder(words: list[str], verb: str) -> Path:
     if words[1:]:
         raise ConfigError(f"nnrun {verb} takes a sweep's folder alone, but got {words[1]}.")
     reading.check_begun(Path(words[0]))
-    if not is_sweep(Path(words[0])):
+    if not reading.is_sweep(Path(words[0])):
         raise ConfigError(f"{words[0]} is not a sweep's folder: it holds no sweep.yaml.")
     return Path(words[0])

@@ -1,28 +1,23 @@
-"""From a checked command to Hydra, and from Hydra's job to a run."""
+"""`nnrun [-m] OVERRIDES`: from the typed words to a run, or to a sweep."""
 
-import math
-import re
 import shlex
-import sys
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun.compose import compose
-from nnrun.config import run_config, choices
-from nnrun.folders import claim as output_folder
-from nnrun.host import own_code, terminal
+from nnrun.compose import checked, compose
 from nnrun.compose.compose import Composed
+from nnrun.compose.hydra_app import Job, SweepJob, hand_over
+from nnrun.config import choices
+from nnrun.config.run_config import RunConfig
+from nnrun.errors import ConfigError
+from nnrun.folders import claim
+from nnrun.host import terminal
+from nnrun.runs.start import begun, start
 from nnrun.sweeps.drawing import Drawing
-from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, UnknownSetting
-from nnrun.compose.mistakes import explain
-from nnrun.host.interruption import Interrupted
 
 if TYPE_CHECKING:
     from nnrun.sweeps.record import Record
-
-_process_start = iter([time.time()])
 
 
 def launch(flags: list[str], overrides: list[str], finished: list[Path] | None = None) -> int:
@@ -31,76 +26,98 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
     finished: gets the folders of the runs.
     """
     compose.prepare_imports()
-    multirun = bool(flags)
-    if multirun and not _names_sweeper(overrides):
+    if flags and not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=nnrun" for word in overrides):
         return _launch_sweep(flags, overrides)
-    composed = compose.compose_all(overrides, multirun)
-    if composed[0].sweep["dry_run"]:
-        raise ConfigError("dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out.")
-    if of_sweep := [word for word in overrides if _is_of_sweeps_alone(word)]:
+    words = compose.parsed(overrides, bool(flags))
+    groups = [word.get_key_element().lstrip("+~").partition(".")[0] for word in words]
+    if of_sweep := [o for o, group in zip(overrides, groups, strict=True) if group in ("search", "execution")]:
         raise ConfigError(f"{of_sweep[0]} is for sweeps: put -m before it, and leave hydra/sweeper out.")
-    _check(composed)
-    task, name = _task_override(composed, overrides), f"{composed[0].choices['model']}_{composed[0].choices['dataset']}"
-    claim = (output_folder.SWEEP, overrides, f"grid_{name}") if multirun else (output_folder.RUN, overrides, name)
-    with output_folder.claimed(*claim) as extra:
-        if composed[0].sweep["search"]["space"] and not multirun:
-            terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
-        typed = [word for word in overrides if word != "task=auto"]
-        return hand_over([*flags, *typed], [*task, *extra], finished=finished)
+    typed = [word for word in overrides if word != "task=auto"]
+    job = Job(partial(_train, shlex.join(["nnrun", *flags, *typed]), finished))
+    if not flags:
+        # Keys of a task mean nothing to Hydra before it is known which task that is.
+        has_keys = any(word.startswith("task.") for word in typed) and not any(w.startswith("task=") for w in typed)
+        return hand_over([*typed, *_task([compose.compose_one(typed)], typed)] if has_keys else typed, job)
+    # Hydra's other sweepers compose a config per job, so that all of them are checked here.
+    composed = compose.compose_all(overrides, multirun=True)
+    refuse_dry_run(composed[0])
+    checked.check([checked.build(one) for one in composed])
+    name = f"grid_{composed[0].choices['model']}_{composed[0].choices['dataset']}"
+    with claim.claimed(overrides, name) as extra:
+        return hand_over([*flags, *typed, *_task(composed, overrides), *extra], job)
 
 
-def _names_sweeper(overrides: list[str]) -> bool:
-    """Whether one of Hydra's other sweepers is asked for."""
-    return any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=nnrun" for word in overrides)
+def ask_hydra(argv: list[str]) -> int:
+    """`nnrun --cfg job ...` and the like: what Hydra itself answers about a command."""
+    compose.prepare_imports()
+    return hand_over(argv, Job(partial(_train, shlex.join(["nnrun", *argv]), None)))
 
 
-def _is_of_sweeps_alone(word: str) -> bool:
-    """Whether it says how to search, or how to train many trials."""
-    key = word.lstrip("+~").partition("=")[0]
-    return key.partition(".")[0] in ("search", "execution")
+def accept(composed: Composed) -> RunConfig:
+    """Checks the config of a single run, before anything is written. Raises ConfigError."""
+    refuse_dry_run(composed)
+    config = checked.build(composed)
+    checked.check([config])
+    if composed.sweep["search"]["space"]:
+        terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
+    return config
+
+
+def refuse_dry_run(composed: Composed) -> None:
+    """Raises ConfigError where a single run is to be shown only."""
+    if composed.sweep["dry_run"]:
+        raise ConfigError("dry_run=true shows what a sweep would do: put -m before it, and leave hydra/sweeper out.")
+
+
+def _train(
+    command: str, finished: list[Path] | None, composed: Composed, config: RunConfig | None, folder: Path
+) -> float:
+    """Trains one of Hydra's jobs."""
+    claim.check_run(folder)
+    value = start(config or checked.build(composed), composed, folder, command)
+    if finished is not None:
+        finished.append(folder)
+    return value
 
 
 def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
     """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
-    from nnrun.sweeps import record as sweep_record, plan
+    from nnrun.sweeps import plan, record
 
     command = shlex.join(["nnrun", *flags, *overrides])
-    record = sweep_record.start(overrides, command)
-    if record.trials.first.sweep["dry_run"]:
+    asked = record.start(overrides, command)
+    if asked.plan.first.sweep["dry_run"]:
         from nnrun.sweeps import dry_run
 
-        plan.check(record.trials)
-        dry_run.show(record)
+        plan.check(asked.plan)
+        dry_run.show(asked)
         return 0
-    if given := output_folder.given(output_folder.SWEEP, overrides):
-        output_folder.check_sweep(given)
+    if given := claim.given(claim.SWEEP, overrides):
+        claim.check_sweep(given)
     with Drawing() as drawing:
-        plan.check(record.trials)
-        return _sweep(record, flags, overrides, drawing)
+        plan.check(asked.plan)
+        first = asked.plan.first
+        name = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
+        job = SweepJob(partial(_train, command, None), partial(_sweep, asked, drawing))
+        with claim.claimed(overrides, name) as extra:
+            return hand_over([*flags, *(word for word in asked.typed if _is_of_sweep(word)), *extra], job)
 
 
-def _sweep(record: "Record", flags: list[str], overrides: list[str], drawing: Drawing) -> int:
-    """Claims a folder, and lets Hydra call us back to train in it."""
-    first = record.trials.first
-    name = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
+def _sweep(asked: "Record", drawing: Drawing, folder: Path, launcher: Any) -> float:
+    """Trains the sweep in the folder that Hydra names."""
+    claim.check_sweep(folder)
+    from nnrun.sweeps.sweep import Sweep
 
-    def sweep(folder: Path, launcher: Any) -> float:
-        output_folder.check_sweep(folder)
-        from nnrun.sweeps.sweep import Sweep
-
-        return Sweep(record, folder, next(_process_start, None) or time.time(), drawing, launcher).execute()
-
-    with output_folder.claimed(output_folder.SWEEP, overrides, name) as extra:
-        return hand_over([*flags, *(word for word in record.typed if _is_of_sweep(word))], extra, sweep)
+    return Sweep(asked, folder, begun(), drawing, launcher).execute()
 
 
 def _is_of_sweep(word: str) -> bool:
-    """Whether Hydra needs it for the sweep as a whole: keys of choices that are swept mean nothing to it."""
+    """Whether Hydra needs a word for the sweep as a whole: keys of choices that are swept mean nothing to it."""
     key = word.lstrip("+~").partition("=")[0]
     return key in choices.groups() or key.startswith(("hydra.", "hydra/"))
 
 
-def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
+def _task(composed: list[Composed], overrides: list[str]) -> list[str]:
     """`task=...` where it is not typed. Raises ConfigError for task keys where the swept choices differ in task."""
     tasks = sorted({one.choices["task"] for one in composed})
     of_task = [word for word in overrides if word.startswith("task.")]
@@ -111,123 +128,3 @@ def _task_override(composed: list[Composed], overrides: list[str]) -> list[str]:
         )
     typed = any(word.startswith("task=") and word != "task=auto" for word in overrides)
     return [] if typed or len(tasks) > 1 else [f"task={tasks[0]}"]
-
-
-def hand_over(
-    argv: list[str],
-    extra: list[str],
-    sweep: Callable[[Path, Any], float] | None = None,
-    finished: list[Path] | None = None,
-) -> int:
-    """Runs Hydra with our config; `extra` are overrides that the user did not type, `sweep` is for our sweeper.
-
-    A job that fails gives NaN to the sweeper; the first failure is raised once Hydra is done.
-    """
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    before, sys.argv = sys.argv, ["nnrun", *argv, *extra]
-    command = shlex.join(["nnrun", *argv])
-    failures: list[NnrunError | Interrupted] = []
-
-    def job(node: Any) -> float:
-        try:
-            return _job(node, command, finished)
-        except NnrunError as error:
-            failures.extend([] if sweep else [error])
-        except Interrupted as interrupted:
-            failures.insert(0, interrupted)
-            raise KeyboardInterrupt from interrupted
-        return math.nan
-
-    if sweep:
-        job.nnrun_sweep = sweep  # type: ignore[attr-defined]
-    try:
-        hydra.main(config_path=str(choices.conf_folder()), config_name="config", version_base="1.3")(job)()
-    except KeyboardInterrupt:
-        if not failures:
-            raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, None, {})) from None
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise ConfigError(
-            f"The output folder {error.filename} cannot be written ({error.strerror}). "
-            f"Set hydra.{'sweep' if sweep else 'run'}.dir= to one that can."
-        ) from None
-    finally:
-        sys.argv = before
-    if failures:
-        raise failures[0]
-    return 0
-
-
-def start(composed: Composed, folder: Path, command: str, resume: bool = False) -> float:
-    """Builds a checked config and runs it in `folder`; returns the objective."""
-    built = run_config.build(composed.plain)
-    from jax.errors import JaxRuntimeError
-
-    from nnrun.execution import devices
-    from nnrun.runs.run import Run
-
-    devices.prepare()
-    started = next(_process_start, None) or time.time()
-    kept = f"What was computed is in {folder}; its run.log has the details."
-    try:
-        return Run(built, composed.plain, composed.choices, folder, command, started).execute(resume)
-    except (NnrunError, Interrupted):
-        raise
-    except (OSError, MemoryError, JaxRuntimeError) as error:
-        raise RunError(f"{_told(error, built.training.batch_size)} {kept}") from error
-    except Exception as error:
-        if found := own_code.told(error):
-            raise RunError(f"{found} {kept}") from error
-        raise
-
-
-def _told(error: Exception, batch_size: int) -> str:
-    """A sentence for a failure of the machine; for memory that does not suffice, with what to do."""
-    said = " ".join(str(error).split()).rstrip(".")
-    if not isinstance(error, MemoryError) and OUT_OF_MEMORY not in said:
-        return f"{said}."
-    asked = re.search(r"(\d+) bytes", said)
-    size = f" ({int(asked[1]) / 1e9:.3g} GB were asked for at once)" if asked else ""
-    return (
-        f"Training does not fit into memory{size}. Lower training.batch_size, which is {batch_size}, or the sizes of "
-        "the model."
-    )
-
-
-def _check(composed: list[Composed]) -> None:
-    """Types, bounds and fit of every config."""
-    built = [_built(one) for one in composed]
-    from nnrun.execution import devices
-
-    devices.prepare()
-    for one in built:
-        run_config.check_fit(one)
-        devices.batch_devices(one)
-
-
-def _built(composed: Composed) -> run_config.RunConfig:
-    try:
-        return run_config.build(composed.plain)
-    except UnknownSetting as error:
-        if recipe := composed.choices.get("experiment"):
-            raise ConfigError(f"{error} If it was not typed: experiment={recipe} sets it for other choices.") from None
-        raise
-
-
-def _job(node: Any, command: str, finished: list[Path] | None) -> float:
-    from hydra.core.hydra_config import HydraConfig
-
-    hydra = HydraConfig.get()
-    composed = compose.resolve_task(compose.composed(run_config.to_plain(node), compose.picked(hydra)))
-    folder = Path(hydra.runtime.output_dir)
-    output_folder.check_run(folder)
-    value = start(composed, folder, command)
-    if finished is not None:
-        finished.append(folder)
-    return value

@@ -6,13 +6,14 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from nnrun.commands import export, usage as options, resume, on_run, sweep
-from nnrun.config import choices as members
-from nnrun.folders import reading
 from nnrun import schema
-from nnrun.host import terminal
-from nnrun.errors import ConfigError
+from nnrun.commands import export, on_run, resume, sweep
+from nnrun.commands import usage as options
 from nnrun.commands.usage import Usage
+from nnrun.config import choices as members
+from nnrun.errors import ConfigError
+from nnrun.folders import reading
+from nnrun.host import terminal
 from nnrun.schema import nearest
 
 

@@ -1,4 +1,4 @@
-"""Builds a network's shapes alone, so that what cannot work is found before the data is loaded."""
+"""Whether the choices of a run fit each other, found before any data is loaded: a network's shapes alone are built."""
 
 import fnmatch
 import inspect
@@ -8,22 +8,65 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nnrun.host import own_code
 from nnrun import schema
-from nnrun.config.run_config import RunConfig, as_arrays
+from nnrun.config import choices
+from nnrun.config.run_config import Choice, RunConfig, as_arrays
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
+from nnrun.host import own_code
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.models.kernels.randomness import Streams
 from nnrun.training.network import Network, split, weight_names
+from nnrun.training.objective import check_objective
 
 BATCH = 2
 """Examples of the batch that a user's network is tried with."""
 
 
-def check(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None:
+@own_code.refused()
+def check_fit(config: RunConfig) -> None:
+    """Whether the model can take the data and the task knows the objective, before anything is loaded."""
+    spec = config.dataset.create().spec()
+    model = config.model.cls
+    if spec.kind not in model.kinds:
+        raise ConfigError(
+            f"model={_name(config.model)} takes {' or '.join(model.kinds)} data, but dataset={_name(config.dataset)} "
+            f"is {spec.kind} data of shape {spec.inputs}. {_fitting_models(spec.kind)}"
+        )
+    _check_augmentation(config, spec)
+    if spec.anchor and not model.anchored:
+        raise ConfigError(
+            f"model={_name(config.model)} does not forecast changes. Set dataset.relative_to=none, or for example "
+            "model=lstm."
+        )
+    if spec.categories and not model.embeds:
+        raise ConfigError(
+            f"model={_name(config.model)} learns no embeddings, but dataset={_name(config.dataset)} has columns of "
+            "categories to be embedded. Set dataset.categorical=one_hot and no type embedding, or model=mlp."
+        )
+    task = config.task.create(spec)
+    output = task.output_spec()
+    task.check_model(config.model.config)
+    check_objective(config.objective, task, model.terms)
+    check_network(config, spec, output)
+
+
+def _check_augmentation(config: RunConfig, spec: Any) -> None:
+    if config.augmentation.active and spec.kind != "image":
+        raise ConfigError(
+            f"augmentation changes images, but dataset={_name(config.dataset)} is {spec.kind} data. "
+            "Set augmentation=none."
+        )
+    if config.augmentation.saturation and spec.inputs[-1] != 3:
+        raise ConfigError(
+            f"augmentation.saturation needs red, green and blue, but dataset={_name(config.dataset)} has "
+            f"{spec.inputs[-1]} channel(s). Set augmentation.saturation=0."
+        )
+
+
+def check_network(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None:
     """Raises ConfigError where the network cannot be built, or one that is not ours cannot be called."""
-    model = config.model.locate()
+    model = config.model.cls
     shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
     names = weight_names(split(shapes)[1])
     for glob in config.training.trainable:
@@ -49,14 +92,8 @@ def try_network(config: RunConfig, spec: DataSpec) -> None:
 
 def _batch(spec: DataSpec) -> dict[str, jax.ShapeDtypeStruct]:
     """A batch with everything that one of this data can have."""
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {"inputs": (spec.inputs, jnp.float32), "mask": ((), jnp.float32)}
-    if spec.targets is not None:
-        time = spec.inputs[:1] if spec.per_step else ()
-        shapes["targets"] = ((*time, *spec.targets), jnp.float32 if spec.classes is None else jnp.int32)
-    has = {"lengths": spec.lengths, "anomaly": spec.anomalies, "categories": bool(spec.categories)}
-    counts = (len(spec.categories),)
-    shapes |= {name: (counts if name == "categories" else (), jnp.int32) for name, given in has.items() if given}
-    return {name: jax.ShapeDtypeStruct((BATCH, *shape), dtype) for name, (shape, dtype) in shapes.items()}
+    shapes = {name: jax.ShapeDtypeStruct((BATCH, *field.shape), field.dtype) for name, field in spec.example.items()}
+    return {**shapes, "mask": jax.ShapeDtypeStruct((BATCH,), jnp.float32)}
 
 
 def _check_answer(model: Any, answer: Any, output: OutputSpec, spec: DataSpec) -> None:
@@ -87,3 +124,16 @@ def _described(value: Any) -> str:
 def _sizes(shape: tuple[int, ...]) -> str:
     """A shape whose first axis is the batch."""
     return f"({', '.join(['batch', *map(str, shape[1:])])})"
+
+
+def _name(choice: Choice) -> str:
+    return choice.target.split(".")[-2]
+
+
+def _fitting_models(kind: str) -> str:
+    fitting = [
+        name
+        for name in choices.choices("model")
+        if kind in getattr(schema.locate(choices.load_choice("model", name)["_target_"]), "kinds", ())
+    ]
+    return f"For {kind} data choose from: {', '.join(fitting)}."

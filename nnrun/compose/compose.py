@@ -1,4 +1,4 @@
-"""Composes the configs of a command before Hydra runs it, so that mistakes are found before anything is written."""
+"""Typed words become composed configs, by Hydra's public interface; mistakes are explained in our words."""
 
 import contextlib
 import importlib
@@ -8,14 +8,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from nnrun.config import choices as members
+from nnrun.compose.grammar import parse_override
+from nnrun.compose.mistakes import explain
+from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
-from nnrun.compose.mistakes import explain, needs_quotes
 from nnrun.schema import nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 OF_SWEEPS = ("search", "execution", "dry_run")
 """Top-level keys that no single run has."""
@@ -30,17 +34,11 @@ class Composed:
     sweep: dict[str, Any] = field(default_factory=dict)
 
 
-def composed(plain: dict[str, Any], choices: dict[str, str]) -> Composed:
-    """Keeps what belongs to sweeps apart."""
+def composed(plain: dict[str, Any], picked: dict[str, str]) -> Composed:
+    """A Composed of a whole plain config: what belongs to sweeps is kept apart."""
     run = {key: value for key, value in plain.items() if key not in OF_SWEEPS}
-    sweep = {key: plain[key] for key in OF_SWEEPS if key in plain} | {"strategy": choices.get("search", "grid")}
-    return Composed(run, {group: name for group, name in choices.items() if group not in OF_SWEEPS}, sweep)
-
-
-def compose_one(overrides: list[str]) -> Composed:
-    """The config of overrides with one value each, `${...}` left as it is written. Raises ConfigError."""
-    with _hydra_ready():
-        return _with_task(overrides, resolve=False)
+    sweep = {key: plain[key] for key in OF_SWEEPS if key in plain} | {"strategy": picked.get("search", "grid")}
+    return Composed(run, {group: name for group, name in picked.items() if group not in OF_SWEEPS}, sweep)
 
 
 def prepare_imports() -> None:
@@ -48,7 +46,7 @@ def prepare_imports() -> None:
     plugins = str(Path(__file__).parents[1] / "_plugins")
     if plugins not in sys.path:
         sys.path.append(plugins)
-    if len(members.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
+    if len(choices.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     if "hydra.core.plugins" in sys.modules:
         _register_plugins()
@@ -63,33 +61,70 @@ def _register_plugins() -> None:
         Plugins.instance().register(getattr(importlib.import_module(f"hydra_plugins.nnrun.{module}"), name))
 
 
-def compose_all(overrides: list[str], multirun: bool) -> list[Composed]:
-    """One config for every combination of swept config groups and every value of a swept key. Raises ConfigError."""
-    for group in members.groups():
-        members.choices(group)
-    parsed = [_parse(override) for override in overrides]
-    for override in parsed:
+def parsed(overrides: list[str], multirun: bool) -> list[Any]:
+    """Hydra's Override for each typed word. Raises ConfigError for what no config has to be composed to refuse."""
+    for group in choices.groups():
+        choices.choices(group)
+    found = [parse_override(word) for word in overrides]
+    for override in found:
         _check_name(override)
-    swept = [o for o in parsed if o.is_sweep_override()]
-    if swept and not multirun:
-        raise ConfigError(f"Several values for {swept[0].get_key_element()} need -m: nnrun -m {shlex.join(overrides)}")
-    fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
-    with _hydra_ready():
-        return [_with_task([*fixed, *varied]) for varied in _variants(swept)]
+    if not multirun and (swept := [o.get_key_element() for o in found if o.is_sweep_override()]):
+        raise ConfigError(f"Several values for {swept[0]} need -m: nnrun -m {shlex.join(overrides)}")
+    return found
 
 
 def _check_name(override: Any) -> None:
     """A group is given the name of a choice; Hydra itself fails on null, numbers and nothing."""
     group, value = override.get_key_element(), override.value()
     is_named = override.is_sweep_override() or isinstance(value, dict) or (isinstance(value, str) and value)
-    if group in members.groups() and not override.is_delete() and not is_named:
+    if group in choices.groups() and not override.is_delete() and not is_named:
         typed = override.input_line.partition("=")[2] or "nothing"
-        raise ConfigError(f"{group} must be a choice's name, but got {typed}. {nearest(typed, members.choices(group))}")
+        raise ConfigError(f"{group} must be a choice's name, but got {typed}. {nearest(typed, choices.choices(group))}")
+
+
+def compose_one(overrides: list[str]) -> Composed:
+    """The config of overrides with one value each, `${...}` left as it is written. Raises ConfigError."""
+    with _hydra_ready():
+        return _with_task(overrides, resolve=False)
+
+
+def compose_all(overrides: list[str], multirun: bool) -> list[Composed]:
+    """One config for every combination of swept config groups and every value of a swept key. Raises ConfigError."""
+    words = parsed(overrides, multirun)
+    fixed = [o.input_line for o in words if not o.is_sweep_override()]
+    with _hydra_ready():
+        variants = _variants([o for o in words if o.is_sweep_override()])
+        return [_with_task([*fixed, *varied]) for varied in variants]
+
+
+def of_hydra(config: "DictConfig", overrides: list[str]) -> Composed:
+    """What Hydra itself composed of the typed words, with its own node in it. Raises ConfigError."""
+    with explaining(overrides):
+        found = composed(to_plain(config), picked(config.hydra))
+    _check_keys(found)
+    return resolve_task(found)
 
 
 def picked(node: Any) -> dict[str, str]:
     """The choices of our groups, from Hydra's own node of a config."""
     return {str(k): str(v) for k, v in node.runtime.choices.items() if v and not str(k).startswith("hydra/")}
+
+
+def to_plain(config: "DictConfig", resolve: bool = True) -> dict[str, Any]:
+    """Plain Python containers without Hydra's own node."""
+    from omegaconf import OmegaConf
+
+    ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain = OmegaConf.to_container(ours, resolve=resolve, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def resolved(plain: dict[str, Any]) -> dict[str, Any]:
+    """A plain config with `${...}` replaced by what it names."""
+    from omegaconf import OmegaConf
+
+    return to_plain(OmegaConf.create(plain)) if "${" in str(plain) else plain
 
 
 def resolve_task(composed: Composed) -> Composed:
@@ -98,22 +133,41 @@ def resolve_task(composed: Composed) -> Composed:
         return composed
     task = _own_task(composed)
     typed = {name: value for name, value in composed.plain["task"].items() if not name.startswith("_")}
-    plain = composed.plain | {"task": members.load_choice("task", task) | typed}
+    plain = composed.plain | {"task": choices.load_choice("task", task) | typed}
     return replace(composed, plain=plain, choices=composed.choices | {"task": task})
+
+
+def explained(error: Exception, overrides: list[str]) -> str:
+    """Hydra's message in our words, with the keys that the chosen groups have."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    groups = [word for word in overrides if word.partition("=")[0] in choices.groups()]
+    try:
+        with _hydra_ready():
+            known = _hydra_compose(groups, resolve=False)
+    except (HydraException, OmegaConfBaseException):
+        return explain(error, None, {})
+    of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
+    return explain(error, known.plain | of_sweep, known.choices | {"search": known.sweep["strategy"]})
 
 
 @contextlib.contextmanager
 def _hydra_ready() -> Iterator[None]:
     from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
     prepare_imports()
-    with initialize_config_dir(str(members.conf_folder()), version_base="1.3"):
+    with initialize_config_dir(str(choices.conf_folder()), version_base="1.3"):
         yield
 
 
 def _variants(swept: list[Any]) -> list[list[str]]:
     """Every combination of choices of groups; of other keys every value once, beside the first of the others."""
-    groups = set(members.groups())
+    groups = set(choices.groups())
     options = [[f"{o.get_key_element()}={value}" for value in _values(o)] for o in swept]
     structural = [o.get_key_element() in groups for o in swept]
     crossed = [every if group else every[:1] for every, group in zip(options, structural, strict=True)]
@@ -137,12 +191,12 @@ def _values(override: Any) -> list[str]:
 
 def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
     """Composes; where the task is `auto`, first to learn which it is, so that `task.*` keys can be overridden too."""
-    of_task = [o for o in overrides if _parse(o).get_key_element().startswith("task.")]
-    composed = _compose([o for o in overrides if o not in of_task], resolve)
+    of_task = [word for word in overrides if word.lstrip("+~").startswith("task.")]
+    found = _compose([word for word in overrides if word not in of_task], resolve)
     if not of_task:
-        return resolve_task(composed)
-    resolved = resolve_task(composed).choices["task"]
-    return _compose([*(o for o in overrides if o != "task=auto"), f"task={resolved}"], resolve)
+        return resolve_task(found)
+    task = resolve_task(found).choices["task"]
+    return _compose([*(word for word in overrides if word != "task=auto"), f"task={task}"], resolve)
 
 
 def _own_task(composed: Composed) -> str:
@@ -155,69 +209,40 @@ def _own_task(composed: Composed) -> str:
 
 def _task_of_data(composed: Composed) -> str:
     """The task that a data set can only tell once it has looked at its file."""
-    from nnrun.config import run_config as config
-    from nnrun import schema
-
-    values = config.resolved(composed.plain)["dataset"]
-    found: str = schema.locate(values["_target_"])(schema.build("dataset", values)).task()
+    found: str = run_config.choice("dataset", resolved(composed.plain)["dataset"]).create().task()
     return found
 
 
 def _compose(overrides: list[str], resolve: bool) -> Composed:
+    with explaining(overrides):
+        found = _hydra_compose(overrides, resolve)
+    _check_keys(found)
+    return found
+
+
+@contextlib.contextmanager
+def explaining(overrides: list[str]) -> Iterator[None]:
+    """Turns what Hydra and its libraries raise on the words of a command into ConfigError."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        found = _hydra_compose(overrides, resolve)
-        _check_keys(found)
-        return found
+        yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_explained(error, overrides)) from None
+        raise ConfigError(explained(error, overrides)) from None
     except yaml.YAMLError as error:
-        raise ConfigError(members.no_yaml(error)) from error
+        raise ConfigError(choices.no_yaml(error)) from error
 
 
 def _check_keys(composed: Composed) -> None:
     """Raises ConfigError for a choice whose file holds no keys."""
     for group, name in composed.choices.items():
         if isinstance(composed.plain.get(group), list):
-            members.load_choice(group, name)
-
-
-def _explained(error: Exception, overrides: list[str]) -> str:
-    """The explanation, with the keys that the chosen groups have."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    groups = [o for o in overrides if _parse(o).get_key_element() in members.groups()]
-    try:
-        known = _hydra_compose(groups, resolve=False)
-    except (HydraException, OmegaConfBaseException):
-        return explain(error, None, {})
-    of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
-    return explain(error, known.plain | of_sweep, known.choices | {"search": known.sweep["strategy"]})
+            choices.load_choice(group, name)
 
 
 def _hydra_compose(overrides: list[str], resolve: bool = True) -> Composed:
     from hydra import compose
-    from omegaconf import open_dict
-
-    from nnrun.config.run_config import to_plain
 
     config = compose("config", overrides=overrides, return_hydra_config=True)
-    choices = picked(config.hydra)
-    with open_dict(config):
-        del config["hydra"]
-    return composed(to_plain(config, resolve), choices)
-
-
-def _parse(override: str) -> Any:
-    if not override.partition("=")[0].strip("+~ "):
-        raise ConfigError(f"{override} has no key. Write key=value, for example model=lstm.")
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        return OverridesParser.create().parse_override(override)
-    except HydraException:
-        raise ConfigError(needs_quotes(override)) from None
+    return composed(to_plain(config, resolve), picked(config.hydra))

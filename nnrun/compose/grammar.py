@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from nnrun.compose.mistakes import needs_quotes
 from nnrun.config import choices
 from nnrun.errors import ConfigError
-from nnrun.compose.mistakes import needs_quotes
 from nnrun.schema import nearest
 from nnrun.search.space import Categorical, Dimension, Interval, Steps
 
@@ -59,6 +59,8 @@ def from_space(space: Mapping[str, Any]) -> dict[str, Dimension]:
 
 def parse_override(text: str, config_loader: Any = None) -> Any:
     """Hydra's Override for `key=value`; `config_loader` where the app is not ours. Raises ConfigError."""
+    if not text.partition("=")[0].strip("+~ "):
+        raise ConfigError(f"{text} has no key. Write key=value, for example model=lstm.")
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

@@ -1,16 +1,11 @@
-"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers it takes.
-
-The only module below the command line that sees OmegaConf.
-"""
+"""A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers it takes."""
 
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
-from nnrun.host import own_code
 from nnrun import schema
 from nnrun.errors import ConfigError
 from nnrun.schema import number, setting, size
@@ -74,26 +69,27 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
-class Member:
-    """A choice of a config group: what to build, and its checked config."""
+class Choice:
+    """What a config group chose: the class or function that `_target_` names, and its checked config."""
 
     target: str
     config: Any
+    cls: Any = dataclasses.field(compare=False, repr=False)
 
-    def locate(self) -> Any:
-        """The class or function itself."""
-        return schema.locate(self.target)
+    def create(self, *more: Any) -> Any:
+        """What the class or function makes of its config, and of what else it takes."""
+        return self.cls(self.config, *more)
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """Everything a run depends on; hashable, so that equal static parts compare equal."""
 
-    dataset: Member
-    task: Member
-    model: Member
-    optimizer: Member
-    schedule: Member
+    dataset: Choice
+    task: Choice
+    model: Choice
+    optimizer: Choice
+    schedule: Choice
     training: TrainingConfig
     objective: ObjectiveConfig
     seed: int
@@ -105,15 +101,15 @@ class RunConfig:
         traced: dict[str, float] = {"seed": self.seed}
         for group in (*MEMBERS, "training", "augmentation"):
             part = getattr(self, group)
-            config, numbers = schema.split_traced(part.config if isinstance(part, Member) else part)
-            static[group] = dataclasses.replace(part, config=config) if isinstance(part, Member) else config
+            config, numbers = schema.split_traced(part.config if isinstance(part, Choice) else part)
+            static[group] = dataclasses.replace(part, config=config) if isinstance(part, Choice) else config
             traced |= {f"{group}.{name}": value for name, value in numbers.items()}
         return dataclasses.replace(self, **static), traced
 
     def with_numbers(self, group: str, traced: dict[str, Any]) -> Any:
         """The config of a group with its traced fields filled in again; they may be tracers."""
         part = getattr(self, group)
-        config = part.config if isinstance(part, Member) else part
+        config = part.config if isinstance(part, Choice) else part
         names = {name.partition(".")[2]: value for name, value in traced.items() if name.startswith(group + ".")}
         return dataclasses.replace(config, **names)
 
@@ -121,19 +117,6 @@ class RunConfig:
 def as_arrays(traced: dict[str, float]) -> dict[str, np.generic]:
     """Traced numbers as the scalars that programs take."""
     return {name: np.uint32(value) if name == "seed" else np.float32(value) for name, value in traced.items()}
-
-
-def to_plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
-    """Plain Python containers without Hydra's own node."""
-    plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=True)
-    assert isinstance(plain, dict)
-    plain.pop("hydra", None)
-    return {str(key): value for key, value in plain.items()}
-
-
-def resolved(plain: dict[str, Any]) -> dict[str, Any]:
-    """The same with `${...}` replaced by what it names."""
-    return to_plain(OmegaConf.create(plain)) if "${" in str(plain) else plain
 
 
 def build(plain: dict[str, Any]) -> RunConfig:
@@ -150,80 +133,11 @@ def build(plain: dict[str, Any]) -> RunConfig:
     training = schema.build("training", plain["training"], TrainingConfig)
     objective = schema.build("objective", plain["objective"], ObjectiveConfig)
     augmentation = schema.build("augmentation", plain.get("augmentation", {}), AugmentationConfig)
-    checked = {group: schema.build(group, plain[group]) for group in MEMBERS}
-    members = {group: Member(plain[group]["_target_"], checked[group]) for group in MEMBERS}
-    return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **members)
+    chosen = {group: choice(group, plain[group]) for group in MEMBERS}
+    return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **chosen)
 
 
-@own_code.refused()
-def check_fit(config: RunConfig) -> None:
-    """Whether the model can take the data and the task knows the objective, before anything is loaded."""
-    from nnrun.compose import compatible
-
-    spec = config.dataset.locate()(config.dataset.config).spec()
-    model = config.model.locate()
-    if spec.kind not in model.kinds:
-        raise ConfigError(
-            f"model={_name(config.model)} takes {' or '.join(model.kinds)} data, but dataset={_name(config.dataset)} "
-            f"is {spec.kind} data of shape {spec.inputs}. {_fitting_models(spec.kind)}"
-        )
-    _check_augmentation(config, spec)
-    if spec.anchor and not model.anchored:
-        raise ConfigError(
-            f"model={_name(config.model)} does not forecast changes. Set dataset.relative_to=none, or for example "
-            "model=lstm."
-        )
-    if spec.categories and not model.embeds:
-        raise ConfigError(
-            f"model={_name(config.model)} learns no embeddings, but dataset={_name(config.dataset)} has columns of "
-            "categories to be embedded. Set dataset.categorical=one_hot and no type embedding, or model=mlp."
-        )
-    task = config.task.locate()(config.task.config, spec)
-    output = task.output_spec()
-    task.check_model(config.model.config)
-    check_objective(config.objective, task, model.terms)
-    compatible.check(config, spec, output)
-
-
-def _check_augmentation(config: RunConfig, spec: Any) -> None:
-    if config.augmentation.active and spec.kind != "image":
-        raise ConfigError(
-            f"augmentation changes images, but dataset={_name(config.dataset)} is {spec.kind} data. "
-            "Set augmentation=none."
-        )
-    if config.augmentation.saturation and spec.inputs[-1] != 3:
-        raise ConfigError(
-            f"augmentation.saturation needs red, green and blue, but dataset={_name(config.dataset)} has "
-            f"{spec.inputs[-1]} channel(s). Set augmentation.saturation=0."
-        )
-
-
-def check_objective(objective: ObjectiveConfig, task: Any, terms: tuple[str, ...] = ()) -> str:
-    """The direction of the objective. Raises ConfigError when neither the task nor the model's terms have it."""
-    from nnrun.tasks.metrics import DIRECTIONS
-
-    names = [f"val/{name}" for name in ("loss", *task.metric_names(), *terms)]
-    if objective.metric not in [*names, "train/loss"]:
-        found = schema.nearest(f"val/{objective.metric.rpartition('/')[2]}", names)
-        listed = f" The task has: {', '.join(names)}." if found.startswith("Did") else ""
-        raise ConfigError(
-            f"objective.metric must be a metric of this task, but got {objective.metric}. {found}{listed}"
-        )
-    if objective.direction != "auto":
-        return objective.direction
-    return DIRECTIONS.get(objective.metric.partition("/")[2], "minimize")
-
-
-def _name(member: Member) -> str:
-    return member.target.split(".")[-2]
-
-
-def _fitting_models(kind: str) -> str:
-    from nnrun.config.choices import choices, load_choice
-
-    fitting = [
-        name
-        for name in choices("model")
-        if kind in getattr(schema.locate(load_choice("model", name)["_target_"]), "kinds", ())
-    ]
-    return f"For {kind} data choose from: {', '.join(fitting)}."
+def choice(group: str, values: Any) -> Choice:
+    """What a config group chose, from its plain values. Raises ConfigError."""
+    cls, config = schema.build_chosen(group, values)
+    return Choice(values["_target_"], config, cls)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.base import DatasetConfig, DataSpec, Part, ScalingKind
+from nnrun.datasets.base import DatasetConfig, DataSpec, ScalingKind
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.examples import Examples
 from nnrun.schema import setting, size
 

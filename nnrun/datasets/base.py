@@ -3,18 +3,19 @@
 import abc
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from nnrun.datasets import fields
+from nnrun.datasets.fields import Field
+from nnrun.datasets.part import Part, count, is_mapped
+from nnrun.datasets.reader import Reader
+from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
-
-if TYPE_CHECKING:
-    from nnrun.datasets.reader import Reader
 
 Kind = Literal["table", "series", "image", "tokens", "audio"]
 ScalingKind = Literal["standard", "minmax", "none"]
-Part = dict[str, np.ndarray]
 
 EXCERPT_ROWS, EXCERPT_BYTES = 100_000, 2**30
 """Of a part that may be larger than memory, for predictions, figures and naive baselines; metrics are of all rows."""
@@ -35,7 +36,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The static facts of a data set.
+    """The static facts of a data set; `example` has the fields of an example that follow from them.
 
     inputs: shape of one example: (features,), (time, channels) or (height, width, channels).
     targets: shape of one target: () for a class label, (values,), (horizon, variables); None without.
@@ -43,9 +44,11 @@ class DataSpec:
     per_step: targets have a leading time axis: (time, *targets).
     lengths: examples carry `lengths`, the number of valid steps.
     anomalies: examples carry `anomaly`, 1 for what the training part never shows.
-    log: inputs and targets are scaled after taking their logarithms.
+    log: scaled fields are scaled after taking their logarithms.
     anchor: where forecasts start from; the network predicts the change.
     categories: examples carry `categories` (columns,), numbers below these counts; 0 stands for never seen.
+    fields: what else an example consists of. One that is called like a usual field says more about it (the number of
+        tokens, that a target is a mask which moves with its image) and takes its place.
     """
 
     kind: Kind
@@ -59,6 +62,48 @@ class DataSpec:
     log: bool = False
     anchor: Anchor | None = None
     categories: tuple[int, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where `fields` do not fit each other or the other arguments."""
+        if self.fields:
+            fields.check(self._usual(), self.fields)
+
+    @property
+    def example(self) -> dict[str, Field]:
+        """Every field of an example by name: `inputs` (whole numbers where they are tokens), `targets`, `categories`,
+        `lengths` and `anomaly` as far as the arguments say that there are such, then those of `fields`."""
+        return fields.by_name(self._usual(), self.fields)
+
+    def shown(self, part: Part) -> Part:
+        """A part without what is to be predicted, so that files with and without answers share one program."""
+        example = self.example
+        return {name: values for name, values in part.items() if name not in example or not example[name].answer}
+
+    def valid_steps(self, name: str, arrays: dict[str, Any]) -> Any:
+        """How many steps of a field are valid, (examples,) of a part or a batch; None where all are."""
+        lengths = self.example[name].lengths
+        return None if lengths is None else arrays[lengths]
+
+    def _usual(self) -> tuple[Field, ...]:
+        time = 0 if self.lengths or self.kind in ("series", "tokens", "audio") else None
+        lengths = "lengths" if self.lengths else None
+        whole = self.kind == "tokens"
+        found = [Field("inputs", self.inputs, "int32" if whole else "float32", time, lengths, scaled=not whole)]
+        if self.targets is not None:
+            shape = (*self.inputs[:1], *self.targets) if self.per_step else self.targets
+            steps = (0, lengths) if self.per_step else (None, None)
+            if self.classes is None:
+                found.append(Field("targets", shape, "float32", steps[0], steps[1], scaled=True, answer=True))
+            else:
+                found.append(Field("targets", shape, "int32", steps[0], steps[1], below=(self.classes,), answer=True))
+        if self.categories:
+            found.append(Field("categories", (len(self.categories),), "int32", below=self.categories))
+        if self.lengths:
+            found.append(Field("lengths", (), "int32"))
+        if self.anomalies:
+            found.append(Field("anomaly", (), "int32", below=(2,), answer=True))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -93,30 +138,44 @@ class Scaling:
         return np.exp(found) if self.log else found
 
 
+UNSCALED = Scaling(np.float32(0), np.float32(1))  # type: ignore[arg-type]
+"""For data without a scaled field of that name, tokens for example."""
+
+
 @dataclass(frozen=True)
 class Data:
     """A loaded data set.
 
-    A part is a dict with `inputs` (n, *spec.inputs), `targets`, and `lengths` (n,) or `anomaly` (n,) where the spec
-    says so; `targets` hold raw values, or class numbers as int32. `reader` reads further examples like these; without
-    one, later verbs take arrays of raw inputs. `labels` (columns, as a Block has them) tell the test examples apart,
-    `notes` are sentences for the user, `error_threshold` is the reconstruction error above which an example is flagged.
+    A part is a dict of the fields of `spec.example`, each (n, *shape): `inputs` and `targets` hold raw values, classes
+    are numbers as int32. `scalings` are those of further scaled fields, by name. `reader` reads further examples like
+    these; without one, later verbs take arrays of raw inputs. `labels` (columns, as a Block has them) tell the test
+    examples apart, `notes` are sentences for the user, `error_threshold` is the reconstruction error above which an
+    example is flagged.
     """
 
     spec: DataSpec
     train: Part
     val: Part
     test: Part
-    input_scaling: Scaling
+    input_scaling: Scaling = UNSCALED
     target_scaling: Scaling | None = None
     input_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     series: Series | None = None
-    reader: "Reader | None" = None
+    reader: Reader | None = None
     labels: dict[str, np.ndarray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     error_threshold: float | None = None
+    scalings: dict[str, Scaling] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where the parts are not what `spec.fields` says, or one of these lacks its scaling."""
+        for part in (self.train, self.val, self.test):
+            fields.check_part(part, self.spec.fields)
+        for one in self.spec.fields:
+            if one.scaled and one.name not in {"inputs", "targets", *self.scalings}:
+                raise ConfigError(f"The field {one.name} is scaled, but Data.scalings has no {one.name}. Fit one.")
 
     @cached_property
     def input_range(self) -> tuple[float, float]:
@@ -133,18 +192,8 @@ class Data:
         if not any(map(is_mapped, (self.train, self.val, self.test))):
             return self
         train, val, test = map(_excerpt, (self.train, self.val, self.test))
-        labels = {name: values[: len(test["inputs"])] for name, values in self.labels.items()}
+        labels = {name: values[: count(test)] for name, values in self.labels.items()}
         return replace(self, train=train, val=val, test=test, labels=labels)
-
-
-def is_mapped(part: Part) -> bool:
-    """Whether a part lies in files that are mapped, because it may be larger than memory."""
-    return any(getattr(values, "_mmap", None) is not None for values in part.values())
-
-
-def take(part: Part, index: np.ndarray) -> Part:
-    """Some examples of a part."""
-    return {name: values[index] for name, values in part.items()}
 
 
 def _excerpt(part: Part) -> Part:

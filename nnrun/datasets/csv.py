@@ -9,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from nnrun.datasets.arrays import cache as array_cache
-from nnrun.datasets.tables import plan as table_plan, source, dialect
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, Scaling
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Scaling
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.tables import dialect, source
+from nnrun.datasets.tables import plan as table_plan
 from nnrun.datasets.tables.plan import Plan
 from nnrun.datasets.tables.roles import Column
 from nnrun.datasets.tables.split import TEST, TRAIN, VAL

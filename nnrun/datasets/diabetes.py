@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from nnrun.datasets.base import DataSpec, Part
-from nnrun.datasets.public.bundled import read_table
+from nnrun.datasets.base import DataSpec
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.examples import Examples
+from nnrun.datasets.public.bundled import read_table
 
 
 class Diabetes(Examples):

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.base import DatasetConfig, DataSpec, Part, ScalingKind
-from nnrun.datasets.public.bundled import read_table
+from nnrun.datasets.base import DatasetConfig, DataSpec, ScalingKind
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.examples import Examples, Indices
+from nnrun.datasets.public.bundled import read_table
 from nnrun.schema import setting
 
 

@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnrun.datasets.arrays.reader import SUFFIXES, ArrayReader
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, ScalingKind, take
-from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.arrays.idx_file import read_idx, read_shape
-from nnrun.datasets.reader import Block, Reader
+from nnrun.datasets.arrays.reader import SUFFIXES, ArrayReader
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, ScalingKind
+from nnrun.datasets.part import take
+from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.reader import Block, Reader
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 

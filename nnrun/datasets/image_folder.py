@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from nnrun.datasets.arrays import cache as array_cache
-from nnrun.datasets.images import files as image_files
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Scaling, ScalingKind
-from nnrun.datasets.parts.given_parts import Division, divide
+from nnrun.datasets.images import files as image_files
 from nnrun.datasets.images.files import Form, Resize
 from nnrun.datasets.images.reader import ImageReader, Listing, labelled, names
+from nnrun.datasets.parts.given_parts import Division, divide
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions
 from nnrun.errors import ConfigError

@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 
 from nnrun.datasets.arrays import plan as npz_plan
-from nnrun.datasets.tables import precision
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, take
-from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.arrays.plan import Members, Plan
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec
+from nnrun.datasets.part import Part, take
+from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.tables import precision
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part, count
 
 
 class Unseen(NamedTuple):
@@ -47,7 +47,7 @@ class UnseenNotes:
     def over(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """The blocks as they come, each counted."""
         for block in blocks:
-            self.add(len(block.part["inputs"]), block.unseen)
+            self.add(count(block.part), block.unseen)
             yield block
 
     def sentences(self, source: str = "") -> list[str]:

@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, take
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec
+from nnrun.datasets.part import Part, take
 from nnrun.datasets.parts.scaling import fit_inputs
+from nnrun.datasets.parts.split import FEWEST, check_fractions, cut, share, stratified_order, streams
 from nnrun.datasets.series.labelled_files import Sequences as Found
 from nnrun.datasets.series.labelled_files import read_sequences
 from nnrun.datasets.series.labelled_reader import SequencesReader
-from nnrun.datasets.parts.split import FEWEST, check_fractions, cut, share, stratified_order, streams
 from nnrun.errors import ConfigError
 from nnrun.schema import setting
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnrun.datasets.tables import precision
-from nnrun.datasets.series import remarks
-from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Part, Scaling, Series
-from nnrun.datasets.series.windowed import WindowConfig, naive_error
+from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Scaling, Series
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.split import check_fractions, share
+from nnrun.datasets.series import remarks
 from nnrun.datasets.series.reader import TimeseriesReader
 from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
 from nnrun.datasets.series.table import Missing, SeriesTable, series_numbers, time_column
 from nnrun.datasets.series.times import check_pattern, is_time, time_pattern
-from nnrun.datasets.parts.split import check_fractions, share
-from nnrun.datasets.tables.file import Table, check_columns, read_table
+from nnrun.datasets.series.windowed import WindowConfig, naive_error
+from nnrun.datasets.tables import precision
 from nnrun.datasets.tables.dialect import Header, Separator
+from nnrun.datasets.tables.file import Table, check_columns, read_table
 from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting, show, size

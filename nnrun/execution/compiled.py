@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
 from nnrun.config.run_config import RunConfig
-from nnrun.datasets.base import Data, Part, is_mapped
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part, is_mapped
 from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.models.base import UNOPTIMIZED
@@ -17,44 +17,8 @@ from nnrun.training import batches
 from nnrun.training.program import Program
 from nnrun.training.state import Fitted, State
 
-Arrays = dict[str, np.ndarray]
 COPIED_BYTES = 32 * 2**20
 """A training part up to this size is laid out in the order of the epoch, which takes as much again on every device."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What evaluation brings to the host: summed statistics, and rows joined over the part."""
-
-    sums: Arrays
-    rows: Arrays
-
-    @property
-    def loss(self) -> float:
-        """Mean loss per example."""
-        return float(self.sums["nnrun/loss"] / self.sums["nnrun/count"])
-
-    @property
-    def terms(self) -> dict[str, float]:
-        """Mean of each term that the model adds to the loss (a VAE's `kl`)."""
-        prefix, total = "nnrun/term/", self.sums["nnrun/count"]
-        return {k.removeprefix(prefix): float(v / total) for k, v in self.sums.items() if k.startswith(prefix)}
-
-
-def evaluation(found: list[Any], count: int) -> Evaluation:
-    """The Evaluation of `count` examples from the Statistics of their padded chunks."""
-    return evaluations([jax.tree.map(lambda leaf: leaf[None], chunk) for chunk in found], count)(0)
-
-
-def evaluations(found: list[Any], count: int) -> Callable[[int], Evaluation]:
-    """The same of Statistics with a leading axis of slots, as a function of the slot."""
-    sums = {name: np.sum([f.sums[name] for f in found], 0) for name in found[0].sums}
-    rows = {name: np.concatenate([f.rows[name] for f in found], 1)[:, :count] for name in found[0].rows}
-
-    def of_slot(slot: int) -> Evaluation:
-        return Evaluation(*({name: values[slot] for name, values in kept.items()} for kept in (sums, rows)))
-
-    return of_slot
 
 
 def compile_together(lowered: Iterable[Any]) -> None:
@@ -80,9 +44,12 @@ class Compiled:
         self.feed = feed(data.train, static.training.batch_size, static.dataset.config.seed, placement)
         self._shape = batches.chunk_shape(data)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
-        self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
+        self.initialize = jax.jit(
+            lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced),
+            compiler_options=UNOPTIMIZED,
+        )
         options = compiler_options()
-        light = static.model.locate().light_compilation
+        light = static.model.cls.light_compilation
         self.steps = jax.jit(self._steps(), donate_argnums=1, compiler_options=options if light else None)
         self.evaluate = jax.jit(self._evaluate(), compiler_options=options)
         self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1, compiler_options=options)
@@ -103,7 +70,7 @@ class Compiled:
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
-        return Fitted.of(self.data.input_scaling, self.data.target_scaling)
+        return Fitted.of(self.data.input_scaling, self.data.target_scaling, self.data.scalings)
 
     def chunks(self, part: Part) -> Iterable[Any]:
         """The part's padded chunks on the devices.
@@ -124,9 +91,6 @@ class Compiled:
             some = min(lasting, end - position)
             yield source, np.int32(some)
             position += some
-
-    def _initialize(self) -> Callable[..., Any]:
-        return lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced)
 
     def _steps(self) -> Callable[..., Any]:
         return self.program.steps

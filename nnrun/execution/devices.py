@@ -6,19 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.errors import JaxRuntimeError
 from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding, SingleDeviceSharding
 
-from nnrun.host.cache import cache_folder
 from nnrun.config.run_config import RunConfig, TrainingConfig
 from nnrun.errors import ConfigError
+from nnrun.host.disk import cache_folder
 
 OPTIMIZATION = "xla_backend_optimization_level"
 """XLA's option for how hard LLVM tries, from 0 to 3."""
 
 
+FAILURES = (MemoryError, JaxRuntimeError)
+"""What is raised where a device or its memory fails."""
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count() -> int:
+    """How many devices there are."""
+    return jax.device_count()
 
 
 def prepare() -> None:
@@ -57,7 +67,7 @@ def batch_devices(config: RunConfig) -> int:
     wanted, batch, available = config.training.devices, config.training.batch_size, jax.device_count()
     if wanted == "auto":
         on_cpu = jax.default_backend() == "cpu"
-        return available if on_cpu and config.model.locate().split_over_devices and batch % available == 0 else 1
+        return available if on_cpu and config.model.cls.split_over_devices and batch % available == 0 else 1
     if wanted > available:
         raise ConfigError(
             f"training.devices must be <= {available}, the number of devices here, but got {wanted}. "

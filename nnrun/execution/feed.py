@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nnrun.datasets.base import Part, is_mapped
+from nnrun.datasets.part import Part, is_mapped
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.training import batches
 from nnrun.training.program import Chunk

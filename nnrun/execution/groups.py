@@ -74,7 +74,7 @@ def _fitting(size: int, devices: int) -> int:
 def _batching(static: RunConfig, parameters: int, execution: ExecutionConfig) -> str:
     if execution.batching != "auto":
         return execution.batching
-    recurrent = static.model.locate().split_over_devices
+    recurrent = static.model.cls.split_over_devices
     tiny = parameters <= VMAP_PARAMETERS and not recurrent
     return "vmap" if jax.default_backend() != "cpu" or tiny else "map"
 
@@ -82,7 +82,7 @@ def _batching(static: RunConfig, parameters: int, execution: ExecutionConfig) ->
 @cache
 def sizes(static: RunConfig, numbers: tuple[str, ...]) -> tuple[int, int]:
     """Parameters of a network, and bytes of the whole state that training it carries; `numbers` names the traced."""
-    spec = static.dataset.locate()(static.dataset.config).spec()
+    spec = static.dataset.create().spec()
     traced, nothing = as_arrays(dict.fromkeys(numbers, 0.0)), ArrayScaling(np.float32(0), np.float32(1))
     state: Any = jax.eval_shape(Program(static, spec, 1).init, traced, Fitted(nothing, None))
     return _total(state.weights.params, lambda leaf: 1), _total(state, lambda leaf: leaf.dtype.itemsize)

@@ -3,16 +3,20 @@
 import dataclasses
 from dataclasses import dataclass
 
-from nnrun.config.run_config import RunConfig, check_objective
+import jax
+import numpy as np
+
+from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.execution import devices
 from nnrun.tasks.base import Task
 from nnrun.training import batches
-from nnrun.training.fit import Objective
+from nnrun.training.objective import Objective, check_objective
+from nnrun.training.state import Fitted
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Prepared:
     """A config completed by what only the data tell, with the data, the task and the objective."""
 
     config: RunConfig
@@ -21,15 +25,35 @@ class Loaded:
     objective: Objective
 
 
-def load(config: RunConfig, data: Data | None = None) -> Loaded:
+def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
     """Loads the data set, unless `data` is given. Raises RunError when files are missing or damaged."""
     if data is None:
-        data = config.dataset.locate()(config.dataset.config).load()
-    kind = config.task.locate()
+        data = config.dataset.create().load()
+    kind = config.task.cls
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
     batch_size = devices.useful_batch(config.training, batches.count(data.train))
     training = dataclasses.replace(config.training, batch_size=batch_size)
     config = dataclasses.replace(config, task=prepared, training=training)
     task = kind(prepared.config, data.spec)
-    direction = check_objective(config.objective, task, config.model.locate().terms)
-    return Loaded(config, data, task, Objective(config.objective.metric, direction))
+    direction = check_objective(config.objective, task, config.model.cls.terms)
+    return Prepared(config, data, task, Objective(config.objective.metric, direction))
+
+
+def counts(data: Data) -> list[int]:
+    """Numbers of examples in the training, validation and test part."""
+    return [batches.count(part) for part in (data.train, data.val, data.test)]
+
+
+def changed_data(before: Fitted, examples: list[int], fitted: Fitted, now: list[int], stacked: bool = False) -> str:
+    """How data differ, by what was fitted on them and by the `counts` of their parts; empty where they do not.
+
+    stacked: both have a leading axis of trials, which share their data.
+    """
+    if stacked:
+        before, fitted = jax.tree.map(lambda of_trials: of_trials[0], (before, fitted))
+    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(fitted), strict=True)
+    same = all(np.array_equal(old, new, equal_nan=True) for old, new in pairs)
+    if same and examples == now:
+        return ""
+    values = "" if same else ", and other values in the training part"
+    return f"it had {' + '.join(map(str, examples))} examples, now {' + '.join(map(str, now))} examples{values}"

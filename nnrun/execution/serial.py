@@ -1,7 +1,7 @@
 """One run as a compiled program on its devices."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +9,12 @@ import jax
 import numpy as np
 
 from nnrun.config.run_config import RunConfig, as_arrays
-from nnrun.datasets.base import Data, Part
-from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluation
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
+from nnrun.execution import judge
+from nnrun.execution.compiled import Compiled, compile_together
 from nnrun.execution.devices import Placement, batch_devices
+from nnrun.execution.judge import Evaluation
 from nnrun.models.base import Outputs
 from nnrun.training import batches
 from nnrun.training.state import EpochSums, State
@@ -32,6 +35,7 @@ class SerialRun:
         self.program, self.placement = self.compiled.program, placement or self.compiled.placement
         self._numbers = as_arrays(traced)
         self.traced = self.placement.put(self._numbers)
+        self._stopped: set[int] = set()
 
     @cached_property
     def state(self) -> State:
@@ -108,11 +112,12 @@ class SerialRun:
 
     @property
     def stopped(self) -> set[int]:
-        """None: a run that is stopped is not asked for more."""
-        return set()
+        """Its one member, 0, once it was stopped."""
+        return set(self._stopped)
 
-    def stop(self, members: Any) -> None:
-        """Nothing: a run that is stopped is not asked for more."""
+    def stop(self, members: Iterable[int]) -> None:
+        """Trains no further; the state stays as it is."""
+        self._stopped |= set(members)
 
     def end_epoch(self, values: list[float], improved: list[bool]) -> None:
         """Keeps the weights if the objective improved; values are smaller where better."""
@@ -121,13 +126,12 @@ class SerialRun:
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
         state, chunks = self.state.to_judge(best), self.compiled.chunks(part)
-        return [evaluation([jax.device_get(self._statistics(state, chunk)) for chunk in chunks], batches.count(part))]
+        return [judge.evaluation(lambda chunk: self._statistics(state, chunk), chunks, batches.count(part))]
 
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
         state, chunks = self.state.to_judge(best=True), self.compiled.chunks(part)
-        found = [jax.device_get(self._outputs(state, chunk)) for chunk in chunks]
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[: batches.count(part)], *found)
+        return judge.outputs(lambda chunk: self._outputs(state, chunk), chunks, batches.count(part))
 
     def _statistics(self, state: State, chunk: Part) -> Any:
         return self.compiled.evaluate(self.traced, state, chunk)
@@ -140,14 +144,19 @@ class SerialRun:
         return self.program.model(self.traced, self.state.to_judge(best=True))
 
 
-class TrainedRun(SerialRun):
-    """A run of weights that were trained elsewhere, judged by one program; zeros until weights are adopted."""
+class Judged(SerialRun):
+    """Weights that were trained elsewhere, judged by one program; zeros until weights are adopted.
+
+    Where the task generates there are two, so that only what is to be predicted is generated for.
+    """
 
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), self._shapes)
 
     def _lowered(self) -> Iterator[Any]:
-        yield self.compiled.judge.lower(self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
+        compiled, arguments = self.compiled, (self.traced, self.placement.like(self._shapes.to_judge()), self._chunk())
+        for function in (compiled.evaluate, compiled.outputs) if self.program.generates else (compiled.judge,):
+            yield function.lower(*arguments)
 
     def _judge(self, state: State, chunk: Part) -> Any:
         return self.compiled.judge(self.traced, state, chunk)
@@ -157,7 +166,7 @@ class TrainedRun(SerialRun):
         return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def _statistics(self, state: State, chunk: Part) -> Any:
-        return self._judge(state, chunk)[0]
+        return super()._statistics(state, chunk) if self.program.generates else self._judge(state, chunk)[0]
 
     def _outputs(self, state: State, chunk: Part) -> Any:
-        return self._judge(state, chunk)[1]
+        return super()._outputs(state, chunk) if self.program.generates else self._judge(state, chunk)[1]

@@ -11,10 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnrun.config.run_config import RunConfig, as_arrays
-from nnrun.datasets.base import Data, Part
-from nnrun.execution.compiled import Compiled, Evaluation, compile_together, evaluations
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
+from nnrun.execution import judge
+from nnrun.execution.compiled import Compiled, compile_together
 from nnrun.execution.devices import Placement, TrialPlacement
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.judge import Evaluation
+from nnrun.execution.serial import Judged
 from nnrun.training import batches
 from nnrun.training.state import EpochSums, State
 
@@ -43,7 +46,9 @@ class CompiledGroup(Compiled):
 
     @property
     def answers(self) -> bool:
-        """Whether its networks' outputs are small, and judged one after the other."""
+        """Whether its networks' outputs are small, cost nothing beside the statistics, and are judged in turn."""
+        if self.program.generates:
+            return False
         size = math.prod(self._shape) * self.program.answer_size * np.dtype(np.float32).itemsize
         return self.placement.batching == "map" and size <= ANSWER_BYTES
 
@@ -152,10 +157,12 @@ class GroupRun:
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
-        state = self.state.to_judge(best)
-        active, chunks = self.placement.put(self._active), self.compiled.chunks(part)
-        found = [jax.device_get(self.compiled.evaluate(self.traced, state, active, chunk)[0]) for chunk in chunks]
-        return self._of_members(evaluations(found, batches.count(part)))
+        state, active = self.state.to_judge(best), self.placement.put(self._active)
+
+        def statistics(chunk: Part) -> Any:
+            return self.compiled.evaluate(self.traced, state, active, chunk)[0]
+
+        return self._of_members(judge.evaluations(statistics, self.compiled.chunks(part), batches.count(part)))
 
     def repack(self) -> None:
         """Spreads the active members over the devices again where that saves work; call between epochs."""
@@ -204,7 +211,7 @@ class GroupRun:
         return answers
 
 
-class TrainedMember(TrainedRun):
+class TrainedMember(Judged):
     """A network of a group of so many members, judged by the group's program: it sits in the first slot, alone."""
 
     compiled: CompiledGroup

@@ -5,36 +5,61 @@ import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from nnrun.errors import ConfigError
+from nnrun.folders import reading
 
 RUN, SWEEP = "hydra.run.dir", "hydra.sweep.dir"
 """The keys that name a folder."""
-KINDS = {RUN: "runs", SWEEP: "sweeps"}
+
+
+class Claim(NamedTuple):
+    """A folder that a command fills; a new one that is still empty at the end is given back."""
+
+    folder: Path
+    is_new: bool
+
+    def give_back(self) -> None:
+        """Removes the folder where nothing was written into it."""
+        if self.is_new:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+
+
+def claim_run(folder: str, typed: list[str]) -> Claim:
+    """Makes a run's folder: the one that the words `typed` name, which may hold no run, else a free one of that name.
+
+    Raises ConfigError for one that is taken or cannot be written.
+    """
+    if not typed:
+        return Claim(_free(Path(folder)), is_new=True)
+    given(RUN, typed)
+    found = Claim(Path(folder), not Path(folder).exists())
+    check_run(found.folder)
+    return found
 
 
 @contextlib.contextmanager
-def claimed(key: str, overrides: list[str], name: str) -> Iterator[list[str]]:
-    """Makes the folder, and gives the override that names it where none is typed.
+def claimed(overrides: list[str], name: str) -> Iterator[list[str]]:
+    """Makes a sweep's folder, and gives the override that names it where none is typed.
 
-    A new folder that is still empty at the end is taken back. Raises ConfigError for one that is taken or cannot be
-    written.
+    Raises ConfigError for one that is taken or cannot be written.
     """
-    typed = given(key, overrides)
-    if typed is None and any(word.startswith(f"{key}=") for word in overrides):
+    typed = given(SWEEP, overrides)
+    if typed is None and any(word.startswith(f"{SWEEP}=") for word in overrides):
         yield []
         return
-    is_new = typed is None or not typed.exists()
-    folder = typed or _free(key, name)
+    if typed:
+        check_sweep(typed)
+    base = Path("outputs") / "sweeps" / time.strftime("%Y-%m-%d")
+    found = Claim(typed or _free(base / f"{time.strftime('%H-%M-%S')}_{name}"), typed is None or not typed.exists())
     try:
         if typed:
-            (check_run if key == RUN else check_sweep)(typed)
-            _make(typed, exist_ok=True, key=key)
-        yield [] if typed else [f"{key}='{folder}'"]
+            _make(typed, exist_ok=True, key=SWEEP)
+        yield [] if typed else [f"{SWEEP}='{found.folder}'"]
     finally:
-        if is_new:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        found.give_back()
 
 
 def check_run(folder: Path) -> None:
@@ -51,8 +76,6 @@ def check_run(folder: Path) -> None:
 
 
 def _is_vain(folder: Path) -> bool:
-    from nnrun.folders import reading
-
     try:
         summary = reading.summary(folder)
     except ConfigError:
@@ -63,7 +86,7 @@ def _is_vain(folder: Path) -> bool:
 
 def check_sweep(folder: Path) -> None:
     """Raises ConfigError when it holds a sweep or runs."""
-    if (folder / "sweep.yaml").exists():
+    if reading.is_sweep(folder):
         raise ConfigError(
             f"hydra.sweep.dir={folder} already holds a sweep. To continue it: nnrun resume {shlex.quote(str(folder))}"
         )
@@ -79,14 +102,13 @@ def given(key: str, overrides: list[str]) -> Path | None:
     return Path(typed[-1]) if typed and "${" not in typed[-1] else None
 
 
-def _free(key: str, name: str) -> Path:
-    """A free default name, made here so that two never share it."""
-    base = Path("outputs") / KINDS[key] / time.strftime("%Y-%m-%d")
-    stem = f"{time.strftime('%H-%M-%S')}_{name}"
-    number = 1
-    while not _make(base / (stem if number == 1 else f"{stem}_{number}")):
+def _free(wanted: Path) -> Path:
+    """Makes a folder of a default name, or the next free one, so that two commands never share it."""
+    folder, number = wanted, 1
+    while not _make(folder):
         number += 1
-    return base / (stem if number == 1 else f"{stem}_{number}")
+        folder = wanted.with_name(f"{wanted.name}_{number}")
+    return folder
 
 
 def _make(folder: Path, exist_ok: bool = False, key: str = RUN) -> bool:

@@ -12,9 +12,9 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
+from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
 
-Columns = dict[str, np.ndarray]
 MOST_COLUMNS = 10_000
 """Of a table; arrays that would need more are for an npz."""
 

@@ -5,14 +5,13 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nnrun.errors import ConfigError
-from nnrun.host.locking import hold
+from nnrun.host.disk import hold
+from nnrun.search.trial import Trial
 
-FINAL = ("completed", "failed", "pruned")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
     number INTEGER PRIMARY KEY, state TEXT NOT NULL, params TEXT NOT NULL, objective REAL, metrics TEXT,
@@ -22,25 +21,6 @@ CREATE TABLE IF NOT EXISTS metrics (
     trial INTEGER, epoch INTEGER, name TEXT, value REAL, PRIMARY KEY (trial, epoch, name)
 ) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A row of the table `trials`.
-
-    state: waiting (asked for), running, completed, failed or pruned.
-    objective: the objective's best value, in its own direction; None where there is none.
-    metrics: flat, "val/rmse": ..., at the objective's epoch. seconds: of training, in a group this trial's share.
-    """
-
-    number: int
-    state: str
-    params: dict[str, Any]
-    objective: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    group_id: int | None = None
-    seconds: float | None = None
-    error: str | None = None
 
 
 class Ledger:

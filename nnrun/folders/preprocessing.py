@@ -2,18 +2,19 @@
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from nnrun.host import disk
 from nnrun.datasets.arrays.reader import ArrayReader
-from nnrun.datasets.base import Data, DataSpec, Part, Scaling, Series
+from nnrun.datasets.base import Data, DataSpec, Scaling, Series
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Reader
 from nnrun.errors import ConfigError
+from nnrun.host import disk
 
 NAME = "preprocessing.json"
 READERS = {
@@ -28,6 +29,9 @@ LARGEST = 2**27
 """Most values of an example: more is a damaged or hostile file."""
 LARGEST_FILE = 2**25
 """Bytes; numbers and texts take ten times as much memory as in the file."""
+DAMAGES = (msgspec.MsgspecError, ConfigError, KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError)
+LATER = ("scalings",)
+"""What the files of earlier versions do not have."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Preprocessing:
     series: Series | None
     error_threshold: float | None
     reader: Reader
+    scalings: dict[str, Scaling] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: Data) -> "Preprocessing":
@@ -57,6 +62,7 @@ class Preprocessing:
             data.series,
             data.error_threshold,
             data.reader or ArrayReader.of(data.spec, data.input_names, data.target_names, data.class_names),
+            data.scalings,
         )
 
     def data(self, part: Part) -> Data:
@@ -75,6 +81,7 @@ class Preprocessing:
             self.series,
             self.reader,
             error_threshold=self.error_threshold,
+            scalings=self.scalings,
         )
 
     def save(self, folder: Path) -> None:
@@ -95,10 +102,11 @@ def load(folder: Path) -> Preprocessing:
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         own = msgspec.convert(content.pop("reader"), dict[str, Any])
         reader = _convert(own, _reader_class(msgspec.convert(own.pop("name"), str)))
-        fields = {name: _convert(content[name], kind) for name, kind in _field_types().items()}
+        kinds = {name: kind for name, kind in _field_types().items() if name in content or name not in LATER}
+        fields = {name: _convert(content[name], kind) for name, kind in kinds.items()}
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing. {again}") from None
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError) as error:
+    except DAMAGES as error:
         raise ConfigError(f"{path} is damaged or of another version ({str(error)[:200]}). {again}") from None
     found = Preprocessing(**fields, reader=reader)
     for what, value in _impossible(found):
@@ -111,11 +119,19 @@ def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
     spec, series = found.spec, found.series
     targets = spec.targets or ()
     embedded_alone = bool(spec.categories) and spec.inputs == (0,)
-    if not spec.inputs or not (_is_possible(spec.inputs) or embedded_alone):
+    if not spec.inputs:
         yield "an example has the shape", spec.inputs
         return
-    if not _is_possible(targets) or not 0 < (1 if spec.classes is None else spec.classes) <= LARGEST:
-        yield "a target has the shape and number of classes", (targets, spec.classes)
+    for name, one in spec.example.items():
+        within = all(0 < bound <= LARGEST for bound in one.below)
+        if within and (_is_possible(one.shape) or (name == "inputs" and embedded_alone)):
+            continue
+        if name == "targets":
+            yield "a target has the shape and number of classes", (targets, spec.classes)
+        elif name == "inputs":
+            yield "an example has the shape", spec.inputs
+        else:
+            yield f"the field {name} has the shape and range", (one.shape, one.below)
         return
     shape = found.reader.example_shape()
     if shape is not None and shape != spec.inputs:
@@ -124,6 +140,13 @@ def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
         yield "the inputs' scaling has the shape", np.shape(found.input_scaling.offset)
     if found.target_scaling is not None and not _scales(found.target_scaling, (*spec.inputs[:1], *targets)):
         yield "the targets' scaling has the shape", np.shape(found.target_scaling.offset)
+    further = {one.name for one in spec.fields if one.scaled} - {"inputs", "targets"}
+    if further != found.scalings.keys():
+        yield f"these fields have scalings, not {sorted(further)}:", sorted(found.scalings)
+        return
+    for name, scaling in found.scalings.items():
+        if not _scales(scaling, spec.example[name].shape):
+            yield f"the scaling of {name} has the shape", np.shape(scaling.offset)
     if found.class_names and len(found.class_names) != spec.classes:
         yield f"{spec.classes} classes have so many names:", len(found.class_names)
     variables = targets[-1] if targets else 1
@@ -148,7 +171,7 @@ def _scales(scaling: Scaling, shape: tuple[int, ...]) -> bool:
 
 
 def _field_types() -> dict[str, Any]:
-    return {name: field.type for name, field in Preprocessing.__dataclass_fields__.items() if name != "reader"}
+    return {name: one.type for name, one in Preprocessing.__dataclass_fields__.items() if name != "reader"}
 
 
 def _reader_class(name: str) -> type[Reader]:

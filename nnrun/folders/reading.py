@@ -1,5 +1,6 @@
 """What a run's folder says of itself. It may be somebody else's: nothing in it is trusted, and nothing executed."""
 
+import csv
 import json
 import re
 import shlex
@@ -53,12 +54,17 @@ class Summary(TypedDict):
 def folder(word: str) -> Path:
     """The folder of a run that `word` names. Raises ConfigError when it is none."""
     found = Path(word)
-    if (found / "sweep.yaml").exists():
+    if is_sweep(found):
         raise ConfigError(f"{found} is a sweep's folder. The run of its best trial is {found / 'best'}.")
     check_begun(found)
     if not (found / "summary.json").is_file():
         raise ConfigError(f"{found} is not a run's folder: it holds no summary.json. List yours with nnrun runs.")
     return found
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder holds a sweep."""
+    return (folder / "sweep.yaml").exists()
 
 
 def check_begun(folder: Path) -> None:
@@ -82,6 +88,15 @@ def summary(folder: Path) -> dict[str, Any]:
         ) from None
     assert isinstance(content, dict)
     return content
+
+
+def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """The rows of a folder's metrics.csv, none where no epoch was finished, and its summary."""
+    rows: list[dict[str, float]] = []
+    if (folder / "metrics.csv").exists():
+        with (folder / "metrics.csv").open(newline="") as file:
+            rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
+    return [row | {name: int(row[name]) for name in ("epoch", "step")} for row in rows], summary(folder)
 
 
 def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str, str]]:
@@ -116,18 +131,6 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
         refuse_foreign_code(folder, plain)
         _refuse_links(folder)
     return plain, choices
-
-
-def layers(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of the saved arrays by name, from the file's header. Raises ConfigError when it is damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    path = folder / "model.safetensors"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path} is damaged ({str(error)[:200]}). Train again: nnrun repeat {folder}") from None
 
 
 def read_yaml(path: Path, most: int) -> Any:

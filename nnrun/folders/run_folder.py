@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from nnrun.host import disk
-from nnrun.folders import checkpoint, columns_file
 from nnrun.datasets.base import Data
+from nnrun.folders import checkpoint, columns_file, weights_file
 from nnrun.folders.preprocessing import Preprocessing
+from nnrun.host import disk
 
 
 class RunFolder:
@@ -85,27 +85,11 @@ class RunFolder:
 
     def save_weights(self, tree: Any) -> None:
         """model.safetensors: the weights of the objective's best epoch."""
-        checkpoint.save_tree(self.path / "model.safetensors", tree)
+        weights_file.write(self.path / weights_file.WEIGHTS, tree)
 
     def save_checkpoint(self, step: int, state: Any, notes: dict[str, Any]) -> None:
         """A resumable state under checkpoints/."""
         checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
-
-
-def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    """The rows of a folder's metrics.csv, none where no epoch was finished, and its summary."""
-    rows: list[dict[str, float]] = []
-    if (folder / "metrics.csv").exists():
-        with (folder / "metrics.csv").open(newline="") as file:
-            rows = [{name: float(text or "nan") for name, text in row.items()} for row in csv.DictReader(file)]
-    whole = ("epoch", "step")
-    return [row | {name: int(row[name]) for name in whole} for row in rows], read_summary(folder)
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json. Raises ValueError when it is damaged."""
-    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return found
 
 
 def append_line(path: Path, text: str) -> None:

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from nnrun.host import disk
-from nnrun.folders import checkpoint, reading
-from nnrun.folders.ledger import Trial
-from nnrun.folders.run_folder import RunFolder, append_line, dump_yaml
 from nnrun.compose.grammar import value_text
+from nnrun.folders import reading, weights_file
+from nnrun.folders.run_folder import RunFolder, append_line, dump_yaml
+from nnrun.host import disk
+from nnrun.search.trial import Trial
 
 WEIGHTS = "best-"
 """Of the winner so far, before its number."""
@@ -64,11 +64,11 @@ class SweepFolder:
 
     def save_weights(self, number: int, weights: Any) -> None:
         """The weights of the best trial so far, beside the groups' states until the sweep ends."""
-        checkpoint.save_tree(self._groups() / f"{WEIGHTS}{number}.safetensors", weights)
+        weights_file.write(self._groups() / f"{WEIGHTS}{number}.safetensors", weights)
 
     def load_weights(self, number: int, like: Any) -> Any:
         """What was kept of a trial. Raises ValueError when it is missing or damaged."""
-        return checkpoint.load_tree(self._groups() / f"{WEIGHTS}{number}.safetensors", like)[0]
+        return weights_file.read(self._groups() / f"{WEIGHTS}{number}.safetensors", like)
 
     def remove_weights_but(self, number: int) -> None:
         """Those of trials that are no longer the best."""
@@ -78,7 +78,7 @@ class SweepFolder:
 
     def save_group(self, number: int, state: Any, notes: dict[str, Any]) -> None:
         """The state of a group in training."""
-        checkpoint.save_tree(self._groups() / f"{number}.safetensors", state, notes)
+        weights_file.write(self._groups() / f"{number}.safetensors", state, notes)
 
     def has_group(self, number: int) -> bool:
         """Whether the state of a group was saved."""
@@ -86,7 +86,8 @@ class SweepFolder:
 
     def load_group(self, number: int, like: Any, stacked: bool) -> tuple[Any, dict[str, Any]]:
         """The state of a group and its notes. Raises ValueError when there is none that is whole."""
-        return checkpoint.load_tree(self._groups() / f"{number}.safetensors", like, stacked)
+        path = self._groups() / f"{number}.safetensors"
+        return weights_file.read(path, like, stacked), weights_file.notes(path)
 
     def remove_group(self, number: int) -> None:
         """A group is done."""

@@ -1,7 +1,12 @@
-"""Files that are there whole or not at all."""
+"""What the disk is asked for beside plain files: one written whole, a folder held by one process, a place to cache."""
 
+import fcntl
 import os
+import shlex
 from pathlib import Path
+from typing import IO
+
+from nnrun.errors import ConfigError
 
 
 def write(path: Path, content: bytes, durable: bool = True) -> None:
@@ -16,3 +21,30 @@ def write(path: Path, content: bytes, durable: bool = True) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hold(folder: Path, name: str) -> IO[str]:
+    """Locks a folder by one of its files until what is returned is closed, or the process ends, however it ends.
+
+    Raises ConfigError when another process holds it. File systems without locks give none.
+    """
+    file = (folder / name).open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConfigError(
+            f"Another process works on {folder}. Wait for it or stop it, then: nnrun resume {shlex.quote(str(folder))}"
+        ) from None
+    except OSError:
+        pass
+    return file
+
+
+def cache_folder() -> Path:
+    """Where compiled programs and downloads stay between runs.
+
+    $NNRUN_CACHE, or nnrun/ in the user's cache folder ($XDG_CACHE_HOME, ~/.cache).
+    """
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnrun"
+    return Path(os.environ.get("NNRUN_CACHE") or default)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
-import numpy as np
 from flax import nnx
 
-from nnrun.datasets.base import Anchor
 from nnrun.errors import ConfigError
 
 Batch = dict[str, jax.Array]
@@ -46,6 +44,7 @@ class Outputs(NamedTuple):
     penalties: the same for the training loss alone (sparsity).
     seen: (batch, *inputs) what the network saw where that is not `inputs` (a denoiser's corrupted images).
     logits: (batch, *inputs) what a sigmoid made `prediction` of, for a cross-entropy that does not overflow.
+    kept: further arrays (batch, ...) by name, which a task that condenses or generates keeps beside `prediction`.
     """
 
     prediction: jax.Array
@@ -54,6 +53,7 @@ class Outputs(NamedTuple):
     penalties: dict[str, jax.Array] = {}
     seen: jax.Array | None = None
     logits: jax.Array | None = None
+    kept: dict[str, jax.Array] = {}
 
 
 class Model(nnx.Module):
@@ -78,7 +78,7 @@ class Model(nnx.Module):
     embeds: ClassVar[bool] = False
     """Whether it learns vectors for `categories`, see DataSpec.categories."""
     anchored: ClassVar[bool] = False
-    """Whether it sees and predicts changes where the data has an anchor, see `to_changes` and `from_changes`."""
+    """Whether it sees and predicts changes where the data has an anchor, see models/kernels/anchor.py."""
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """Maps a batch to Outputs and the carried state."""
@@ -98,30 +98,6 @@ def program_of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]
         return function(nnx.merge(graph, state), *arrays)
 
     return functools.partial(jax.jit(whole, compiler_options=UNOPTIMIZED), state)
-
-
-def to_changes(anchor: Anchor | None, inputs: jax.Array) -> jax.Array:
-    """(batch, time, variables): forecast variables as differences from their newest value, so that no level is seen.
-
-    The same without an anchor, and for forecasts after every step, where the newest value is still to come.
-    Source: Zeng, Chen, Zhang & Xu, Are Transformers Effective for Time Series Forecasting? (2023), NLinear.
-    """
-    if anchor is None or anchor.steps == (0,):
-        return inputs
-    forecast = np.isin(np.arange(inputs.shape[-1]), anchor.columns)
-    return inputs - inputs[:, -1:] * forecast.astype(inputs.dtype)
-
-
-def from_changes(anchor: Anchor | None, change: jax.Array, inputs: jax.Array) -> jax.Array:
-    """The forecast whose change from the anchor is `change` (batch, [time,] horizon, variables); inputs as given.
-
-    Without an anchor the change is the forecast. Inputs and targets of a variable share their scaling.
-    """
-    if anchor is None:
-        return change
-    start = inputs[..., list(anchor.columns)]
-    start = start[:, :, None] if change.ndim == 4 else start[:, list(anchor.steps)]
-    return change + start
 
 
 def whole_examples(name: str, output: OutputSpec) -> None:

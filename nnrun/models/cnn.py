@@ -8,8 +8,11 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes, whole_examples
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, whole_examples
 from nnrun.models.blocks.convolution import Conv
+from nnrun.models.kernels.anchor import from_changes, to_changes
+from nnrun.models.kernels.pooling import average_pool, global_average, max_pool
+from nnrun.models.kernels.windows import Padding, positions
 from nnrun.models.layers import (
     MONOTONE,
     Activation,
@@ -21,8 +24,6 @@ from nnrun.models.layers import (
     flatten,
     kernel_initializer,
 )
-from nnrun.models.kernels.pooling import average_pool, global_average, max_pool
-from nnrun.models.kernels.windows import Padding, positions
 from nnrun.schema import number, setting, size
 
 

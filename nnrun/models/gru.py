@@ -8,8 +8,8 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
-from nnrun.models.kernels.layout import Layout
 from nnrun.models.blocks.recurrent import Recurrent, RecurrentConfig
+from nnrun.models.kernels.layout import StepLayout
 from nnrun.models.kernels.scan import Cell, Saved, State, Weights, sigmoid
 from nnrun.schema import setting
 
@@ -32,7 +32,7 @@ class ResetBeforeCell(Cell):
         hidden = kernel.shape[0]
         return kernel[:, : 2 * hidden], kernel[:, 2 * hidden :]
 
-    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+    def forward(self, layout: StepLayout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
         """Saves the gates and the candidate, and R ⊙ H_{t-1}."""
         (h,) = state
         gate_part, candidate_part = layout.cut(projected, 2, 3)
@@ -43,7 +43,7 @@ class ResetBeforeCell(Cell):
         return (candidate + z * (h - candidate),), (layout.join(gates, candidate), (kept,))
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
+        self, layout: StepLayout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """Through H_t = Z H_{t-1} + (1 - Z) H~_t, the candidate, R H_{t-1}, and the gates."""
         (h,), (activations, _), (d_h,) = state, saved, d_state
@@ -55,7 +55,7 @@ class ResetBeforeCell(Cell):
         return layout.join(d_gates, d_candidate), (d_before,)
 
     def weight_gradients(
-        self, layout: Layout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
+        self, layout: StepLayout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
     ) -> Weights:
         """dW of the gates from H_{t-1}, of the candidate from R ⊙ H_{t-1}."""
         d_gates, d_candidate = layout.cut(d_projected, 2, 3)
@@ -74,7 +74,7 @@ class ResetAfterCell(Cell):
         assert bias is not None
         return kernel, bias
 
-    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+    def forward(self, layout: StepLayout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
         """Saves the gates and the candidate, and H_{t-1} W_hh + c_h and R."""
         (h,) = state
         gate_part, candidate_part = layout.cut(projected, 2, 3)
@@ -85,7 +85,7 @@ class ResetAfterCell(Cell):
         return (candidate + z * (h - candidate),), (layout.join(gates, candidate), (recurrent, r))
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
+        self, layout: StepLayout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """One product: the gradients of H_{t-1} W are those of the gates and R times that of the candidate."""
         (h,), (activations, (recurrent, _)), (d_h,) = state, saved, d_state
@@ -96,7 +96,7 @@ class ResetAfterCell(Cell):
         return layout.join(d_r, d_z, d_candidate), (d_before,)
 
     def weight_gradients(
-        self, layout: Layout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
+        self, layout: StepLayout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
     ) -> Weights:
         """dW = H_{t-1}ᵀ [dR, dZ, R dH~], and its last block summed for the bias."""
         d_gates, d_candidate = layout.cut(d_projected, 2, 3)

@@ -11,8 +11,8 @@ from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
 from nnrun.models.blocks.convolution import ConvNorm
-from nnrun.models.layers import Dropout
 from nnrun.models.kernels.pooling import average_pool, global_average, max_pool
+from nnrun.models.layers import Dropout
 from nnrun.schema import number, setting
 
 
@@ -96,7 +96,7 @@ BLOCK_E: Table = (
 POOL = "max"
 
 
-class Layout(NamedTuple):
+class Widths(NamedTuple):
     """Stem (convolutions and max-pools), blocks, what the tables' filters are divided by, least pixels of a side."""
 
     stem: tuple[C | str, ...]
@@ -106,7 +106,7 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = {
-    "v3": Layout(
+    "v3": Widths(
         (C(32, **HALVE), C(32, 3, padding=0), C(64, 3), POOL, C(80), C(192, 3, padding=0), POOL),
         (
             *(block_a(32), block_a(64), block_a(64), BLOCK_B),
@@ -115,7 +115,7 @@ LAYOUTS = {
         divisor=1,
         smallest=75,
     ),
-    "small": Layout((C(192, 3),), (block_a(64), BLOCK_B, block_c(128), BLOCK_D, BLOCK_E), divisor=8, smallest=7),
+    "small": Widths((C(192, 3),), (block_a(64), BLOCK_B, block_c(128), BLOCK_D, BLOCK_E), divisor=8, smallest=7),
 }
 
 

@@ -8,8 +8,8 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
-from nnrun.models.kernels.layout import Layout
 from nnrun.models.blocks.recurrent import Recurrent, RecurrentConfig
+from nnrun.models.kernels.layout import StepLayout
 from nnrun.models.kernels.scan import Cell, Saved, State, Weights, sigmoid
 
 
@@ -29,7 +29,7 @@ class LSTMCell(Cell):
         """(4 hidden,) zeros, with 1 for the forget gate."""
         return jnp.zeros((4, hidden_size)).at[1].set(1.0).reshape(-1)
 
-    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+    def forward(self, layout: StepLayout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
         """Saves the gates and the candidate, and tanh(C_t)."""
         hidden, cell = state
         total = projected + layout.product(hidden, weights[0])
@@ -41,7 +41,7 @@ class LSTMCell(Cell):
         return (o * squashed, cell), (layout.join(gates, candidate), (squashed,))
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
+        self, layout: StepLayout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """With s = tanh(C): dC += dH O (1 - s²), then dI = dC G, dF = dC C_{t-1}, dO = dH s, dG = dC I."""
         activations, (s,) = saved

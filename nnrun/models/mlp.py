@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from nnrun.datasets.base import DataSpec
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes, whole_examples
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, whole_examples
 from nnrun.models.blocks.embedding import Embeddings
+from nnrun.models.kernels.anchor import from_changes, to_changes
 from nnrun.models.layers import Activation, DenseStack, Normalization, flatten
 from nnrun.schema import number, setting, size
 

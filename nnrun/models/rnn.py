@@ -8,8 +8,8 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.models.base import OutputSpec
-from nnrun.models.kernels.layout import Layout
 from nnrun.models.blocks.recurrent import Recurrent, RecurrentConfig
+from nnrun.models.kernels.layout import StepLayout
 from nnrun.models.kernels.scan import Cell, Saved, State, Weights
 
 
@@ -24,13 +24,13 @@ class ElmanCell(Cell):
 
     blocks = 1
 
-    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+    def forward(self, layout: StepLayout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
         """Saves H_t."""
         hidden = jnp.tanh(projected + layout.product(state[0], weights[0]))
         return (hidden,), (hidden, ())
 
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
+        self, layout: StepLayout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """dZ = dH (1 - H²), dH_{t-1} = dZ W_hhᵀ."""
         d_projected = d_state[0] * (1 - saved[0] * saved[0])

@@ -12,8 +12,8 @@ from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
 from nnrun.models.blocks.convolution import Conv
-from nnrun.models.layers import DenseStack, Normalization, Normalize, flatten
 from nnrun.models.kernels.pooling import max_pool
+from nnrun.models.layers import DenseStack, Normalization, Normalize, flatten
 from nnrun.schema import number, setting, size
 
 LAYOUTS = {11: (1, 1, 2, 2, 2), 16: (2, 2, 3, 3, 3)}

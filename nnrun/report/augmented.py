@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from nnrun.models.kernels.randomness import Streams
 from nnrun.report.base import FinishedRun
-from nnrun.report.reconstructions import mosaic
 from nnrun.report.palette import figure
+from nnrun.report.reconstructions import mosaic
 from nnrun.training.augmentation import augment
 
 IMAGES = 6
@@ -21,8 +21,8 @@ def draw(run: FinishedRun) -> Figure | None:
         return None
     originals = np.asarray(run.data.train["inputs"][:IMAGES])
     repeated, streams = np.repeat(originals, VERSIONS, 0), Streams(jax.random.key(0), jnp.int32(0))
-    changed = np.asarray(augment(run.augmentation, jnp.asarray(repeated), streams), np.float32)
-    versions = changed.reshape(len(originals), VERSIONS, *originals.shape[1:])
+    changed = augment(run.augmentation, {"inputs": jnp.asarray(repeated)}, streams, run.data.spec)["inputs"]
+    versions = np.asarray(changed, np.float32).reshape(len(originals), VERSIONS, *originals.shape[1:])
     tiles = np.concatenate([originals[:, None].astype(np.float32), versions], 1)
     height, width, _ = run.data.spec.inputs
     picture = figure(0.6 * (VERSIONS + 1) + 0.6, 0.8 + 0.6 * len(originals) * height / width)

@@ -1,13 +1,35 @@
 """Which inputs a network needs."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from nnrun.trained.permutation import Importance
+from nnrun.datasets.part import Columns
 from nnrun.report.palette import COLOURS, figure, label
-from nnrun.tasks.metrics import DIRECTIONS
 
 SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Importance:
+    """The drop of a metric, or the rise of one whose direction is `minimize`.
+
+    drops: (inputs, repeats). value: the metric on the examples as they are; `examples` were permuted.
+    """
+
+    names: tuple[str, ...]
+    drops: np.ndarray
+    metric: str
+    direction: str
+    value: float
+    examples: int
+
+    def columns(self) -> Columns:
+        """Most important first: input, importance (mean over the repeats), std (of the repeats)."""
+        mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
+        order = np.argsort(-mean, kind="stable")
+        return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}
 
 
 def draw(found: Importance, title: str) -> Figure:
@@ -19,7 +41,7 @@ def draw(found: Importance, title: str) -> Figure:
     axes.set_yticks(places, columns["input"])
     axes.set_ylim(len(places) - 0.4, -0.6)
     axes.axvline(0, color="0.4", linewidth=0.8)
-    change = "drop" if DIRECTIONS.get(found.metric) == "maximize" else "rise"
+    change = "drop" if found.direction == "maximize" else "rise"
     label(axes, title, f"{change} of {found.metric} ({found.value:.4g} with all inputs)", "")
     axes.grid(axis="y", visible=False)
     left_out = len(found.names) - len(places)

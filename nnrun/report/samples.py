@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from nnrun.models.base import in_one_program
 from nnrun.report.base import FinishedRun
-from nnrun.report.reconstructions import mosaic
 from nnrun.report.palette import COLOURS, figure
+from nnrun.report.reconstructions import mosaic
 from nnrun.tasks.reconstruction import scaled_inputs
 
 DRAWN = 36

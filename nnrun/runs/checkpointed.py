@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from nnrun.folders import checkpoint
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import RunError
-from nnrun.training import batches
-from nnrun.training.state import Fitted, State
+from nnrun.execution import prepared
+from nnrun.folders import checkpoint, weights_file
+from nnrun.training.state import State
 
 KEPT = {"history", "summary", "notes"}
 """What a checkpoint holds beside the state."""
@@ -35,7 +32,7 @@ def notes_of(config: RunConfig, data: Data, summary: dict[str, Any]) -> dict[str
     """What a continued run compares: its length, the number of examples, versions and devices."""
     made_with = {name: summary["versions"][name] for name in ("jax", "jaxlib", "flax", "optax")}
     made_with["devices"] = summary["devices"]
-    return {"epochs": config.training.epochs, "examples": counts(data), "made_with": made_with}
+    return {"epochs": config.training.epochs, "examples": prepared.counts(data), "made_with": made_with}
 
 
 def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | None:
@@ -43,7 +40,7 @@ def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | 
     paths = checkpoint.checkpoints(folder)
     for path in paths:
         try:
-            state, found = checkpoint.load_exactly(path, like)
+            state, found = weights_file.read(path, like, exactly=True), weights_file.notes(path)
             _check_kept(path, found)
             return Restored(state, **found)
         except ValueError as error:
@@ -61,7 +58,7 @@ def _check_kept(path: Path, found: dict[str, Any]) -> None:
 
 def check_data(folder: Path, restored: Restored, like: State, notes: dict[str, Any]) -> None:
     """Raises RunError when the data is not what the run was trained on so far."""
-    changes = changed_data(restored.state.fitted, restored.notes["examples"], like.fitted, notes["examples"])
+    changes = prepared.changed_data(restored.state.fitted, restored.notes["examples"], like.fitted, notes["examples"])
     if changes:
         raise RunError(
             f"The data of {folder} changed since it was trained: {changes}. Put the old data back, or train anew: "
@@ -69,26 +66,11 @@ def check_data(folder: Path, restored: Restored, like: State, notes: dict[str, A
         )
 
 
-def changed_data(before: Fitted, examples: list[int], fitted: Fitted, now: list[int]) -> str:
-    """How data differ, by what was fitted on them and by the `count` of their parts; empty where they do not."""
-    pairs = zip(jax.tree.leaves(before), jax.tree.leaves(fitted), strict=True)
-    same = all(np.array_equal(old, new, equal_nan=True) for old, new in pairs)
-    if same and examples == now:
-        return ""
-    values = "" if same else ", and other values in the training part"
-    return f"it had {' + '.join(map(str, examples))} examples, now {' + '.join(map(str, now))} examples{values}"
-
-
-def counts(data: Data) -> list[int]:
-    """Examples of the training, validation and test part."""
-    return [batches.count(part) for part in (data.train, data.val, data.test)]
-
-
 def remarks(restored: Restored, notes: dict[str, Any], config: RunConfig, step: int, train_steps: int) -> list[str]:
     """Why the end may differ from that of a run that never stopped, a line for each reason."""
     found = []
     before, epochs = restored.notes["epochs"], notes["epochs"]
-    if before != epochs and config.schedule.locate().follows_progress:
+    if before != epochs and config.schedule.cls.follows_progress:
         share = step / (epochs * train_steps)
         found.append(
             f"The learning rate goes on at {share:.0%} of its schedule over {epochs} epochs instead of {before}: not "

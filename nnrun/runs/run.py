@@ -7,20 +7,22 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from nnrun.folders import reading
-from nnrun.runs import checkpointed
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
-from nnrun.execution.prepared import Loaded, load
+from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.host.interruption import Interrupted, Watch
-from nnrun.host.locking import hold
-from nnrun.folders.run_folder import RunFolder, read_trial
+from nnrun.folders import reading
+from nnrun.folders.reading import read_trial
+from nnrun.folders.run_folder import RunFolder
 from nnrun.folders.summary import by_metric, new_summary, undefined
-from nnrun.tasks.base import Task
+from nnrun.host.disk import hold
+from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import Terminal
-from nnrun.training.fit import Epoch, Failure, Objective, Outcome, Stretch, fit, metrics
+from nnrun.runs import checkpointed
+from nnrun.tasks.base import Task
+from nnrun.training.fit import Epoch, Failure, Outcome, Stretch, fit, metrics
+from nnrun.training.objective import Objective
 
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
 
@@ -95,8 +97,8 @@ class Run:
         self._begun = True
 
     def _work(self, watch: Watch, resume: bool) -> float:
-        loaded = load(self.config)
-        self.config, data, task, objective = loaded.config, loaded.data, loaded.task, loaded.objective
+        prepared = prepare(self.config)
+        self.config, data, task, objective = prepared.config, prepared.data, prepared.task, prepared.objective
         self.seconds["startup"] = time.time() - self.started
         building = time.perf_counter()
         self.trainer = trainer = SerialRun(self.config, data)
@@ -122,19 +124,19 @@ class Run:
         self.terminal.line(f"Everything is in {self.folder.path}")
         return best["value"]
 
-    def crown(self, loaded: Loaded, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
+    def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
         """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
-        self.config, self.trainer = loaded.config, trainer
+        self.config, self.trainer = prepared.config, trainer
         self.history, notes = read_trial(trial)
         self.folder.write_config(self.plain, self.choices)
-        self.folder.write_preprocessing(loaded.data)
+        self.folder.write_preprocessing(prepared.data)
         self.folder.start_metrics(self.history)
         self.seconds |= notes.pop("seconds")
         self.summary |= {
             name: notes[name] for name in ("parameters", "epochs", "objective", "stopped_early", "metrics")
         }
         trainer.adopt(kept)
-        self._report(trainer, loaded.task, loaded.data)
+        self._report(trainer, prepared.task, prepared.data)
         self.summary["status"] = "completed"
         self._write_summary()
         self.terminal.close()

@@ -12,10 +12,9 @@ import sys
 import threading
 from pathlib import Path
 
-from nnrun.sweeps.drawing import Subject
-from nnrun.sweeps.writing import write
+from nnrun.sweeps.drawing import Subject, write_report
 
-LATER = ("sklearn.ensemble", "scipy.stats", "plotly.offline")
+LATER = ("nnrun.report.sweep.page", "nnrun.report.sweep.pictures", "sklearn.ensemble", "scipy.stats", "plotly.offline")
 """Imported by the functions that use them, which here would be too late."""
 
 
@@ -27,7 +26,7 @@ def main() -> None:
     if line := sys.stdin.readline():
         threading.Thread(target=_end_with_the_other, daemon=True).start()
         folder, subject = json.loads(line)
-        write(Path(folder), Subject.of(subject))
+        write_report(Path(folder), Subject.of(subject))
         gc.freeze()  # see nnrun.commands.cli.main
 
 

@@ -73,9 +73,27 @@ class Drawing:
             process.wait()
             process.communicate()
         if self._asked and (process is None or process.returncode != 0):
-            from nnrun.sweeps.writing import write
+            write_report(*self._asked)
 
-            write(*self._asked)
+
+def write_report(folder: Path, subject: Subject) -> None:
+    """report.html and figures/ of a sweep's folder, finished or not."""
+    from nnrun.folders.ledger import Ledger
+    from nnrun.host import disk
+    from nnrun.report.palette import save
+    from nnrun.report.sweep.page import page
+    from nnrun.report.sweep.pictures import figures
+    from nnrun.report.sweep.subject import SweepRecord
+
+    ledger = Ledger(folder, writes=False)
+    try:
+        record = SweepRecord(**vars(subject), trials=ledger.trials(), curves=ledger.curves(subject.metric))
+    finally:
+        ledger.close()
+    disk.write(folder / "report.html", page(record).encode())
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, figure in figures(record).items():
+        save(figure, folder / "figures" / f"{name}.png")
 
 
 def _start() -> subprocess.Popen[str] | None:

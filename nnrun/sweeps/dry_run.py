@@ -2,12 +2,12 @@
 
 import math
 
-from nnrun.config import run_config
-from nnrun.host import terminal
-from nnrun.execution import devices, groups
-from nnrun.sweeps.record import Record
 from nnrun.compose.grammar import value_text
+from nnrun.config import run_config
+from nnrun.execution import devices, groups
+from nnrun.host import terminal
 from nnrun.host.terminal import Terminal
+from nnrun.sweeps.record import Record
 
 SHOWN = 20
 ASKED_AT_MOST = 4096
@@ -16,9 +16,9 @@ ASKED_AT_MOST = 4096
 def show(record: Record) -> None:
     """Prints the first trials, the groups, how many programs are compiled, and the memory that training takes."""
     devices.prepare()
-    search, strategy = record.trials.search(), record.trials.strategy()
+    search, strategy = record.plan.search(), record.plan.strategy()
     points = strategy.ask(min(search.trials or ASKED_AT_MOST, search.parallel_trials or ASKED_AT_MOST))
-    configs = [run_config.build(record.trials.composed(point).plain) for point in points]
+    configs = [run_config.build(record.plan.composed(point).plain) for point in points]
     planned = groups.plan(configs, record.execution())
     for number, point in enumerate(points[:SHOWN]):
         words = " ".join(f"{key}={value_text(value)}" for key, value in point.items())

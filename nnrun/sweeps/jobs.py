@@ -1,83 +1,72 @@
-"""A sweep's trials as jobs of one of Hydra's launchers (joblib, a cluster): each writes its folder, we read it."""
+"""The executor of Hydra's launchers (joblib, a cluster): trials are jobs that write their folders, which we read."""
 
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from nnrun.errors import NnrunError, SweepError
+from nnrun.config.run_config import RunConfig
+from nnrun.errors import ConfigError, NnrunError, SweepError
+from nnrun.execution.executor import Ended, Event, Job, Started, Trained
+from nnrun.execution.prepared import Prepared, prepare
+from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
-from nnrun.sweeps.recording import Member
-from nnrun.folders.ledger import Ledger, Trial
-from nnrun.folders.run_folder import read_trial
-from nnrun.sweeps.record import Record
+from nnrun.folders.reading import read_trial
+from nnrun.training.fit import Outcome
 
 Launch = Callable[..., Any]
+"""A launcher's own method: `launch(overrides of every job, initial_job_idx=)`."""
 
 
-class LaunchedTraining:
-    """Trains members through `launch(job_overrides, initial_job_idx=)`; `tell(trial)` hears of every one that ends."""
+class Launched:
+    """Trains jobs through `launch`; `overrides(number)` is what Hydra composes a trial from."""
 
-    def __init__(
-        self, folder: Path, ledger: Ledger, record: Record, launch: Launch, tell: Callable[[Trial], None]
-    ) -> None:
-        self.folder, self.ledger, self.record, self.launch, self.tell = folder, ledger, record, launch, tell
+    def __init__(self, folder: Path, launch: Launch, overrides: Callable[[int], list[str]]) -> None:
+        self._folder, self._launch, self._overrides = folder, launch, overrides
 
-    def train(self, settings: GroupSettings, members: list[Member]) -> None:
-        """Runs the members that have not ended, and writes down what came of them.
+    def run(self, group: GroupSettings, jobs: list[Job]) -> Iterator[Event]:
+        """Launches the jobs that have not ended. Raises SweepError when the launcher fails: then none has ended."""
+        missing = [job.number for job in jobs if not job.is_final]
+        yield Started(tuple(missing))
+        for numbers in _consecutive(missing):
+            for number in numbers:
+                shutil.rmtree(self._folder / str(number), ignore_errors=True)
+            try:
+                self._launch([self._overrides(number) for number in numbers], initial_job_idx=numbers[0])
+            except NnrunError:
+                raise
+            except Exception as error:
+                raise SweepError(
+                    f"The launcher failed, not its trials: {type(error).__name__}: {error} Set it right, then "
+                    f"continue: nnrun resume {shlex.quote(str(self._folder))}"
+                ) from error
+            for number in numbers:
+                yield from self._read(number)
 
-        Raises SweepError when the launcher itself fails: then none of its trials has ended.
-        """
-        missing = [member for member in members if not member.is_final]
-        self.ledger.start(member.number for member in missing)
-        for batch in _consecutive(missing):
-            for member in batch:
-                shutil.rmtree(self.folder / str(member.number), ignore_errors=True)
-            self._launch(batch)
-            for member in batch:
-                self._read(member)
+    def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, Judged]:
+        """A program is compiled for the trial: that of its job is in another process."""
+        prepared = prepare(config)
+        return prepared, Judged(prepared.config, prepared.data)
 
-    def _launch(self, batch: list[Member]) -> None:
+    def _read(self, number: int) -> Iterator[Trained]:
+        """What a job left: its epochs, and its end."""
         try:
-            self.launch([self._job(member) for member in batch], initial_job_idx=batch[0].number)
-        except NnrunError:
-            raise
-        except Exception as error:
-            raise SweepError(
-                f"The launcher failed, not its trials: {type(error).__name__}: {error} Set it right, then continue: "
-                f"nnrun resume {shlex.quote(str(self.folder))}"
-            ) from error
+            history, summary = read_trial(self._folder / str(number))
+        except (ConfigError, OSError, ValueError):
+            history, summary = [], {"status": "failed", "error": "The job left no results.", "seconds": {}}
+        for row in history:
+            yield Trained({number: Outcome(row, improved=False, stop=False)}, ())
+        state = "completed" if summary["status"] == "completed" else "failed"
+        yield Trained({}, (Ended(number, state, summary["error"], summary=summary),))
 
-    def _job(self, member: Member) -> list[str]:
-        """What Hydra composes a job from; unlike ours it cannot find out what `task=auto` is."""
-        words = [word for word in self.record.overrides_of(member.params) if not word.startswith("task=")]
-        return [*words, f"task={member.composed.choices['task']}"]
 
-    def _read(self, member: Member) -> None:
-        try:
-            member.history, summary = read_trial(self.folder / str(member.number))
-        except (OSError, ValueError):
-            summary = {"status": "failed", "error": "The job left no results.", "seconds": {}}
-        for row in member.history:
-            self.ledger.record({member.number: row})
-        if summary["status"] == "completed":
-            state, objective = "completed", summary["objective"]["value"]
-            metrics = {name: value for name, value in summary["metrics"].items() if value is not None}
+def _consecutive(numbers: list[int]) -> list[list[int]]:
+    """Numbers in stretches without a gap: a launcher numbers its jobs from a first one."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1].append(number)
         else:
-            state, objective, metrics = "failed", None, {}
-        seconds, error = summary["seconds"].get("train"), summary["error"]
-        trial = Trial(member.number, state, {}, objective, metrics, None, seconds, error)
-        self.ledger.record({}, [trial])
-        self.tell(trial)
-
-
-def _consecutive(members: list[Member]) -> list[list[Member]]:
-    """Runs of members with consecutive numbers: a launcher numbers its jobs from a first one."""
-    runs: list[list[Member]] = []
-    for member in members:
-        if runs and runs[-1][-1].number + 1 == member.number:
-            runs[-1].append(member)
-        else:
-            runs.append([member])
+            runs.append([number])
     return runs

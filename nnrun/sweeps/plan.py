@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnrun.compose import compose, grammar
-from nnrun.config import run_config, choices
 from nnrun import schema
+from nnrun.compose import checked, compose, grammar
 from nnrun.compose.compose import Composed
+from nnrun.compose.mistakes import SPACE, swept_itself, unknown_key
+from nnrun.config import choices, run_config
 from nnrun.config.run_config import RunConfig
 from nnrun.errors import ConfigError
-from nnrun.compose.mistakes import SPACE, swept_itself, unknown_key
+from nnrun.execution.settings import ExecutionConfig
 from nnrun.search.base import SearchConfig, Strategy
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
 
@@ -20,7 +21,7 @@ Choice = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Trials:
+class Plan:
     """The space of a sweep, and a composed config for every combination of the config groups in it."""
 
     space: Space
@@ -38,7 +39,7 @@ class Trials:
         for key, value in point.items():
             if key not in self.space.choosers:
                 plain = _with_value(plain, key, value)
-        return replace(base, plain=run_config.resolved(plain))
+        return replace(base, plain=compose.resolved(plain))
 
     def strategy(self) -> Strategy:
         """The strategy that the config names, over this space."""
@@ -50,7 +51,7 @@ class Trials:
         return schema.build("search", self.first.sweep["search"])
 
 
-def plan(overrides: list[str]) -> Trials:
+def of(overrides: list[str]) -> Plan:
     """The trials of a command, whose names are known to be right; see `check` for values. Raises ConfigError."""
     typed, swept = grammar.parse(overrides)
     _check_swept(swept)
@@ -61,15 +62,15 @@ def plan(overrides: list[str]) -> Trials:
     recipe = grammar.from_space(first.sweep["search"]["space"])
     dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
     if not dimensions:
-        run_config.build(run_config.resolved(first.plain))
+        run_config.build(compose.resolved(first.plain))
         raise ConfigError(
             f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
             "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
         )
-    trials = _with_bases(dimensions, fixed) if _choosers(dimensions) else _with_base(dimensions, first)
-    schema.build("execution", trials.first.sweep["execution"], _execution())
-    trials.strategy()
-    return trials
+    plan = _with_bases(dimensions, fixed) if _choosers(dimensions) else _with_base(dimensions, first)
+    schema.build("execution", plan.first.sweep["execution"], ExecutionConfig)
+    plan.strategy()
+    return plan
 
 
 def _check_swept(swept: Mapping[str, Dimension]) -> None:
@@ -83,12 +84,6 @@ def _check_swept(swept: Mapping[str, Dimension]) -> None:
             raise ConfigError(f"{key} is one value for the whole sweep, but got several.{example}")
 
 
-def _execution() -> type:
-    from nnrun.execution.settings import ExecutionConfig
-
-    return ExecutionConfig
-
-
 def _first_choices(swept: Mapping[str, Dimension]) -> list[str]:
     """The first of every swept config group."""
     return [f"{key}={names[0]}" for key, names in _choosers(swept).items()]
@@ -100,15 +95,15 @@ def _choosers(dimensions: Mapping[str, Dimension]) -> dict[str, tuple[Any, ...]]
     return {key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)}
 
 
-def _with_base(dimensions: dict[str, Dimension], base: Composed) -> Trials:
+def _with_base(dimensions: dict[str, Dimension], base: Composed) -> Plan:
     """The trials where no config group is swept: the config that was composed already is the base of all."""
     for key in dimensions:
         if not has(base.plain, key):
             raise ConfigError(unknown_key(key, base.plain, base.choices))
-    return Trials(Space(dimensions, (), {(): frozenset()}), {(): base})
+    return Plan(Space(dimensions, (), {(): frozenset()}), {(): base})
 
 
-def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Trials:
+def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Plan:
     groups = choices.groups()
     choosers = _choosers(dimensions)
     optional = {key: text for key, text in fixed.items() if key.partition(".")[0] in choosers and key not in groups}
@@ -124,7 +119,7 @@ def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Tria
             base = next(iter(bases.values()))
             others = " No other choice in this sweep has it either." if len(bases) > 1 else ""
             raise ConfigError(f"{unknown_key(key, base.plain, base.choices)}{others}")
-    return Trials(Space(dimensions, tuple(choosers), lacking), bases)
+    return Plan(Space(dimensions, tuple(choosers), lacking), bases)
 
 
 def _with_optional(base: Composed, optional: dict[str, str]) -> Composed:
@@ -136,28 +131,18 @@ def _with_optional(base: Composed, optional: dict[str, str]) -> Composed:
     return replace(base, plain=plain)
 
 
-def check(trials: Trials) -> None:
+def check(plan: Plan) -> None:
     """Types, bounds and fit of every combination and, beside it, every listed value. Raises ConfigError."""
-    built = [_built(trials, point) for point in _corners(trials.space)]
-    from nnrun.execution import devices
-
-    devices.prepare()
-    seen: set[RunConfig] = set()
-    for one in built:
-        static = one.split()[0]
-        if static not in seen:
-            run_config.check_fit(one)
-            devices.batch_devices(one)
-            seen.add(static)
+    checked.check([_built(plan, point) for point in _corners(plan.space)])
 
 
-def _built(trials: Trials, point: Params) -> RunConfig:
+def _built(plan: Plan, point: Params) -> RunConfig:
     """The config of a point. Raises ConfigError, with advice where an interval needs whole numbers."""
     try:
-        return run_config.build(trials.composed(point).plain)
+        return checked.build(plan.composed(point))
     except ConfigError as error:
         for key, value in point.items():
-            found = trials.space.dimensions[key]
+            found = plan.space.dimensions[key]
             if isinstance(found, Interval) and not found.integer and str(error).startswith(f"{key} must be an integer"):
                 whole = f"int(interval({math.ceil(found.low)},{math.floor(found.high)}))"
                 whole = f"tag(log,{whole})" if found.log else whole

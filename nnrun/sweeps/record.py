@@ -6,20 +6,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnrun.config import run_config
-from nnrun.folders import reading
 from nnrun import schema
-from nnrun.compose import grammar
-from nnrun.sweeps import plan as trials
+from nnrun.compose import compose, grammar
 from nnrun.compose.compose import OF_SWEEPS, Composed
-from nnrun.config.run_config import RunConfig, check_objective
+from nnrun.config import run_config
+from nnrun.config.run_config import RunConfig
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
+from nnrun.folders import reading
 from nnrun.search.space import Params, Space, dimension, written
-from nnrun.sweeps.plan import Trials
+from nnrun.sweeps import plan
+from nnrun.sweeps.plan import Plan
+from nnrun.training.objective import check_objective
 
 if TYPE_CHECKING:
-    from nnrun.training.fit import Objective
+    from nnrun.training.objective import Objective
 
 LARGEST = 2**24
 """Bytes of sweep.yaml that are read; no sweep writes as many."""
@@ -27,12 +28,12 @@ LARGEST = 2**24
 
 @dataclass(frozen=True)
 class Record:
-    """The trials of a command, and the groups that were made of them so far.
+    """What a command asks for, and the groups that were made of its trials so far.
 
     typed: the overrides with one value, as typed.
     """
 
-    trials: Trials
+    plan: Plan
     typed: list[str]
     command: str
     groups: list[GroupSettings] = field(default_factory=list)
@@ -41,19 +42,19 @@ class Record:
     def title(self) -> str:
         """For people: `random search: mlp on digits`."""
         model, dataset = (
-            ", ".join(dict.fromkeys(base.choices[group] for base in self.trials.bases.values()))
+            ", ".join(dict.fromkeys(base.choices[group] for base in self.plan.bases.values()))
             for group in ("model", "dataset")
         )
-        return f"{self.trials.first.sweep['strategy']} search: {model} on {dataset}"
+        return f"{self.plan.first.sweep['strategy']} search: {model} on {dataset}"
 
     def execution(self) -> ExecutionConfig:
         """The checked keys of execution."""
-        found: ExecutionConfig = schema.build("execution", self.trials.first.sweep["execution"], ExecutionConfig)
+        found: ExecutionConfig = schema.build("execution", self.plan.first.sweep["execution"], ExecutionConfig)
         return found
 
     def overrides_of(self, point: Params) -> list[str]:
         """What to type for one trial as a run."""
-        first = self.trials.composed(point).plain
+        first = self.plan.composed(point).plain
         kept = [text for text in self.typed if _is_of_run(text, first)]
         return [*kept, *(f"{key}={grammar.value_text(value)}" for key, value in point.items())]
 
@@ -63,7 +64,7 @@ class Record:
 
     def content(self, status: str) -> dict[str, Any]:
         """The content of sweep.yaml."""
-        first, space = self.trials.first, self.trials.space
+        first, space = self.plan.first, self.plan.space
         return {
             "status": status,
             "command": self.command,
@@ -74,7 +75,7 @@ class Record:
             "bases": [
                 {"choice": list(choice), "lacking": sorted(space.lacking[choice])}
                 | {"choices": base.choices, "config": base.plain}
-                for choice, base in self.trials.bases.items()
+                for choice, base in self.plan.bases.items()
             ],
             "groups": [dataclasses.asdict(group) for group in self.groups],
         }
@@ -83,7 +84,7 @@ class Record:
 def start(overrides: list[str], command: str) -> Record:
     """The record of a command. Raises ConfigError for a wrong name."""
     typed, _ = grammar.parse(overrides)
-    return Record(trials.plan(overrides), typed, command)
+    return Record(plan.of(overrides), typed, command)
 
 
 def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
@@ -101,7 +102,7 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
             choice = tuple(base["choice"])
             bases[choice] = Composed(base["config"], base["choices"], sweep)
             lacking[choice] = frozenset(base["lacking"])
-        found = Trials(Space(space, tuple(content["choosers"]), lacking), bases)
+        found = Plan(Space(space, tuple(content["choosers"]), lacking), bases)
         record = Record(
             found, content["typed"], content["command"], [GroupSettings(**group) for group in content["groups"]]
         )
@@ -115,15 +116,15 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
 
 def objective(record: Record) -> "Objective":
     """The metric that the sweep compares, and its direction."""
-    from nnrun.training.fit import Objective
+    from nnrun.training.objective import Objective
 
-    built: RunConfig = run_config.build(run_config.resolved(record.trials.first.plain))
-    task = built.task.locate()(built.task.config, built.dataset.locate()(built.dataset.config).spec())
-    return Objective(built.objective.metric, check_objective(built.objective, task, built.model.locate().terms))
+    built: RunConfig = run_config.build(compose.resolved(record.plan.first.plain))
+    task = built.task.create(built.dataset.create().spec())
+    return Objective(built.objective.metric, check_objective(built.objective, task, built.model.cls.terms))
 
 
 def _is_of_run(text: str, plain: dict[str, Any]) -> bool:
     key = text.lstrip("+~").partition("=")[0]
     group = key.partition(".")[0]
     is_of_sweep = group in OF_SWEEPS or group == "hydra" or group.startswith("hydra/")
-    return not is_of_sweep and ("." not in key or trials.has(plain, key))
+    return not is_of_sweep and ("." not in key or plan.has(plain, key))

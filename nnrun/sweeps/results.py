@@ -8,24 +8,25 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from nnrun.compose.grammar import value_text
 from nnrun.config import run_config
 from nnrun.config.run_config import RunConfig
-from nnrun.sweeps.drawing import Drawing, Subject
 from nnrun.errors import RunError
-from nnrun.execution.prepared import Loaded
-from nnrun.execution.serial import TrainedRun
-from nnrun.sweeps.recording import rank
-from nnrun.folders.ledger import Ledger, Trial
-from nnrun.folders.run_folder import read_trial
-from nnrun.runs.run import Run
+from nnrun.execution.prepared import Prepared
+from nnrun.execution.serial import Judged
+from nnrun.folders.ledger import Ledger
+from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
-from nnrun.sweeps.record import Record
-from nnrun.compose.grammar import value_text
 from nnrun.host.terminal import Terminal
-from nnrun.training.fit import Objective
+from nnrun.runs.run import Run
+from nnrun.search.trial import Trial
+from nnrun.sweeps.drawing import Drawing, Subject
+from nnrun.sweeps.record import Record
+from nnrun.sweeps.recording import rank
+from nnrun.training.objective import Objective
 
 SHOWN = 10
-Trained = Callable[[Trial, RunConfig], tuple[Loaded, TrainedRun]]
+Trained = Callable[[Trial, RunConfig], tuple[Prepared, Judged]]
 """What a trial's config needs, and the network that takes over its weights."""
 
 
@@ -71,12 +72,12 @@ class Results:
     def tabulate(self) -> None:
         """Writes trials.csv, and begins report.html."""
         trials = self.ledger.trials()
-        self.folder.write_trials(trials, list(self.record.trials.space))
+        self.folder.write_trials(trials, list(self.record.plan.space))
         self.drawing.begin(self.folder.path, subject(self.record, trials, self.objective))
 
     def _show(self, trials: list[Trial], best: list[Trial]) -> None:
         """The best trials, and how many failed."""
-        keys = list(self.record.trials.space)
+        keys = list(self.record.plan.space)
         rows = [
             [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
             for t in best[:SHOWN]
@@ -92,7 +93,7 @@ class Results:
 
     def _show_parts(self, best: list[Trial]) -> None:
         """The best trial of every choice of config groups, or of every part that the strategy compares."""
-        strategy, choosers = self.record.trials.strategy(), self.record.trials.space.choosers
+        strategy, choosers = self.record.plan.strategy(), self.record.plan.space.choosers
         parts: dict[str, list[Trial]] = {}
         for trial in best:
             choice = ", ".join(str(trial.params[name]) for name in choosers)
@@ -117,7 +118,7 @@ def subject(record: Record, trials: list[Trial], objective: Objective) -> Subjec
         command=record.command,
         metric=objective.metric,
         direction=objective.direction,
-        space=record.trials.space,
+        space=record.plan.space,
         best_command=record.command_of(best[0].params) if best else "",
     )
 
@@ -154,7 +155,7 @@ class _Winner:
 
     def __init__(self, record: Record, folder: SweepFolder, trial: Trial, trained: Trained) -> None:
         self._folder, self._trial, self._own = folder, trial, folder.path / str(trial.number)
-        self._command, self._composed = record.command_of(trial.params), record.trials.composed(trial.params)
+        self._command, self._composed = record.command_of(trial.params), record.plan.composed(trial.params)
         self._config = run_config.build(self._composed.plain)
         self._is_whole = (self._own / "model.safetensors").exists()
         if not self._is_whole:

@@ -11,28 +11,29 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from jax.errors import JaxRuntimeError
-
-from nnrun.config import run_config as config
-from nnrun.folders import reading
-from nnrun.sweeps import record as sweep_record, results
-from nnrun.compose.compose import Composed
+from nnrun.config import run_config
 from nnrun.config.run_config import RunConfig
-from nnrun.sweeps.drawing import Drawing
 from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError, SweepError
-from nnrun.execution import groups
+from nnrun.execution import devices, groups
+from nnrun.execution.executor import Executor
 from nnrun.execution.groups import MOST_TRIALS
-from nnrun.execution.prepared import Loaded, load
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.local import Local
+from nnrun.execution.prepared import Prepared
+from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
-from nnrun.sweeps.recording import GroupTraining, Member, write_trial
-from nnrun.host.interruption import Interrupted, Watch
-from nnrun.sweeps.jobs import Launch, LaunchedTraining
-from nnrun.folders.ledger import FINAL, Ledger, Trial
+from nnrun.folders import reading
+from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
-from nnrun.sweeps.record import Record
-from nnrun.sweeps.results import Results
+from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
+from nnrun.search.trial import FINAL, Trial
+from nnrun.sweeps import record as sweep_record
+from nnrun.sweeps import results
+from nnrun.sweeps.drawing import Drawing
+from nnrun.sweeps.jobs import Launch, Launched
+from nnrun.sweeps.record import Record
+from nnrun.sweeps.recording import Recorder, Training
+from nnrun.sweeps.results import Results
 
 UNWRITABLE = (OSError, sqlite3.Error)
 """The disk is full, or the folder can no longer be written to."""
@@ -48,16 +49,16 @@ class Sweep:
         self, record: Record, path: Path, started: float, drawing: Drawing, launch: Launch | None = None
     ) -> None:
         self.record, self.started, self.drawing, self.launch = record, started, drawing, launch
-        self.search = record.trials.search()
-        self.strategy = record.trials.strategy()
+        self.search = record.plan.search()
+        self.strategy = record.plan.strategy()
         self.objective = sweep_record.objective(record)
         self.folder = SweepFolder(path)
         self.terminal = Terminal(self.folder.log)
         self.failures: collections.Counter[str] = collections.Counter()
         self._unloaded: RunError | None = None
         typed = any(word.startswith("search.trials=") for word in record.typed)
-        self._tells_end = typed or record.trials.first.sweep["strategy"] != "grid"
-        self._built: dict[int, tuple[Composed, RunConfig, str]] = {}
+        self._tells_end = typed or record.plan.first.sweep["strategy"] != "grid"
+        self._trainings: dict[int, Training] = {}
         self.progress = SweepProgress(
             self.terminal, self.objective.metric, maximize=self.objective.direction == "maximize"
         )
@@ -70,10 +71,11 @@ class Sweep:
         """
         self.ledger = Ledger(self.folder.path)
         self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
+        self.recorder = Recorder(self.folder, self.ledger, self.objective, self._tell, self.progress.trained)
         try:
             with Watch(self._emergency) as watch:
                 return self._recorded(watch)
-        except (*UNWRITABLE, MemoryError, JaxRuntimeError) as error:
+        except (*UNWRITABLE, *devices.FAILURES) as error:
             raise RunError(f"{error}. What was measured is kept. {self._to_continue()}") from error
         finally:
             self.terminal.close()
@@ -108,28 +110,32 @@ class Sweep:
 
     def _work(self, watch: Watch) -> float:
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
-        self.training = self._training(watch, deadline)
+        self.executor = self._executor(watch, deadline)
         self._remember(self.ledger.trials())
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
-                for settings, members in self._groups():
+                for group, trials in self._groups():
                     if time.monotonic() < deadline:
-                        self._train(settings, members)
+                        self._train(group, trials)
                         watch.check()
                 self._check_loaded()
         self._give_up(self.ledger.unfinished())
         return self.results.finish(self.started, self._trained)
 
-    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Loaded, TrainedRun]:
-        if isinstance(self.training, GroupTraining) and trial.group_id is not None:
-            return self.training.trained(self.record.groups[trial.group_id], config)
-        found = load(config)
-        return found, TrainedRun(found.config, found.data)
+    def _trained(self, trial: Trial, config: RunConfig) -> tuple[Prepared, Judged]:
+        group = None if trial.group_id is None else self.record.groups[trial.group_id]
+        return self.executor.judged(group, config)
 
-    def _training(self, watch: Watch, deadline: float) -> GroupTraining | LaunchedTraining:
-        if self.launch:
-            return LaunchedTraining(self.folder.path, self.ledger, self.record, self.launch, self._tell)
-        return GroupTraining(self.folder, self.ledger, watch, self._tell, self.progress.trained, deadline)
+    def _executor(self, watch: Watch, deadline: float) -> Executor:
+        if self.launch is None:
+            return Local(watch, deadline, self.recorder.restore)
+        return Launched(self.folder.path, self.launch, self._overrides)
+
+    def _overrides(self, number: int) -> list[str]:
+        """What Hydra composes a trial from; unlike us it cannot find out what `task=auto` is."""
+        trial = self._trainings[number]
+        words = [word for word in self.record.overrides_of(trial.params) if not word.startswith("task=")]
+        return [*words, f"task={trial.composed.choices['task']}"]
 
     def _remember(self, trials: list[Trial]) -> None:
         """Takes over what an earlier process left."""
@@ -140,8 +146,8 @@ class Sweep:
         self.progress.trained(len(ended), before=True)
         # A group that no trial belongs to was recorded just before the end, and is made again.
         del self.record.groups[max((trial.group_id + 1 for trial in trials if trial.group_id is not None), default=0) :]
-        if isinstance(self.training, GroupTraining) and (best := results.ranked(trials, self.objective)):
-            self.training.keep_only_better_than(best[0], self.objective)
+        if best := results.ranked(trials, self.objective):
+            self.recorder.keep_only_better_than(best[0])
 
     def _tell(self, trial: Trial) -> None:
         self._count(trial)
@@ -178,17 +184,17 @@ class Sweep:
             self.terminal.line(f"The space has {len(self.strategy.asked)} different trials and no more.")
         return bool(leftover or points)
 
-    def _groups(self) -> Iterator[tuple[GroupSettings, list[Member]]]:
+    def _groups(self) -> Iterator[tuple[GroupSettings, list[Training]]]:
         """Groups with trials that have not ended, new trials put into groups first."""
         self._plan([trial for trial in self.ledger.unfinished() if trial.group_id is None])
         for number in sorted({trial.group_id for trial in self.ledger.unfinished() if trial.group_id is not None}):
-            yield self.record.groups[number], self._members(number)
+            yield self.record.groups[number], self._trials_of(number)
 
     def _plan(self, waiting: list[Trial]) -> None:
         if not waiting:
             return
         first, execution = len(self.record.groups), self.record.execution()
-        planned = groups.plan([self._member(trial).config for trial in waiting], execution)
+        planned = groups.plan([self._training(trial).config for trial in waiting], execution)
         for number, group in enumerate(planned, first):
             self.record.groups.append(GroupSettings(number, group.batching, len(group.members), group.devices))
         self._write("running")
@@ -196,22 +202,29 @@ class Sweep:
             {waiting[i].number: number for number, group in enumerate(planned, first) for i in group.members}
         )
 
-    def _members(self, group: int) -> list[Member]:
-        return [self._member(trial) for trial in self.ledger.group(group)]
+    def _trials_of(self, group: int) -> list[Training]:
+        return [self._training(trial) for trial in self.ledger.group(group)]
 
-    def _member(self, trial: Trial) -> Member:
-        if trial.number not in self._built:
-            composed = self.record.trials.composed(trial.params)
-            self._built[trial.number] = composed, config.build(composed.plain), self.record.command_of(trial.params)
-        return Member(trial.number, trial.params, *self._built[trial.number], is_final=trial.state in FINAL)
+    def _training(self, trial: Trial) -> Training:
+        """A trial as it begins anew, or goes on from what its group saved; its config is built once."""
+        if trial.number not in self._trainings:
+            composed = self.record.plan.composed(trial.params)
+            config, command = run_config.build(composed.plain), self.record.command_of(trial.params)
+            self._trainings[trial.number] = Training(trial.number, trial.params, composed, config, command)
+        found = dataclasses.replace(self._trainings[trial.number], is_final=trial.state in FINAL, history=[], best=None)
+        self._trainings[trial.number] = found
+        return found
 
-    def _train(self, settings: GroupSettings, members: list[Member]) -> None:
+    def _train(self, group: GroupSettings, trials: list[Training]) -> None:
         """Trains a group to its end; one that cannot be built or trained fails, and the others go on.
 
         One whose data cannot be loaded waits for a later try.
         """
+        by_number = {trial.number: trial for trial in trials}
         try:
-            self.training.train(settings, members)
+            for event in self.executor.run(group, [trial.job for trial in trials]):
+                self.recorder.record(group, by_number, event)
+            self.folder.remove_group(group.number)
             return
         except (Interrupted, SweepError, *UNWRITABLE):
             raise
@@ -224,10 +237,10 @@ class Sweep:
             self.folder.log(traceback.format_exc())
             reason = str(error) if isinstance(error, NnrunError) else f"{type(error).__name__}: {error}"
         # Only here has the memory that the group took been given back.
-        if OUT_OF_MEMORY in reason and len(members) > 1:
-            self._halve(settings, len(members))
+        if OUT_OF_MEMORY in reason and len(trials) > 1:
+            self._halve(group, len(trials))
         else:
-            self._fail(members, reason)
+            self.recorder.fail(trials, reason)
 
     def _check_loaded(self) -> None:
         """Raises what kept a group's data from being loaded, once all others are trained; its trials still wait."""
@@ -236,26 +249,17 @@ class Sweep:
             self.drawing.end()
             raise RunError(f"{self._unloaded} What was measured is kept. {self._to_continue()}")
 
-    def _halve(self, settings: GroupSettings, count: int) -> None:
+    def _halve(self, group: GroupSettings, count: int) -> None:
         """Splits a group that is too large for the memory in two, which start anew."""
         self.terminal.line(f"{count} trials do not fit into memory together: trying half of them at a time.")
         kept, moved, number = count // 2, count - count // 2, len(self.record.groups)
-        self.folder.remove_group(settings.number)
-        self.record.groups[settings.number] = dataclasses.replace(settings, chunk=kept)
-        self.record.groups.append(dataclasses.replace(settings, number=number, chunk=moved))
+        self.folder.remove_group(group.number)
+        self.record.groups[group.number] = dataclasses.replace(group, chunk=kept)
+        self.record.groups.append(dataclasses.replace(group, number=number, chunk=moved))
         self._write("running")
-        self.ledger.assign({trial.number: number for trial in self.ledger.group(settings.number)[kept:]})
-        for part in (settings.number, number):
-            self._train(self.record.groups[part], self._members(part))
-
-    def _fail(self, members: list[Member], reason: str) -> None:
-        for member in members:
-            if not member.is_final:
-                trial = member.ended("failed", self.objective.metric, reason)
-                write_trial(self.folder, member, trial, self.objective, None)
-                self.ledger.record({}, [trial])
-                self.progress.trained(1)
-                self._tell(trial)
+        self.ledger.assign({trial.number: number for trial in self.ledger.group(group.number)[kept:]})
+        for part in (group.number, number):
+            self._train(self.record.groups[part], self._trials_of(part))
 
     def _give_up(self, unfinished: list[Trial]) -> None:
         """Trials that the time did not last for."""
@@ -278,5 +282,5 @@ class Sweep:
         sys.stdout.flush()
 
     def _to_continue(self) -> str:
-        configs = [base.plain for base in self.record.trials.bases.values()]
+        configs = [base.plain for base in self.record.plan.bases.values()]
         return f"To continue: {reading.continuing(self.folder.path, *configs)}"

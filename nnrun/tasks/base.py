@@ -1,7 +1,7 @@
 """What a task is: it says what head it needs, what is minimised, and what is reported."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -9,6 +9,7 @@ import numpy as np
 
 from nnrun.datasets.base import Data, DataSpec
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.tasks.metrics import DIRECTIONS, Direction
 
 
 class ArrayScaling(NamedTuple):
@@ -50,6 +51,8 @@ class Task(abc.ABC):
 
     figures: ClassVar[tuple[str, ...]] = ()
     """Names of modules in nnrun.report that picture the result."""
+    directions: ClassVar[Mapping[str, Direction]] = {}
+    """Which way the task's own metrics get better, by their names without a prefix; known ones need no entry."""
 
     def __init__(self, config: Any, data: DataSpec) -> None:
         self.config = config
@@ -72,6 +75,11 @@ class Task(abc.ABC):
     def check_model(self, model: Any) -> None:  # noqa: B027
         """Raises ConfigError when the loss cannot judge what a model of this config gives."""
 
+    @classmethod
+    def direction(cls, metric: str) -> Direction:
+        """Which way a metric, named without its prefix, gets better: smaller where neither side says."""
+        return {**DIRECTIONS, **cls.directions}.get(metric, "minimize")
+
     @abc.abstractmethod
     def metric_names(self) -> tuple[str, ...]:
         """Names that `finish` reports beside `loss`, in the order of the columns of metrics.csv."""
@@ -79,6 +87,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) data loss per example, the model's `terms` not included."""
+
+    def weights(self, batch: Batch) -> jax.Array:
+        """(batch,) how often each example counts in mean losses and terms: 0 for padding, else 1 unless a task differs.
+
+        Where `loss` is a mean over an example's tokens, their number makes every mean one per token.
+        """
+        return batch["mask"]
 
     @abc.abstractmethod
     def statistics(self, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
@@ -91,6 +106,28 @@ class Task(abc.ABC):
     def finish_all(self, found: Sequence[Summed], data: Data) -> list[dict[str, float]]:
         """What `finish` gives for each of several networks on the same part."""
         return [self.finish(sums, rows, data) for sums, rows in found]
+
+    def condense(self, outputs: Outputs, batch: Batch) -> Outputs:
+        """What of a batch's Outputs leaves the device, computed inside a trace; `batch` may lack the targets.
+
+        `decode`, `baselines`, `calibrate` and the figures get what this gives, joined over a part: a task whose
+        predictions are larger than what it reports (scores of a large vocabulary) keeps only that.
+        """
+        return outputs
+
+    def generate(self, model: Model, batch: Batch, rngs: Any) -> Outputs:
+        """What a task that decodes in its own way predicts of a batch, in the place of `condense`; others lack it.
+
+        It calls the model as often as it wants, for the test part and for new examples, which have no targets. What
+        training and evaluation minimise and measure stays with the one call that `loss` and `statistics` see. `rngs`
+        draws as in training, the same for the same examples.
+        """
+        raise NotImplementedError(f"{type(self).__name__} generates nothing")
+
+    @classmethod
+    def generates(cls) -> bool:
+        """Whether the task has a `generate` of its own."""
+        return cls.generate is not Task.generate
 
     @abc.abstractmethod
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:

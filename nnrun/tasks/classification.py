@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnrun.datasets.base import Data, DataSpec, Part
+from nnrun.datasets.base import Data, DataSpec
+from nnrun.datasets.part import Part
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import number, setting
@@ -172,8 +173,7 @@ class Classification(Task):
         return self.classes <= MOST_RANKED_CLASSES
 
     def _valid(self, batch: Batch) -> jax.Array:
-        counted = self.data.per_step and self.data.lengths
-        return losses.valid_steps(batch["targets"], batch["lengths"] if counted else None)
+        return losses.valid_steps(batch["targets"], self.data.valid_steps("targets", batch))
 
     def _logits(self, prediction: jax.Array) -> jax.Array:
         """(..., classes); one logit becomes the pair (0, z)."""
@@ -198,6 +198,5 @@ def _log_loss(sums: dict[str, np.ndarray]) -> dict[str, float]:
 def class_counts(part: Part, spec: DataSpec) -> np.ndarray:
     """(classes,) how often each label occurs in a part, valid steps alone."""
     labels = part["targets"]
-    lengths = part["lengths"] if spec.per_step and spec.lengths else None
-    valid = np.broadcast_to(losses.valid_steps(labels, lengths), labels.shape)
+    valid = np.broadcast_to(losses.valid_steps(labels, spec.valid_steps("targets", part)), labels.shape)
     return np.bincount(labels[valid], minlength=spec.classes or 0)

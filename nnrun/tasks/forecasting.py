@@ -9,8 +9,8 @@ from nnrun.datasets.base import Data, Series
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.tasks import metrics
-from nnrun.tasks.regression import Regression, RegressionConfig, target_unit
 from nnrun.tasks.baselines.scores import score
+from nnrun.tasks.regression import Regression, RegressionConfig, target_unit
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, OutputSpec
 from nnrun.schema import config_class, locate, setting, size
-from nnrun.tasks.regression import Regression, RegressionConfig
 from nnrun.tasks.baselines.scores import scaled
+from nnrun.tasks.regression import Regression, RegressionConfig
 
 TARGETS = {"rnn": "nnrun.models.rnn.RNN", "lstm": "nnrun.models.lstm.LSTM", "gru": "nnrun.models.gru.GRU"}
 OPEN = {"rnn": (), "lstm": ((1, 1.0), (0, -1.0)), "gru": ((1, 1.0),)}

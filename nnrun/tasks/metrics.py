@@ -1,6 +1,7 @@
 """Metrics on the host, in float64, from sums over examples, from counts, or from scores."""
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -9,7 +10,9 @@ BLOCK = 2**18
 
 Sums = np.ndarray | np.floating | float
 
-DIRECTIONS = {
+Direction = Literal["minimize", "maximize"]
+
+DIRECTIONS: dict[str, Direction] = {
     "loss": "minimize",
     "rmse": "minimize",
     "mse": "minimize",
@@ -24,7 +27,7 @@ DIRECTIONS = {
     "macro_f1": "maximize",
     "auroc": "maximize",
 }
-"""Which way every known metric, named without its prefix, gets better."""
+"""Which way every known metric, named without its prefix, gets better; a task says it of its own, see Task."""
 
 
 def mse(squares: Sums, count: Sums) -> float:

@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import number, setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
-from nnrun.tasks.baselines.scores import scaled, score
+from nnrun.tasks.baselines.least_squares import least_squares
+from nnrun.tasks.baselines.scores import score
 
-BLOCK_ROWS = 8192
-"""Of the linear baseline, decomposed at a time."""
 POWERS = {"squares": 2, "absolute": 1, "target": 1, "target_squares": 2, "count": 0}
 """What each sum is measured in: powers of the target's unit."""
 
@@ -124,8 +124,7 @@ class Regression(Task):
         return found
 
     def _valid(self, batch: Batch | Part) -> jax.Array:
-        counted = self.data.per_step and self.data.lengths
-        return losses.valid_steps(batch["targets"], batch["lengths"] if counted else None)
+        return losses.valid_steps(batch["targets"], self.data.valid_steps("targets", batch))
 
     def _training_mean(self, data: Data) -> np.ndarray:
         """(*targets) in scaled units, over examples and valid steps."""
@@ -152,28 +151,6 @@ def _scale(targets: ArrayScaling | None) -> Any:
     if targets is None:
         raise ValueError("sums of targets behind a logarithm need the targets' scaling")
     return targets.scale
-
-
-def least_squares(data: Data) -> np.ndarray:
-    """(n, values) prediction for the test part of w₀ + Wx fitted to the training part, all in scaled units.
-
-    Rows are reduced block by block to the triangle of a QR decomposition, which has the same solution: a wide table of
-    a million rows takes seconds and little memory.
-    """
-    count, columns = len(data.train["inputs"]), data.spec.inputs[-1] + 1
-    reduced: list[np.ndarray] = []
-    size = max(BLOCK_ROWS, 4 * columns)
-    for start in range(0, count, size):
-        x, y = scaled(data, "train", slice(start, start + size))
-        block = np.concatenate([_with_ones(x), y.reshape(len(y), -1)], axis=1)
-        reduced = [np.asarray(np.linalg.qr(np.concatenate([*reduced, block]), mode="r"))]
-    tolerance = np.finfo(np.float64).eps * max(count, columns)
-    weights = np.linalg.lstsq(reduced[0][:, :columns], reduced[0][:, columns:], rcond=tolerance)[0]
-    return _with_ones(scaled(data, "test")[0]) @ weights
-
-
-def _with_ones(x: np.ndarray) -> np.ndarray:
-    return np.concatenate([x.reshape(len(x), -1), np.ones((len(x), 1))], axis=1)
 
 
 def _names(data: Data, count: int) -> tuple[str, ...]:

@@ -10,23 +10,25 @@ import jax
 import numpy as np
 
 from nnrun.config import run_config
-from nnrun.folders import preprocessing
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, UnseenNotes
 from nnrun.errors import ConfigError, NnrunError
-from nnrun.execution.compiled import Evaluation, evaluation
+from nnrun.execution import judge
 from nnrun.execution.devices import compiler_options
-from nnrun.trained.trained_run import LoadedRun, load
-from nnrun.models.base import Outputs
-from nnrun.trained.prediction import Predictor, blocks, check_shape
+from nnrun.execution.judge import Evaluation
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import by_metric
+from nnrun.models.base import Outputs
+from nnrun.trained.prediction import Predictor, blocks, check_shape
+from nnrun.trained.trained_run import TrainedRun, load
 from nnrun.training import batches
 from nnrun.training.fit import metrics
 
 KEPT_BYTES = 2**30
 """Of examples and predictions that are kept for figures; metrics of more are computed as they come."""
-STANDING = ("input_scaling", "target_scaling", "error_threshold")
+STANDING = ("input_scaling", "target_scaling", "scalings", "error_threshold")
 """Fields of the run's that stand, whatever the data set would be fitted with now."""
 
 
@@ -38,7 +40,7 @@ class Evaluated:
     remarks: sentences for the user.
     """
 
-    run: LoadedRun
+    run: TrainedRun
     examples: int
     metrics: dict[str, float]
     data: Data
@@ -48,27 +50,28 @@ class Evaluated:
     remarks: tuple[str, ...] = ()
 
 
-class Evaluator:
-    """Metrics of parts of any size, by the program that judged the network in training."""
+class Evaluator(Predictor):
+    """A Predictor that also measures: metrics of parts of any size, by the program that judged the run in training."""
 
-    def __init__(self, run: LoadedRun, shape: tuple[int, int] | None = None) -> None:
-        self._run = run
-        self.predictor = Predictor(run, shape)
+    def __init__(self, run: TrainedRun, shape: tuple[int, int] | None = None) -> None:
+        super().__init__(run, shape)
         self._evaluate = jax.jit(run.program.evaluate, compiler_options=compiler_options())
 
     def evaluate(self, part: Part, first: int = 0) -> Evaluation:
         """Statistics of the part. Raises ConfigError when it lacks what the task compares with."""
-        run = self._run
+        run = self.run
         try:
-            chunks = self.predictor.chunks(part, first)
-            found = [jax.device_get(self._evaluate(run.traced, run.state, chunk)) for chunk in chunks]
+            return judge.evaluation(
+                lambda chunk: self._evaluate(run.traced, run.state, chunk),
+                self.chunks(part, first),
+                batches.count(part),
+            )
         except KeyError as error:
             raise ConfigError(_lacking(run.preprocessing, str(error.args[0]))) from None
-        return evaluation(found, batches.count(part))
 
     def metrics(self, found: Evaluation, data: Data) -> dict[str, float]:
         """`test/loss` and what the task reports."""
-        return metrics(found, self._run.task, data, "test")
+        return metrics(found, self.run.task, data, "test")
 
 
 def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
@@ -78,7 +81,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     """
     built, fitted = run_config.build(plain), preprocessing.load(folder)
     try:
-        loaded = built.dataset.locate()(built.dataset.config).load()
+        loaded = built.dataset.create().load()
     except NnrunError as error:
         raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {folder} FILE") from None
     if loaded.spec != fitted.spec:
@@ -90,7 +93,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     evaluator = Evaluator(run, batches.chunk_shape(data))
     measured, count = evaluator.metrics(evaluator.evaluate(data.test), data), batches.count(data.test)
     data = data.excerpt()
-    outputs = evaluator.predictor.outputs(data.test, 0)
+    outputs = evaluator.outputs(data.test, 0)
     baseline = by_metric(run.task.baselines(outputs, data))
     changed = () if _equal(Preprocessing.of(loaded), fitted) else (_changed(folder),)
     return Evaluated(run, count, measured, data, outputs, data.labels, baseline, changed)
@@ -107,7 +110,7 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
             continue  # The newest windows of a series: what they forecast has not happened yet.
         found = evaluator.evaluate(block.part, kept.examples)
         total = found if total is None else _add(total, found)
-        kept.add(block, evaluator.predictor.outputs(block.part, kept.examples))
+        kept.add(block, evaluator.outputs(block.part, kept.examples))
     if total is None:
         raise ConfigError(f"{source} has no example to evaluate. Give at least one.")
     data = run.preprocessing.data(kept.part())
@@ -184,6 +187,7 @@ def _equal(first: Preprocessing, second: Preprocessing) -> bool:
         return bool(np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=1e-6))
 
     scalings = [(first.input_scaling, second.input_scaling), (first.target_scaling, second.target_scaling)]
+    scalings += [(first.scalings[name], second.scalings[name]) for name in first.scalings]
     return first.class_names == second.class_names and all(
         a is b is None or (a is not None and b is not None and same(a.offset, b.offset) and same(a.scale, b.scale))
         for a, b in scalings

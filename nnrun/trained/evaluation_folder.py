@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nnrun.host import disk
 from nnrun import report
-from nnrun.trained.evaluation import Evaluated
 from nnrun.folders.run_folder import RunFolder, finite
+from nnrun.host import disk
 from nnrun.report.base import FinishedRun
+from nnrun.trained.evaluation import Evaluated
 
 
 def write(found: Evaluated, source: Path | None, output: Path | None, summary: dict[str, Any]) -> Path:

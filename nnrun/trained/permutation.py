@@ -1,18 +1,16 @@
 """Permutation importance: how much worse a network gets when one input no longer tells the examples apart."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError
-from nnrun.trained.evaluation import Evaluator
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.report.permutation_importance import Importance
 from nnrun.schema import nearest
-from nnrun.folders.columns_file import Columns
-from nnrun.tasks.metrics import DIRECTIONS
+from nnrun.trained.evaluation import Evaluator
+from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
 
 KEPT_BYTES = 2**27
@@ -21,40 +19,20 @@ KEPT_BYTES = 2**27
 Place = dict[str, tuple[int, ...]]
 
 
-@dataclass(frozen=True)
-class Importance:
-    """The drop of a metric, or the rise of one that is smaller where better.
-
-    drops: (inputs, repeats). value: the metric on the examples as they are; `examples` were permuted.
-    """
-
-    names: tuple[str, ...]
-    drops: np.ndarray
-    metric: str
-    value: float
-    examples: int
-
-    def columns(self) -> Columns:
-        """Most important first: input, importance (mean over the repeats), std (of the repeats)."""
-        mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
-        order = np.argsort(-mean, kind="stable")
-        return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}
-
-
-def importance(run: LoadedRun, blocks: Iterable[Block], metric: str | None, repeats: int, seed: int) -> Importance:
+def importance(run: TrainedRun, blocks: Iterable[Block], metric: str | None, repeats: int, seed: int) -> Importance:
     """Shuffles each input among the examples `repeats` times; an input of a series with its whole window.
 
     metric: by default the objective's, or the task's first where that is the loss.
     Source: Breiman, Random Forests (2001), section 10. Raises ConfigError for images and examples without targets.
     """
     places, chosen = _places(run), _metric(run, metric)
-    rng = np.random.default_rng(seed)
+    rng, direction = np.random.default_rng(seed), run.task.direction(chosen)
     part = _sample(run, blocks, rng)
     evaluator, data = Evaluator(run), run.preprocessing.data(part)
 
     def measure() -> float:
         found = evaluator.metrics(evaluator.evaluate(part), data)[f"test/{chosen}"]
-        return found if DIRECTIONS.get(chosen) == "maximize" else -found
+        return found if direction == "maximize" else -found
 
     base, drops = measure(), np.empty((len(places), repeats))
     for i, place in enumerate(places.values()):
@@ -66,11 +44,11 @@ def importance(run: LoadedRun, blocks: Iterable[Block], metric: str | None, repe
             drops[i, repeat] = base - measure()
             for name, at in place.items():
                 part[name][..., list(at)] = kept[name]
-    value = base if DIRECTIONS.get(chosen) == "maximize" else -base
-    return Importance(tuple(places), drops, chosen, value, batches.count(part))
+    value = base if direction == "maximize" else -base
+    return Importance(tuple(places), drops, chosen, direction, value, batches.count(part))
 
 
-def _places(run: LoadedRun) -> dict[str, Place]:
+def _places(run: TrainedRun) -> dict[str, Place]:
     """Where each input lies in the arrays of a part. Raises ConfigError for what has no inputs with names."""
     fitted = run.preprocessing
     if fitted.spec.kind not in ("table", "series"):
@@ -89,7 +67,7 @@ def _places(run: LoadedRun) -> dict[str, Place]:
     return {name: {"inputs": (i,)} for i, name in enumerate(names)}
 
 
-def _metric(run: LoadedRun, wanted: str | None) -> str:
+def _metric(run: TrainedRun, wanted: str | None) -> str:
     names = ("loss", *run.task.metric_names())
     if wanted is None:
         own = run.config.objective.metric.partition("/")[2]
@@ -99,7 +77,7 @@ def _metric(run: LoadedRun, wanted: str | None) -> str:
     return wanted.removeprefix("test/")
 
 
-def _sample(run: LoadedRun, blocks: Iterable[Block], rng: np.random.Generator) -> Part:
+def _sample(run: TrainedRun, blocks: Iterable[Block], rng: np.random.Generator) -> Part:
     """The examples with targets, or a random choice of as many as fit: those with the smallest random numbers."""
     most = max(2, KEPT_BYTES // (4 * max(1, int(np.prod(run.preprocessing.spec.inputs)))))
     part: Part = {}

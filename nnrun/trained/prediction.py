@@ -9,14 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnrun.folders import columns_file
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Columns, Part
 from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError, NnrunError
+from nnrun.execution import judge
 from nnrun.execution.devices import compiler_options
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.folders import columns_file
 from nnrun.models.base import Outputs
-from nnrun.folders.columns_file import Columns
+from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
 
 BLOCK_BYTES = 2**26
@@ -24,8 +24,6 @@ BLOCK_BYTES = 2**26
 BLOCK_ROWS = 8192
 WIDE = 100
 """Numbers per example from which arrays are kept as they are, in an npz, unless a table is asked for."""
-ANSWERS = ("targets", "anomaly")
-"""Arrays of a part that the network is not shown, so that files with and without them share one program."""
 OWN = ("inputs", "seen", "latent")
 """Columns of a decoded reconstruction that a file of predictions leaves out: the input, and the code."""
 DATASET_KEY = re.compile(r"'dataset\.[^']+'|\bdataset\.(?!path\b)\w+(?:=(?:\[[^]]*\]|[^\s,;]*[^\s,;.]))?")
@@ -38,7 +36,7 @@ class Predictor:
     shape: batches per chunk and rows per batch; by default one batch, as large as suits the largest part so far.
     """
 
-    def __init__(self, run: LoadedRun, shape: tuple[int, int] | None = None) -> None:
+    def __init__(self, run: TrainedRun, shape: tuple[int, int] | None = None) -> None:
         self.run, self._shape, self._rows = run, shape, 1
         self._outputs = jax.jit(run.program.outputs, compiler_options=compiler_options())
 
@@ -50,10 +48,12 @@ class Predictor:
         """
         if not batches.count(part):
             raise ConfigError("There is no example to predict. Give at least one.")
-        kept = {name: values for name, values in part.items() if name not in ANSWERS}
-        found = [self._outputs(self.run.traced, self.run.state, chunk) for chunk in self.chunks(kept, first)]
-        count = batches.count(part)
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *jax.device_get(found))
+        kept = self.run.preprocessing.spec.shown(part)
+        return judge.outputs(
+            lambda chunk: self._outputs(self.run.traced, self.run.state, chunk),
+            self.chunks(kept, first),
+            batches.count(part),
+        )
 
     def chunks(self, part: Part, first: int | None = None) -> Iterator[Part]:
         """Padded chunks with `mask` and, counted from `first`, `index`, placed for the program."""
@@ -63,12 +63,12 @@ class Predictor:
             yield self.run.placement.share(chunk if first is None else {**chunk, "index": index + np.int32(first)})
 
 
-def block_size(run: LoadedRun) -> int:
+def block_size(run: TrainedRun) -> int:
     """Examples to read at a time."""
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // _bytes(run)))
 
 
-def blocks(run: LoadedRun, source: Any) -> Iterator[Block]:
+def blocks(run: TrainedRun, source: Any) -> Iterator[Block]:
     """The examples of the path of a file or folder, a block at a time, or all of an array or a data frame.
 
     An error that advises a key of the data set, which no later verb takes, says how to train with it, too.
@@ -87,7 +87,7 @@ def blocks(run: LoadedRun, source: Any) -> Iterator[Block]:
         raise type(error)(f"{error} Keys are set in training, so this means to train again: {again}") from None
 
 
-def columns(run: LoadedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
+def columns(run: TrainedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     """Per block: the reader's labels, then predictions for people."""
     predictor = Predictor(run)
     for block in blocks:
@@ -96,7 +96,7 @@ def columns(run: LoadedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
         yield _labelled(block, {name: values for name, values in found.items() if name not in OWN})
 
 
-def latents(run: LoadedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
+def latents(run: TrainedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     """Per block: the reader's labels, the target where it is known, and the latent code (n, size).
 
     Raises ConfigError for a network without one.
@@ -110,14 +110,14 @@ def latents(run: LoadedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
         yield _labelled(block, {**known, "latent": code})
 
 
-def latent_of(run: LoadedRun, outputs: Outputs) -> np.ndarray:
+def latent_of(run: TrainedRun, outputs: Outputs) -> np.ndarray:
     """(n, size) codes. Raises ConfigError for a network without."""
     if outputs.latent is None:
         raise ConfigError(f"{run.folder} holds a network without latent codes. Train one: model=autoencoder or vae.")
     return np.asarray(outputs.latent)
 
 
-def default_name(run: LoadedRun, source: Path, what: str) -> Path:
+def default_name(run: TrainedRun, source: Path, what: str) -> Path:
     """In the current folder, by the name of the source: `<source>_<what>.csv`, or `.npz` for large answers."""
     spec, output = run.preprocessing.spec, run.task.output_spec()
     size = output.size * (spec.inputs[0] if output.per_step else 1)
@@ -154,20 +154,25 @@ def _labelled(block: Block, found: Columns) -> Columns:
     return {**labels, **found}
 
 
-def check_shape(run: LoadedRun, block: Block) -> None:
+def check_shape(run: TrainedRun, block: Block) -> None:
     """Raises ConfigError when a reader does not read what the network takes: the folder is damaged."""
-    wanted, got = run.preprocessing.spec.inputs, block.part["inputs"].shape[1:]
-    if got != wanted:
-        raise ConfigError(f"The network of {run.folder} takes examples of shape {wanted}, but its reader gives {got}.")
+    example = run.preprocessing.spec.example
+    for name, values in block.part.items():
+        wanted, got = example[name].shape if name in example else None, values.shape[1:]
+        if wanted is not None and wanted != got:
+            what = "examples" if name == "inputs" else name
+            raise ConfigError(
+                f"The network of {run.folder} takes {what} of shape {wanted}, but its reader gives {got}."
+            )
 
 
-def _bytes(run: LoadedRun) -> int:
+def _bytes(run: TrainedRun) -> int:
     spec, output = run.preprocessing.spec, run.task.output_spec()
     out = output.size * (spec.inputs[0] if output.per_step else 1)
-    return 4 * max(1, int(np.prod(spec.inputs)), out)
+    return 4 * max(1, *(field.size for field in spec.example.values() if not field.answer), out)
 
 
-def _rows(run: LoadedRun, examples: int) -> int:
+def _rows(run: TrainedRun, examples: int) -> int:
     """Of a batch: as in evaluation, fewer where there are few examples or they are large; divisible by the devices."""
     devices = len(run.placement.devices)
     most = min(batches.EVALUATION_BATCH, max(1, BLOCK_BYTES // _bytes(run)))

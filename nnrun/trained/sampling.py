@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 import jax
 import numpy as np
 
-from nnrun.folders import columns_file
 from nnrun.errors import ConfigError
-from nnrun.trained.trained_run import LoadedRun
-from nnrun.models.base import program_of
+from nnrun.folders import columns_file
 from nnrun.folders.run_folder import RunFolder
-from nnrun.trained.prediction import block_size
+from nnrun.models.base import program_of
 from nnrun.report.samples import grid
+from nnrun.trained.prediction import block_size
+from nnrun.trained.trained_run import TrainedRun
 
 SECONDS_BETWEEN_LINES = 5.0
 LARGEST = 2**33
@@ -23,7 +23,7 @@ ON_DISK = 2
 """Copies of the samples that lie on the disk while their file is packed."""
 
 
-def sample(run: LoadedRun, n: int, seed: int, say: Callable[[str], None]) -> None:
+def sample(run: TrainedRun, n: int, seed: int, say: Callable[[str], None]) -> None:
     """Writes `n` draws from the prior, in raw units, to samples.npz and figures/samples.png, and says so.
 
     Raises ConfigError for a network that draws nothing, and for more than can be written.
@@ -46,7 +46,7 @@ def sample(run: LoadedRun, n: int, seed: int, say: Callable[[str], None]) -> Non
     say(f"{n} samples are in {path} and {folder / 'figures' / 'samples.png'}")
 
 
-def _check_space(run: LoadedRun, n: int) -> None:
+def _check_space(run: TrainedRun, n: int) -> None:
     size, free = 4 * math.prod(run.preprocessing.spec.inputs), shutil.disk_usage(run.folder).free
     room = min(LARGEST, free // ON_DISK)
     if n * size > room:
@@ -56,7 +56,7 @@ def _check_space(run: LoadedRun, n: int) -> None:
         )
 
 
-def _blocks(run: LoadedRun, n: int, seed: int) -> Iterator[np.ndarray]:
+def _blocks(run: TrainedRun, n: int, seed: int) -> Iterator[np.ndarray]:
     """The draws (block, *inputs) in scaled units, every block after the first from a key of its own."""
     rows, key = min(n, block_size(run)), jax.random.key(seed)
     draw = program_of(run.model, lambda model, key: model.sample(key, rows))

@@ -9,25 +9,22 @@ from typing import Any
 
 import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from nnrun.config import run_config as config
-from nnrun.folders import preprocessing, reading
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.execution.devices import Placement
+from nnrun.folders import preprocessing, reading, weights_file
 from nnrun.folders.preprocessing import Preprocessing
+from nnrun.folders.weights_file import WEIGHTS
 from nnrun.tasks.base import ArrayScaling, Task
-from nnrun.training.network import weight_names
 from nnrun.training.program import Program
 from nnrun.training.state import Fitted, State, Weights
 
-WEIGHTS = "model.safetensors"
-
 
 @dataclass(frozen=True)
-class LoadedRun:
+class TrainedRun:
     """A trained network with what turns raw inputs into scaled ones.
 
     `state` has the weights and what was fitted, and nothing of training; `traced` are the config's numbers.
@@ -48,7 +45,7 @@ class LoadedRun:
         return self.program.model(self.traced, self.state)
 
 
-def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> LoadedRun:
+def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> TrainedRun:
     """Rebuilds the network of a checked config with the folder's weights.
 
     `data`, where the run's own data set is at hand, completes the task by what only the training part tells.
@@ -61,17 +58,20 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Loade
     static, numbers = built.split()
     placement, traced = Placement(_devices(built)), config.as_arrays(numbers)
     program, task, shapes = _rebuild(folder, static, built, fitted, placement, traced)
-    saved = _weights(folder, {"weights": shapes.weights, "numbers": shapes.numbers})
-    own = Fitted.of(fitted.input_scaling, fitted.target_scaling)
+    try:
+        saved = weights_file.read(folder / WEIGHTS, {"weights": shapes.weights, "numbers": shapes.numbers})
+    except ValueError as error:
+        raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
+    own = Fitted.of(fitted.input_scaling, fitted.target_scaling, fitted.scalings)
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
-    return LoadedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
+    return TrainedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
 
 
 def without_weights(folder: Path, plain: dict[str, Any]) -> str:
     """Why the folder of a checked config has no weights, and what to do about it."""
     said, name, summary = f"{folder} has no weights ({WEIGHTS})", shlex.quote(str(folder)), reading.summary(folder)
-    if (folder.resolve().parent / "sweep.yaml").exists():
+    if reading.is_sweep(folder.resolve().parent):
         return f"{said}. Of a sweep's trials only the best one's are kept, in {folder.parent / 'best'}."
     if summary["status"] == "completed":
         return f"{said}, though its training is completed. To train again: nnrun repeat {name}"
@@ -86,14 +86,14 @@ def without_weights(folder: Path, plain: dict[str, Any]) -> str:
 
 
 def _with_task(built: RunConfig, data: Data | None) -> RunConfig:
-    kind, given = built.task.locate(), built.task.config
+    kind, given = built.task.cls, built.task.config
     known = kind.without_training(given) if data is None else kind.prepare(given, data)
     return dataclasses.replace(built, task=dataclasses.replace(built.task, config=known))
 
 
 def _devices(built: RunConfig) -> int:
     """Over how many devices a batch is split: as in training by default, whatever the machine that trained had."""
-    splits = built.model.locate().split_over_devices and jax.default_backend() == "cpu"
+    splits = built.model.cls.split_over_devices and jax.default_backend() == "cpu"
     return jax.device_count() if splits else 1
 
 
@@ -104,7 +104,7 @@ def _rebuild(
     nothing = Fitted(ArrayScaling(np.float32(0), np.float32(1)), None)
     try:
         program = Program(static, fitted.spec, 1, placement.shard)
-        task = built.task.locate()(built.task.config, fitted.spec)
+        task = built.task.create(fitted.spec)
         return program, task, jax.eval_shape(program.init, traced, nothing)
     except ConfigError:
         raise
@@ -114,24 +114,3 @@ def _rebuild(
             f"{folder / 'config.yaml'} and {preprocessing.NAME} describe no network that can be built "
             f"({type(error).__name__}: {str(error)[:200]}). Train again: nnrun repeat {folder}"
         ) from None
-
-
-def _weights(folder: Path, like: Any) -> Any:
-    """Reads what the network consists of, after the file's header said that shapes and types are the network's."""
-    path = folder / WEIGHTS
-    leaves, structure = jax.tree.flatten(like)
-    again = f"Train again: nnrun repeat {folder}"
-    try:
-        with safe_open(path, framework="numpy") as file:
-            held, arrays = set(file.keys()), []
-            for name, leaf in zip(weight_names(like), leaves, strict=True):
-                shape = tuple(file.get_slice(name).get_shape()) if name in held else None
-                if shape != leaf.shape:
-                    said = "is missing" if shape is None else f"has the shape {shape}, not {leaf.shape}"
-                    raise ConfigError(f"{path} is of another network or version of nnrun: {name} {said}. {again}")
-                arrays.append(file.get_tensor(name))
-                if arrays[-1].dtype != leaf.dtype:
-                    raise ConfigError(f"{path} must hold {name} as {leaf.dtype}, not {arrays[-1].dtype}. {again}")
-    except (SafetensorError, OSError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{path} is damaged ({str(error)[:200]}). {again}") from None
-    return jax.tree.unflatten(structure, arrays)

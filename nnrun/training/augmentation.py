@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from nnrun.config.run_config import AugmentationConfig
+from nnrun.datasets.base import DataSpec
+from nnrun.models.base import Batch
 from nnrun.models.kernels.randomness import Streams, uniform
 from nnrun.schema import is_off
 
@@ -16,12 +18,16 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey of an image (ITU-R BT.601)."""
 
 
-def augment(config: AugmentationConfig, images: jax.Array, streams: Streams) -> jax.Array:
+def augment(config: AugmentationConfig, batch: Batch, streams: Streams, spec: DataSpec) -> Batch:
     """Changes every image of a batch at random; raw values in, raw values out, black (0) where nothing was.
 
-    images: (batch, height, width, channels); bytes stay in 0..255. A change whose strength is the Python number 0
-    leaves no trace in the program and draws nothing.
+    `inputs` are images (batch, height, width, channels); bytes stay in 0..255. Fields that move with them are mirrored,
+    turned and cropped as their image is, but keep their colours. A change whose strength is the Python number 0 leaves
+    no trace in the program and draws nothing.
     """
+    images, example = batch["inputs"], spec.example
+    moving = [name for name, field in example.items() if field.moves_with == "inputs" and name in batch]
+    pictures = {"inputs": images} | {name: batch[name].reshape(*images.shape[:3], -1) for name in moving}
 
     def draw(strength: Any) -> jax.Array:
         """(batch,) uniform in [-strength, strength)."""
@@ -30,16 +36,23 @@ def augment(config: AugmentationConfig, images: jax.Array, streams: Streams) -> 
     colour, most = (config.brightness, config.contrast, config.saturation), _largest(images)
     for probability, axis in ((config.flip, 2), (config.flip_vertical, 1)):
         if not is_off(probability):
-            images = mirror(images, uniform(streams.augmentation(), images.shape[:1]) < probability, axis)
+            chosen = uniform(streams.augmentation(), images.shape[:1]) < probability
+            pictures = {name: mirror(values, chosen, axis) for name, values in pictures.items()}
     if not is_off(config.rotation):
-        images = rotate(images, draw(config.rotation))
+        degrees = draw(config.rotation)
+        pictures = {
+            name: rotate(values, degrees, example[name].outside, nearest=example[name].whole)
+            for name, values in pictures.items()
+        }
     if not is_off(config.crop):
-        moves = [whole_move(config.crop, extent, draw(1.0)) for extent in images.shape[1:3]]
-        images = crop(images, jnp.stack(moves, -1))
+        moves = jnp.stack([whole_move(config.crop, extent, draw(1.0)) for extent in images.shape[1:3]], -1)
+        pictures = {name: crop(values, moves, example[name].outside) for name, values in pictures.items()}
+    images = pictures.pop("inputs")
     for strength, change in zip(colour, (brighten, stretch_contrast, saturate), strict=True):
         if not is_off(strength):
             images = change(images.astype(jnp.float32), 1 + draw(strength))
-    return images if most is None or all(map(is_off, colour)) else images.clip(0, most)
+    images = images if most is None or all(map(is_off, colour)) else images.clip(0, most)
+    return {**batch, "inputs": images, **{name: values.reshape(batch[name].shape) for name, values in pictures.items()}}
 
 
 def mirror(images: jax.Array, chosen: jax.Array, axis: int) -> jax.Array:
@@ -54,14 +67,14 @@ def whole_move(share: Any, extent: int, position: jax.Array) -> jax.Array:
     return (jnp.minimum(jnp.floor((position + 1) / 2 * choices), choices - 1) - most).astype(jnp.int32)
 
 
-def crop(images: jax.Array, moves: jax.Array) -> jax.Array:
-    """out[y, x] = images[y + moves[0], x + moves[1]], 0 outside: a window of the old size in the padded image.
+def crop(images: jax.Array, moves: jax.Array, outside: int = 0) -> jax.Array:
+    """out[y, x] = images[y + moves[0], x + moves[1]], or `outside`: a window of the old size in the padded image.
 
     moves: (batch, 2), at most half a side either way.
     """
     height, width, channels = images.shape[1:]
     rows, columns = -(-height // 2), -(-width // 2)
-    padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+    padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), constant_values=outside)
 
     def window(image: jax.Array, corner: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (height, width, channels))
@@ -69,24 +82,30 @@ def crop(images: jax.Array, moves: jax.Array) -> jax.Array:
     return jax.vmap(window)(padded, moves + jnp.array([rows, columns]))
 
 
-def rotate(images: jax.Array, degrees: jax.Array) -> jax.Array:
-    """Turned about the centre by degrees (batch,), counterclockwise; bilinear between pixels, 0 outside; float32."""
+def rotate(images: jax.Array, degrees: jax.Array, outside: int = 0, nearest: bool = False) -> jax.Array:
+    """Images turned about their centre by degrees (batch,), counterclockwise, with `outside` beyond their edges.
+
+    Between pixels it is bilinear, as float32; or the nearest pixel counts, in the images' own type.
+    """
     # On a CPU a gather over the whole batch computes its indices once per channel and neighbour.
     over_batch = jax.lax.map if jax.default_backend() == "cpu" else lambda f, xs: jax.vmap(f)(xs)
-    return over_batch(lambda pair: _rotated(*pair), (images, degrees))
+    return over_batch(lambda pair: _rotated(pair[0], pair[1], outside, nearest), (images, degrees))
 
 
-def _rotated(image: jax.Array, degrees: jax.Array) -> jax.Array:
+def _rotated(image: jax.Array, degrees: jax.Array, outside: int, nearest: bool) -> jax.Array:
     height, width, channels = image.shape
     angle = jnp.deg2rad(degrees)
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
     y, x = jnp.arange(height)[:, None] - (height - 1) / 2, jnp.arange(width) - (width - 1) / 2
     row = (cosine * y + sine * x + (height - 1) / 2).clip(-1, height)
     column = (cosine * x - sine * y + (width - 1) / 2).clip(-1, width)
-    top, left = jnp.floor(row), jnp.floor(column)
+    whole = jnp.round if nearest else jnp.floor
+    top, left = whole(row), whole(column)
     below, right = (row - top)[..., None], (column - left)[..., None]
-    padded = jnp.pad(image, ((1, 2), (1, 2), (0, 0))).reshape(-1, channels)
+    padded = jnp.pad(image, ((1, 2), (1, 2), (0, 0)), constant_values=outside).reshape(-1, channels)
     first = ((top + 1) * (width + 3) + left + 1).astype(jnp.int32)
+    if nearest:
+        return padded.at[first].get(mode="promise_in_bounds")
 
     def neighbour(step: int) -> jax.Array:
         return padded.at[first + step].get(mode="promise_in_bounds").astype(jnp.float32)

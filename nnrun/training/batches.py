@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part, count
 
 EVALUATION_BATCH = 256
 CHUNK_ROWS = 8192
@@ -16,11 +17,6 @@ def chunk_shape(data: Data) -> tuple[int, int]:
     largest = max(count(data.val), count(data.test))
     rows = min(EVALUATION_BATCH, largest + largest % 2)
     return max(1, min(-(-largest // rows), CHUNK_ROWS // rows)), rows
-
-
-def count(part: Part) -> int:
-    """Examples of a part."""
-    return len(part["inputs"])
 
 
 def chunks(part: Part, shape: tuple[int, int]) -> Iterator[dict[str, Any]]:

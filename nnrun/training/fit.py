@@ -7,31 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nnrun.config.run_config import TrainingConfig
-from nnrun.datasets.base import Data, Part
+from nnrun.datasets.base import Data
+from nnrun.datasets.part import Part
 from nnrun.errors import RunError
 from nnrun.tasks.base import Task
+from nnrun.training.objective import Objective
 
 STRETCH_SECONDS = 0.5
 """How long the steps of a stretch take, between two looks at signals and the clock."""
 OVERHEAD = 0.1
 """Largest share of a stretch's time that may be spent beside its steps."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is optimised: a metric and whether smaller is better."""
-
-    metric: str
-    direction: str
-
-    def cost(self, row: dict[str, float]) -> float:
-        """The objective of an epoch, smaller where better; NaN where the metric is undefined."""
-        value = row.get(self.metric, math.nan)
-        return value if self.direction == "minimize" else -value
-
-    def best(self, history: list[dict[str, float]]) -> dict[str, float] | None:
-        """The first row of the lowest cost; None where every one is undefined."""
-        return min((row for row in history if math.isfinite(self.cost(row))), key=self.cost, default=None)
 
 
 @dataclass(frozen=True)
@@ -109,11 +94,12 @@ def fit(
 ) -> Iterator[Stretch | Epoch | Failure]:
     """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    It starts where `histories` (the rows so far of every member) and the position of the trainer say.
+    It starts where `histories` (the rows so far of every member) and the position of the trainer say. Whoever consumes
+    the events may let members leave at any of them by `trainer.stop`; the others go on as if nothing had happened.
     """
     pace = Pace()
     patience = [_patience(objective, config, history) for history in histories]
-    active = [i for i, waiting in enumerate(patience) if not waiting.over and i not in trainer.stopped]
+    active = _staying([i for i, waiting in enumerate(patience) if not waiting.over], trainer)
     trainer.stop(set(range(len(histories))) - set(active))
     trained = max((len(histories[i]) for i in active), default=config.epochs)
     done = trainer.position - trained * trainer.train_steps
@@ -126,8 +112,10 @@ def fit(
                 active.remove(lost)
                 trainer.stop([lost])
                 yield Failure(lost, RunError(_diverged(epoch)))
+            active = _staying(active, trainer)
             if active:
                 yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
+                active = _staying(active, trainer)
         if not active:
             return
         found, step = trainer.evaluate(data.val), trainer.position
@@ -144,6 +132,12 @@ def fit(
         active = [i for i in active if not patience[i].over]
         trainer.stop(rows.keys() - set(active))
         yield Epoch(epoch, {i: Outcome(row, improved[i], patience[i].over) for i, row in rows.items()})
+        active = _staying(active, trainer)
+
+
+def _staying(active: list[int], trainer: Trainer) -> list[int]:
+    """Those of the active members that were not stopped while the loop was suspended."""
+    return [i for i in active if i not in trainer.stopped]
 
 
 def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:

@@ -25,12 +25,12 @@ class Network:
 
     def task(self, traced: Traced) -> Any:
         """The task with its numbers."""
-        return self.static.task.locate()(self.static.with_numbers("task", traced), self.spec)
+        return self.static.task.cls(self.static.with_numbers("task", traced), self.spec)
 
     def model(self, traced: Traced, rngs: nnx.Rngs) -> Any:
         """The model with its numbers and initial weights."""
         config = self.static.with_numbers("model", traced)
-        return self.static.model.locate()(config, self.spec, self.output, rngs=rngs)
+        return self.static.model.cls(config, self.spec, self.output, rngs=rngs)
 
     def create(self, traced: Traced, key: jax.Array) -> tuple[Weights, Any]:
         """Initial weights, and the model's numbers as arrays."""
@@ -48,10 +48,32 @@ class Network:
         self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
     ) -> tuple[Outputs, Any]:
         """Outputs in float32, and the running statistics after the batch."""
+        model, batch = self._computing(traced, weights, numbers, batch)
+        outputs, _ = model(batch, rngs)
+        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
+
+    def generated(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Outputs:
+        """What the task generates for a batch, in float32; what it draws depends on the number of the first example."""
+        model, batch = self._computing(traced, weights, numbers, batch)
+        first = batch["index"][0] if "index" in batch else jnp.int32(0)
+        found: Outputs = _cast(self.task(traced).generate(model, batch, Streams(key, first)), jnp.dtype("float32"))
+        return found
+
+    def condensed(self, traced: Traced, outputs: Outputs, batch: Batch) -> Outputs:
+        """What the task keeps of Outputs, without the penalties of training."""
+        kept: Outputs = self.task(traced).condense(outputs._replace(penalties={}), batch)
+        return kept
+
+    def _computing(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch) -> tuple[Any, Batch]:
+        """The model and a batch in the precision of the arithmetic.
+
+        Answers stay as they are, for a model that owns a part of the loss; whole numbers do, too.
+        """
         params = _cast(weights.params, self.compute)
         model = self.merge(traced, Weights(params, weights.statistics), numbers)
-        outputs, _ = model({**batch, "inputs": _cast(batch["inputs"], self.compute)}, rngs)
-        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
+        example = self.spec.example.values()
+        seen = {field.name: batch[field.name] for field in example if not field.answer and field.name in batch}
+        return model, {**batch, **_cast(seen, self.compute)}
 
     def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:
         """((loss with penalties, (sum of the data loss, running statistics)), gradient) of a batch in scaled units."""
@@ -60,9 +82,9 @@ class Network:
             outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, streams)
             data_loss = self.data_loss(traced, outputs, batch)
             penalized = sum(outputs.penalties.values(), data_loss)
-            mask = batch["mask"]
-            mean = (penalized * mask).sum() / jnp.maximum(mask.sum(), 1)
-            return mean, ((data_loss * mask).sum(), statistics)
+            counts = self.counts(traced, batch)
+            mean = (penalized * counts).sum() / jnp.maximum(counts.sum(), 1)
+            return mean, ((data_loss * counts).sum(), statistics)
 
         return jax.value_and_grad(objective, has_aux=True)(weights.params)
 
@@ -70,12 +92,17 @@ class Network:
         """(batch,) the task's loss and the model's own terms."""
         return sum(outputs.terms.values(), self.task(traced).loss(outputs, batch))
 
+    def counts(self, traced: Traced, batch: Batch) -> jax.Array:
+        """(batch,) how often each example counts in a mean, as the task says."""
+        counts: jax.Array = self.task(traced).weights(batch)
+        return counts
+
     def statistics(self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
-        """The task's statistics of a batch, its loss and number of examples, and the model's own terms."""
-        mask = batch["mask"]
+        """The task's statistics of a batch, its loss, how many examples count in it, and the model's own terms."""
+        counts = self.counts(traced, batch)
         found = self.task(traced).statistics(outputs, batch, targets)
-        own = {"loss": (self.data_loss(traced, outputs, batch) * mask).sum(), "count": mask.sum()}
-        own |= {f"term/{name}": (values * mask).sum() for name, values in outputs.terms.items()}
+        own = {"loss": (self.data_loss(traced, outputs, batch) * counts).sum(), "count": counts.sum()}
+        own |= {f"term/{name}": (values * counts).sum() for name, values in outputs.terms.items()}
         return Statistics({**found.sums, **{f"nnrun/{k}": v for k, v in own.items()}}, found.rows)
 
 

@@ -36,7 +36,7 @@ class Program:
 
     `shard` may pin the batch axis of an array to devices. `copied` is whether training lays out the shuffled part
     before its steps, which spares each of them a gather. `train_steps` is the number of steps of an epoch,
-    `answer_size` that of the numbers predicted for an example.
+    `answer_size` that of the numbers predicted for an example, `generates` whether predicting takes more than judging.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Program:
         self._static, self._spec, self._examples = static, spec, examples
         self._shard, self._copied = shard, copied
         self._batch_size = static.training.batch_size
-        self.train_steps = -(-examples // self._batch_size)
+        self.train_steps, self.generates = -(-examples // self._batch_size), static.task.cls.generates()
         self._network = Network(static, spec)
         self.answer_size = self._network.output.size * (spec.inputs[0] if self._network.output.per_step else 1)
 
@@ -82,17 +82,19 @@ class Program:
         return _of_chunk(self._over_batches(lambda batch: judged(batch)[0], state, chunk))
 
     def outputs(self, traced: Traced, state: State, chunk: Part) -> Outputs:
-        """Outputs of every example of a chunk (batches, batch, ...), which needs no targets."""
-
-        def one(batch: Batch) -> Outputs:
-            return self._network.forward(traced, state.weights, state.numbers, batch)[0]._replace(penalties={})
-
-        return jax.tree.map(_join, self._over_batches(one, state, chunk))
+        """What the task answers to every example of a chunk (batches, batch, ...), which needs no targets."""
+        return jax.tree.map(_join, self._over_batches(lambda batch: self._answer(traced, state, batch), state, chunk))
 
     def judge(self, traced: Traced, state: State, chunk: Part) -> tuple[Statistics, Outputs]:
         """What `evaluate` and `outputs` give, at once."""
-        found, outputs = self._over_batches(self._judged(traced, state), state, chunk)
-        return _of_chunk(found), jax.tree.map(_join, outputs)
+        judged = self._judged(traced, state)
+
+        def one(batch: Batch) -> tuple[Statistics, Outputs]:
+            found, outputs = judged(batch)
+            return found, self._answer(traced, state, batch, outputs)
+
+        found, answers = self._over_batches(one, state, chunk)
+        return _of_chunk(found), jax.tree.map(_join, answers)
 
     def end_epoch(self, traced: Traced, state: State, value: jax.Array, improved: jax.Array) -> State:
         """The state with the best weights kept and the schedule told."""
@@ -134,10 +136,16 @@ class Program:
     def _judged(self, traced: Traced, state: State) -> Callable[[Batch], tuple[Statistics, Outputs]]:
         def one(batch: Batch) -> tuple[Statistics, Outputs]:
             outputs, _ = self._network.forward(traced, state.weights, state.numbers, batch)
-            found = self._network.statistics(traced, outputs, batch, state.fitted.targets)
-            return found, outputs._replace(penalties={})
+            return self._network.statistics(traced, outputs, batch, state.fitted.targets), outputs
 
         return one
+
+    def _answer(self, traced: Traced, state: State, batch: Batch, outputs: Outputs | None = None) -> Outputs:
+        """What of a batch leaves the device; `outputs` are the network's own, where they are at hand."""
+        network, own = self._network, (state.weights, state.numbers, batch)
+        if self.generates:
+            return network.generated(traced, *own, _key(traced, "noise"))
+        return network.condensed(traced, network.forward(traced, *own)[0] if outputs is None else outputs, batch)
 
     def _over_batches(self, function: Callable[[Batch], Any], state: State, chunk: Part) -> Any:
         def scaled(batch: Batch) -> Batch:
@@ -171,7 +179,7 @@ class _Step:
     def __call__(self, carry: Carry, batch: Batch) -> Carry:
         """Trains on a batch of raw examples with their mask."""
         streams = Streams(self._noise, carry.step)
-        augmented = {**batch, "inputs": augment(self._augmentation, batch["inputs"], streams)}
+        augmented = augment(self._augmentation, batch, streams, self._network.spec)
         scaled = self._state.fitted.scaled(augmented, self._network.spec)
         (_, (loss, statistics)), gradient = self._network.gradient(
             self._traced, carry.weights, self._state.numbers, scaled, streams
@@ -179,7 +187,8 @@ class _Step:
         learning_rate = self._rate * self._plan.factor(carry.step / self._total, self._state.schedule)
         params, optimizer = self._update(carry, gradient, learning_rate)
         sums = carry.sums
-        sums = EpochSums(sums.loss + loss, sums.examples + batch["mask"].sum(), jnp.float32(learning_rate))
+        counts = self._network.counts(self._traced, scaled).sum()
+        sums = EpochSums(sums.loss + loss, sums.examples + counts, jnp.float32(learning_rate))
         return Carry(Weights(params, statistics), optimizer, carry.step + 1, sums)
 
     def _update(self, carry: Carry, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
@@ -195,7 +204,7 @@ class _Step:
 
 def _member(static: RunConfig, group: str, traced: Traced) -> Any:
     """The optimizer or schedule of a config, with its numbers."""
-    return getattr(static, group).locate()(static.with_numbers(group, traced))
+    return getattr(static, group).cls(static.with_numbers(group, traced))
 
 
 def _key(traced: Traced, use: str) -> jax.Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnrun.datasets.base import DataSpec, Scaling
+from nnrun.datasets.fields import Field
 from nnrun.models.base import Batch
 from nnrun.tasks.base import ArrayScaling
 
@@ -19,23 +20,28 @@ class Fitted(NamedTuple):
 
     inputs: ArrayScaling
     targets: ArrayScaling | None
+    further: dict[str, ArrayScaling] = {}
 
     @classmethod
-    def of(cls, inputs: Scaling, targets: Scaling | None) -> "Fitted":
+    def of(cls, inputs: Scaling, targets: Scaling | None, further: dict[str, Scaling] | None = None) -> "Fitted":
         """The scaling of a data set as arrays in float32."""
-        return cls(_arrays(inputs), None if targets is None else _arrays(targets))
+        others = {name: _arrays(scaling) for name, scaling in (further or {}).items()}
+        return cls(_arrays(inputs), None if targets is None else _arrays(targets), others)
 
     def scaled(self, batch: Batch, spec: DataSpec) -> Batch:
-        """A batch of raw examples with inputs, and targets that are values, in scaled units."""
+        """A batch of raw examples with every scaled field in scaled units, and the others of their own type."""
+        scalings = {"inputs": self.inputs, "targets": self.targets, **self.further}
 
-        def applied(scaling: ArrayScaling, raw: jax.Array) -> jax.Array:
+        def applied(field: Field, raw: jax.Array) -> jax.Array:
+            if not field.scaled:
+                return raw.astype(field.dtype)
+            scaling = scalings[field.name]
+            if scaling is None:
+                return raw
             raw = raw.astype(jnp.float32)
             return scaling.apply(jnp.log(raw) if spec.log else raw)
 
-        batch = {**batch, "inputs": applied(self.inputs, batch["inputs"])}
-        if self.targets is not None and spec.classes is None and "targets" in batch:
-            batch["targets"] = applied(self.targets, batch["targets"])
-        return batch
+        return {**batch, **{n: applied(field, batch[n]) for n, field in spec.example.items() if n in batch}}
 
 
 def _arrays(scaling: Scaling) -> ArrayScaling:
@@ -50,7 +56,7 @@ class Weights(NamedTuple):
 
 
 class EpochSums(NamedTuple):
-    """What the steps of the current epoch add up to: data loss, number of examples; and the last learning rate."""
+    """What the steps of the current epoch add up to: data loss, how many examples count; and the last learning rate."""
 
     loss: Any
     examples: Any

@@ -104,7 +104,7 @@ def export(sweep: Sweep, data: Path | None, file: Path) -> None:
 
     compose.prepare_imports()
     chosen = run_config.build(compose.compose_all(sweep.fixed(data), multirun=False)[0].plain).dataset
-    loaded = chosen.locate()(chosen.config).load()
+    loaded = chosen.create().load()
     arrays: dict[str, Any] = {}
     for name, part in (("train", loaded.train), ("val", loaded.val)):
         inputs, targets = loaded.input_scaling.apply(part["inputs"]), part["targets"]

@@ -9,11 +9,11 @@ import optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nnrun.models.blocks.convolution import product_convolution
-from nnrun.models.gru import ResetBeforeCell
-from nnrun.models.kernels.layout import Layout
-from nnrun.models.lstm import LSTMCell
 from nnrun.models.blocks.recurrent import FEATURES_FIRST
+from nnrun.models.gru import ResetBeforeCell
+from nnrun.models.kernels.layout import StepLayout
 from nnrun.models.kernels.scan import Rule, recurrence
+from nnrun.models.lstm import LSTMCell
 from tests.benchmarks.cases import FILTERS, LEARNING_RATE, Case, arrays
 
 Weights = dict[str, jax.Array]
@@ -112,7 +112,7 @@ def convolutional(weights: Weights, x: jax.Array) -> jax.Array:
 def recurrent(case: Case, weights: Weights, x: jax.Array) -> jax.Array:
     """(batch, time, channels) -> (batch, units), the last hidden state."""
     cell, units = CELLS[case.network], case.hidden[0]
-    layout = Layout(units >= FEATURES_FIRST)
+    layout = StepLayout(units >= FEATURES_FIRST)
     projected = layout.project(layout.sequence(x), weights["input.kernel"], weights["input.bias"])
     initial = (layout.turn(jnp.zeros((len(x), units))),) * cell.states
     kernels = cell.split_weights(weights["recurrent.kernel"], None)

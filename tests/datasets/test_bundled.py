@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from nnrun.datasets.public import bundled
 from nnrun.datasets.base import DatasetConfig
 from nnrun.datasets.breast_cancer import BreastCancer
 from nnrun.datasets.diabetes import Diabetes
 from nnrun.datasets.digits import Digits, DigitsConfig
 from nnrun.datasets.iris import Iris
+from nnrun.datasets.public import bundled
 from nnrun.datasets.wine import Wine
 from nnrun.errors import RunError
 

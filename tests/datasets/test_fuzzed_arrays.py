@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nnrun.datasets.arrays import file
-from nnrun.datasets.images import files
 from nnrun.datasets.arrays.idx_file import read_idx
+from nnrun.datasets.images import files
 from nnrun.datasets.images.files import Form
 from nnrun.datasets.npz import Npz, NpzConfig
 from nnrun.errors import NnrunError

@@ -7,11 +7,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from nnrun.config import run_config
-from nnrun.folders import preprocessing
+from nnrun.compose import compatible
 from nnrun.datasets.idx import Idx, IdxConfig
 from nnrun.datasets.npz import Npz, NpzConfig
 from nnrun.errors import ConfigError, RunError
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from tests.made_up_files import write_idx, write_npz
 
@@ -145,7 +145,7 @@ def test_without_targets_there_is_reconstruction(tmp_path, make_config):
     path = tmp_path / "x.npz"
     np.savez(path, inputs=RNG.normal(size=(60, 4)))
     keys = {"dataset.path": str(path)}
-    run_config.check_fit(make_config(keys, model="autoencoder", dataset="npz", task="reconstruction"))
+    compatible.check_fit(make_config(keys, model="autoencoder", dataset="npz", task="reconstruction"))
     dataset = Npz(NpzConfig(path=str(path)))
     assert dataset.task() == "reconstruction"
     assert set(dataset.load().train) == {"inputs"}

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnrun.datasets.cifar10 import Cifar10
-from nnrun.datasets.public.download import RemoteFile, dataset_folder, fetch
-from nnrun.datasets.fashion_mnist import FashionMnist
 from nnrun.datasets.arrays.idx_file import read_idx
+from nnrun.datasets.cifar10 import Cifar10
+from nnrun.datasets.fashion_mnist import FashionMnist
 from nnrun.datasets.mnist import Mnist
+from nnrun.datasets.public.download import RemoteFile, dataset_folder, fetch
 from nnrun.datasets.public.official import OfficialConfig
 from nnrun.errors import ConfigError, RunError
 from tests.made_up_files import write_cifar, write_idx, write_idx_set

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nnrun.folders import preprocessing
 from nnrun.datasets.arrays import cache as array_cache
+from nnrun.datasets.image_folder import ImageFolder, ImageFolderConfig
 from nnrun.datasets.images import files as image_files
 from nnrun.datasets.images.files import Form
-from nnrun.datasets.image_folder import ImageFolder, ImageFolderConfig
 from nnrun.datasets.images.reader import ImageReader
 from nnrun.errors import ConfigError, RunError
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from tests.made_up_files import write_images
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nnrun.folders import preprocessing
-from nnrun.datasets.series.labelled_files import read_sequences
 from nnrun.datasets.sequences import Sequences
+from nnrun.datasets.series.labelled_files import read_sequences
 from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.schema import build, config_class
 

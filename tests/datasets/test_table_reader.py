@@ -4,11 +4,11 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.folders import preprocessing
-from nnrun.datasets.tables import source
 from nnrun.datasets.csv import Csv
 from nnrun.datasets.reader import Block
+from nnrun.datasets.tables import source
 from nnrun.errors import ConfigError, RunError
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.schema import build, config_class
 

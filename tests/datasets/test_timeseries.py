@@ -4,11 +4,11 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.folders import preprocessing
 from nnrun.datasets.base import Anchor
 from nnrun.datasets.series.table import read_series
 from nnrun.datasets.tables.file import read_table
 from nnrun.errors import ConfigError, RunError
+from nnrun.folders import preprocessing
 from nnrun.folders.preprocessing import Preprocessing
 from tests.datasets.series import DAYS, columns, make, write
 

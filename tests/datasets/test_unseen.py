@@ -3,8 +3,8 @@
 import polars
 import pytest
 
-from nnrun.datasets.tables import source
 from nnrun.datasets.reader import UnseenNotes
+from nnrun.datasets.tables import source
 from tests.datasets.tables import load, write
 
 ROWS = 60

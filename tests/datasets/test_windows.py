@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from nnrun.datasets.series.windowed import naive_error
 from nnrun.datasets.mackey_glass import MackeyGlass, MackeyGlassConfig, integrate
-from nnrun.datasets.sine import Sine, SineConfig
 from nnrun.datasets.parts.split import chronological, streams
+from nnrun.datasets.series.windowed import naive_error
 from nnrun.datasets.series.windows import count_windows, cut_windows
+from nnrun.datasets.sine import Sine, SineConfig
 from nnrun.errors import ConfigError
 
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
-from nnrun.execution.prepared import load
+from nnrun.execution.prepared import prepare
 from nnrun.execution.serial import SerialRun
 from nnrun.execution.vectorized import CompiledGroup, GroupRun
 
@@ -17,7 +17,7 @@ class Trials:
     """Configs with equal static parts, and how to train them."""
 
     def __init__(self, configs):
-        self.loaded = [load(config) for config in configs]
+        self.loaded = [prepare(config) for config in configs]
         self.configs, self.data = [one.config for one in self.loaded], self.loaded[0].data
         self.static = self.configs[0].split()[0]
         assert all(config.split()[0] == self.static for config in self.configs)

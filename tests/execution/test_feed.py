@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nnrun.datasets.base import is_mapped
+from nnrun.datasets.part import is_mapped
 from nnrun.execution import feed as feeds
 from nnrun.execution.devices import Placement
 from nnrun.execution.feed import Streamed, feed

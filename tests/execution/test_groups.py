@@ -74,7 +74,7 @@ def test_the_states_of_a_chunk_fit_the_limit(make, monkeypatch):
 
 def test_sizes_are_those_of_a_run(make):
     (config,) = make(1)
-    run = SerialRun(config, config.dataset.locate()(config.dataset.config).load())
+    run = SerialRun(config, config.dataset.create().load())
     held = sum(leaf.nbytes for leaf in jax.tree.leaves(run.state))
     parameters, size = sizes(config.split()[0], tuple(config.split()[1]))
     assert parameters == run.parameters

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from nnrun.folders import checkpoint
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
-from nnrun.execution.prepared import load
+from nnrun.execution.prepared import prepare
 from nnrun.execution.serial import SerialRun
+from nnrun.folders import weights_file
 from nnrun.models.mlp import MLP
 from nnrun.training import batches
 
@@ -18,7 +18,7 @@ SMALL = {"dataset.limit": 60, "model.hidden_sizes": [8], "training.batch_size": 
 @pytest.fixture(scope="module")
 def data(make_config):
     config = make_config(SMALL, dataset="iris")
-    return config.dataset.locate()(config.dataset.config).load()
+    return config.dataset.create().load()
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,9 @@ def test_two_devices_give_what_one_gives(make_run, data):
 def test_a_state_from_disk_continues_with_the_same_bits(make_run, tmp_path):
     first, second = make_run(**{"model.dropout": 0.2}), make_run(**{"model.dropout": 0.2})
     first.steps(3)
-    checkpoint.save_tree(tmp_path / "state", first.state)
+    weights_file.write(tmp_path / "state", first.state)
     first.steps(5)
-    second.restore(checkpoint.load_tree(tmp_path / "state", second.state)[0])
+    second.restore(weights_file.read(tmp_path / "state", second.state))
     assert second.position == 3
     second.steps(5)
     for ours, theirs in zip(jax.tree.leaves(first.state), jax.tree.leaves(second.state), strict=True):
@@ -102,7 +102,7 @@ def test_a_number_that_is_new_needs_no_new_program(make_run):
 def test_a_batch_far_larger_than_the_training_part_is_the_whole_of_it(make_config, data):
     def of(batch_size, count="auto"):
         values = SMALL | {"training.batch_size": batch_size, "training.devices": count}
-        return load(make_config(values, dataset="iris"), data).config.training.batch_size
+        return prepare(make_config(values, dataset="iris"), data).config.training.batch_size
 
     examples = batches.count(data.train)
     assert [of(8), of(examples + 1), of(2 * examples)] == [8, examples + 1, 2 * examples]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from jax import monitoring
 
-from nnrun.folders import checkpoint
 from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
-from nnrun.execution.serial import TrainedRun
+from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.vectorized import TrainedMember
+from nnrun.folders import weights_file
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
 
@@ -138,7 +138,7 @@ def test_training_uses_what_was_compiled_ahead(make_trials, compilations, way):
 
 def test_a_report_uses_what_was_compiled_ahead(make_trials, compilations):
     trials = make_trials(0)
-    trainer = TrainedRun(trials.configs[0], trials.data)
+    trainer = Judged(trials.configs[0], trials.data)
     compilations.clear()
     trainer.compile()
     trainer.adopt(trainer.weights())
@@ -151,7 +151,7 @@ def test_trained_weights_are_judged_as_where_they_were_trained(make_trials):
     trials = make_trials(0)
     (trained,) = trials.alone()
     trials.epochs(trained, 1)
-    elsewhere = TrainedRun(trials.configs[0], trials.data)
+    elsewhere = Judged(trials.configs[0], trials.data)
     elsewhere.adopt(jax.device_get(trained.weights()))
     for part in (trials.data.val, trials.data.test, trials.data.val):
         (expected,), (found,) = trained.evaluate(part, best=True), elsewhere.evaluate(part, best=True)
@@ -176,7 +176,7 @@ def test_a_member_is_judged_once_more_by_its_groups_program(make_trials, compila
     for part, own in found.items():
         same = group.evaluate(part(trials.data), best=True)[1]
         jax.tree.map(np.testing.assert_array_equal, vars(own), vars(same))
-    alone = TrainedRun(trials.configs[1], trials.data)
+    alone = Judged(trials.configs[1], trials.data)
     alone.adopt(kept)
     assert_close(outputs, alone.outputs(trials.data.test), ONE_STEP)
 
@@ -253,6 +253,44 @@ def test_a_stopped_trial_stays_as_it_is_and_the_others_go_on(trials, compiled, u
     assert group.stopped == {0, 1, 2}
 
 
+def fitted(trials, trainer, leaves, repacked=False):
+    """The outcomes by epoch and member of a whole training; `leaves`: {epoch: members that are stopped after it}."""
+    loaded, found = trials.loaded[0], {}
+    histories = [[] for _ in trials.configs[: getattr(trainer, "members", 1)]]
+    for event in fit(trainer, loaded.task, trials.data, loaded.config.training, loaded.objective, histories):
+        if isinstance(event, Epoch):
+            found[event.number] = {i: outcome.row | {"seconds": 0.0} for i, outcome in event.outcomes.items()}
+            trainer.stop(leaves.get(event.number, ()))
+            if repacked:
+                trainer.repack()
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_member_leaves_after_any_epoch_and_the_others_are_as_without_it(make_trials, compiled, undisturbed, way):
+    trials = make_trials(0, 1, 2, 3)
+    whole = fitted(trials, trials.group(compiled[way]), {})
+    group = trials.group(compiled[way])
+    found = fitted(trials, group, {2: [1]}, repacked=True)
+    assert [sorted(epoch) for epoch in found.values()] == [[0, 1, 2, 3], [0, 1, 2, 3], [0, 2, 3], [0, 2, 3]]
+    assert found == {epoch: {i: rows[i] for i in found[epoch]} for epoch, rows in whole.items()}
+    assert group.stopped == {1}
+    first = fitted(trials, trials.group(compiled[way]), {1: [2], 2: [0, 1, 3]})
+    assert first == {1: whole[1], 2: {i: whole[2][i] for i in (0, 1, 3)}}
+
+
+def test_a_single_run_that_is_stopped_ends_with_what_it_has(make_trials):
+    trials = make_trials(0)
+    (whole,) = trials.alone()
+    run = SerialRun(trials.configs[0], trials.data, whole.compiled)
+    rows = fitted(trials, whole, {})
+    assert list(rows) == [1, 2, 3, 4]
+    assert fitted(trials, run, {2: [0]}) == {epoch: rows[epoch] for epoch in (1, 2)}
+    assert run.stopped == {0}
+    assert run.position == 2 * run.train_steps
+    assert np.isfinite(run.evaluate(trials.data.test, best=True)[0].loss)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_snapshot_continues_with_the_same_bits(trials, compiled, undisturbed, way, tmp_path):
     group, other = trials.group(compiled[way]), trials.group(compiled[way])
@@ -261,9 +299,9 @@ def test_a_snapshot_continues_with_the_same_bits(trials, compiled, undisturbed, 
     group.repack()
     group.steps(3)
     state, layout = group.snapshot()
-    checkpoint.save_tree(tmp_path / "group", state, layout)
-    loaded, notes = checkpoint.load_tree(tmp_path / "group", other.state, stacked=True)
-    other.restore(loaded, notes)
+    weights_file.write(tmp_path / "group", state, layout)
+    loaded = weights_file.read(tmp_path / "group", other.state, stacked=True)
+    other.restore(loaded, weights_file.notes(tmp_path / "group"))
     assert (other.position, other.stopped) == (group.train_steps + 3, {0})
     rest = group.train_steps - 3
     assert_close(other.steps(rest), group.steps(rest))

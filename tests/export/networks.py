@@ -10,9 +10,9 @@ from nnrun.config.run_config import as_arrays
 from nnrun.datasets.arrays.reader import ArrayReader
 from nnrun.datasets.base import Anchor, DataSpec, Scaling
 from nnrun.execution.devices import Placement
-from nnrun.trained.trained_run import LoadedRun
-from nnrun.trained.prediction import Predictor
 from nnrun.folders.preprocessing import Preprocessing
+from nnrun.trained.prediction import Predictor
+from nnrun.trained.trained_run import TrainedRun
 from nnrun.training.program import Program
 from nnrun.training.state import Fitted, State
 
@@ -51,7 +51,7 @@ DATASETS = {"table": "iris", "image": "digits", "series": "sine"}
 
 
 def load(make_config, spec, model, values):
-    """A LoadedRun of a config, as `nnrun.trained.trained_run.load` gives it, with random weights and scaling."""
+    """A TrainedRun of a config, as `nnrun.trained.trained_run.load` gives it, with random weights and scaling."""
     task = "reconstruction" if model in ("autoencoder", "vae") else spec.task
     config = make_config(values, model=model, task=task, dataset=DATASETS[spec.kind])
     random = np.random.default_rng(0)
@@ -65,8 +65,8 @@ def load(make_config, spec, model, values):
     nothing = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     numbers = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.3, leaf.dtype), shapes.numbers)
     state = State(weights=weights._replace(statistics=positive), numbers=numbers, fitted=own, **nothing)
-    built = config.task.locate()(config.task.config, spec)
-    return LoadedRun(Path("run"), config, fitted, built, program, Placement(1), traced, state)
+    built = config.task.create(spec)
+    return TrainedRun(Path("run"), config, fitted, built, program, Placement(1), traced, state)
 
 
 def _preprocessing(spec, task, random):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from nnrun.errors import RunError
-from nnrun.trained.export import function as network, onnx
-from nnrun.trained.export.function import Network
+from nnrun.trained.export import function as network
+from nnrun.trained.export import onnx
 from nnrun.trained.export.arguments import Argument
+from nnrun.trained.export.function import Exported
 from tests.export import networks
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -50,7 +51,7 @@ OTHERS = (
 
 
 def alone(function):
-    return Network((Argument("inputs", np.dtype("float32"), (2,)),), function)
+    return Exported((Argument("inputs", np.dtype("float32"), (2,)),), function)
 
 
 def test_what_cannot_be_translated_is_said_with_the_formats_that_can():

@@ -8,12 +8,12 @@ import polars
 import pytest
 from jax import export
 
-from nnrun.folders import preprocessing
 from nnrun.datasets.base import Scaling
 from nnrun.datasets.tables.columns import Category, Date, Numeric
 from nnrun.datasets.tables.reader import TableReader
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.values import Place
+from nnrun.folders import preprocessing
 from nnrun.trained.export.arguments import NO_DAY, TableInputs
 
 EPOCH = datetime.datetime(1970, 1, 1)

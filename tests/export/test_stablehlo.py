@@ -11,9 +11,10 @@ import polars
 import pytest
 from jax import export
 
-from nnrun.trained.export import function as network, stablehlo
-from nnrun.trained.export.function import Network
+from nnrun.trained.export import function as network
+from nnrun.trained.export import stablehlo
 from nnrun.trained.export.arguments import Argument
+from nnrun.trained.export.function import Exported
 from tests import documented
 from tests.export import networks
 
@@ -43,7 +44,7 @@ def test_a_network_that_looks_at_the_size_of_its_batch_takes_one_example_at_a_ti
     def function(x):
         return {"y": x * 2 if x.shape[0] > 3 else x}
 
-    content, any_size = stablehlo.translate(Network((Argument("inputs", np.dtype("float32"), (2,)),), function))
+    content, any_size = stablehlo.translate(Exported((Argument("inputs", np.dtype("float32"), (2,)),), function))
     assert not any_size
     np.testing.assert_array_equal(export.deserialize(content).call(np.ones((1, 2), np.float32))["y"], [[1, 1]])
 
@@ -53,7 +54,7 @@ def test_what_is_wrong_with_a_network_is_not_hidden():
         raise KeyError("what is wrong")
 
     with pytest.raises(KeyError, match="what is wrong"):
-        stablehlo.translate(Network((Argument("inputs", np.dtype("float32"), (2,)),), function))
+        stablehlo.translate(Exported((Argument("inputs", np.dtype("float32"), (2,)),), function))
 
 
 SCRIPT = documented.file("use_exported.py")

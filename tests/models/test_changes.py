@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nnrun.config import run_config, choices
 from nnrun import schema
+from nnrun.compose import compatible
+from nnrun.config import choices
 from nnrun.datasets.base import Anchor, DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import OutputSpec, from_changes, to_changes
+from nnrun.models.base import OutputSpec
+from nnrun.models.kernels.anchor import from_changes, to_changes
 
 WINDOW, HORIZON, COLUMNS = 6, 4, (2, 0)
 LAST = Anchor((-1,) * HORIZON, COLUMNS)
@@ -71,6 +73,6 @@ def test_a_model_that_forecasts_no_changes_is_refused(make_config, tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("a\n" + "1\n2\n" * 50)
     values = {"dataset.path": str(path), "dataset.window": 4, "dataset.relative_to": "last"}
-    run_config.check_fit(make_config(values, dataset="timeseries", model="mlp"))
+    compatible.check_fit(make_config(values, dataset="timeseries", model="mlp"))
     with pytest.raises(ConfigError, match=r"model=autoencoder does not forecast changes\. Set dataset"):
-        run_config.check_fit(make_config(values, dataset="timeseries", model="autoencoder", task="reconstruction"))
+        compatible.check_fit(make_config(values, dataset="timeseries", model="autoencoder", task="reconstruction"))

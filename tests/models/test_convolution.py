@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 from jax.sharding import AxisType, PartitionSpec
 
-from nnrun.models.kernels import patches, winograd
 from nnrun.models.blocks.convolution import Conv, convolve, framework_convolution, product_convolution
+from nnrun.models.kernels import patches, winograd
 from nnrun.models.kernels.pooling import average_pool, global_average, max_pool
 from nnrun.models.kernels.windows import pads, positions
 from nnrun.models.kernels.winograd import suits, winograd_convolution

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nnrun.config import choices
 from nnrun import schema
+from nnrun.config import choices
 from nnrun.models import inception, vgg
 
 DATASETS = {

@@ -12,8 +12,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.blocks import recurrent
 from nnrun.models.base import OutputSpec
+from nnrun.models.blocks import recurrent
 from nnrun.models.gru import GRU, GRUConfig
 from nnrun.models.lstm import LSTM, LSTMConfig
 from nnrun.models.rnn import RNN, RNNConfig

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.sweep import SweepRecord
 from nnrun.search.space import Categorical, Interval, Space, Steps
+from nnrun.search.trial import Trial
 
 SPACE = Space(
     {

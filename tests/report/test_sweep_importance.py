@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.sweep import figures, page
 from nnrun.report.sweep.axis import Axis
 from nnrun.report.sweep.importance import importance
+from nnrun.search.trial import Trial
 from tests.report.sweep_records import SPACE, drawn, record, trials_of
 
 

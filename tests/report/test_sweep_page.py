@@ -8,7 +8,6 @@ import pytest
 from matplotlib.text import Text
 from plotly.offline import get_plotlyjs
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import figures, page
 from nnrun.report.sweep.axis import Axis, objective_scale, ticks
@@ -16,6 +15,7 @@ from nnrun.report.sweep.charts import MOST_CURVES
 from nnrun.report.sweep.plot import spread
 from nnrun.report.sweep.text import duration, listed, shown
 from nnrun.search.space import Categorical, Interval, Space
+from nnrun.search.trial import Trial
 from tests.report.sweep_records import SPACE, record, trials_of
 
 SECTIONS = ["best-value", "parallel-coordinates", "importance", "hyperparameters", "learning-curves"]

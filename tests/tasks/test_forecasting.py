@@ -8,8 +8,8 @@ from nnrun.datasets.base import Data, DataSpec, Scaling, Series
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.schema import build
-from nnrun.tasks.forecasting import Forecasting
 from nnrun.tasks.baselines.scores import score
+from nnrun.tasks.forecasting import Forecasting
 
 WINDOW, HORIZON, PERIOD = 6, 5, 4
 PARTS = ("train", "val", "test")

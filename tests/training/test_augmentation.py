@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnrun.config import run_config
+from nnrun.compose import compatible
 from nnrun.config.run_config import AugmentationConfig
+from nnrun.datasets.base import DataSpec
+from nnrun.datasets.fields import Field
 from nnrun.errors import ConfigError
 from nnrun.models.kernels.randomness import Streams, uniform
 from nnrun.training import augmentation
@@ -18,6 +20,7 @@ from tests.execution.lockstep import Trials, assert_close
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (6, 7, 10, 3), np.uint8)
+COLOURS = DataSpec("image", (7, 10, 3), (), "classification", classes=2)
 CHANGES = [field.name for field in dataclasses.fields(AugmentationConfig)]
 
 
@@ -91,7 +94,7 @@ def test_colours(channels):
 
 def test_all_together_do_to_each_image_what_was_drawn_for_it():
     strengths = AugmentationConfig(0.5, 0.4, 20.0, 0.3, 0.4, 0.5, 0.6)
-    found = jax.jit(lambda images: augment(strengths, images, streams(3)))(BYTES)
+    found = jax.jit(lambda images: augment(strengths, {"inputs": images}, streams(3), COLOURS))(BYTES)["inputs"]
     drawn = streams(3)
     first, second, angle, dy, dx, light, contrast, colour = (
         np.asarray(uniform(drawn.augmentation(), (6,))) for _ in range(8)
@@ -111,9 +114,48 @@ def test_all_together_do_to_each_image_what_was_drawn_for_it():
         np.testing.assert_allclose(found[i], image.clip(0, 255), atol=2e-2)
 
 
+def with_mask(**about):
+    """A spec of BYTES with a mask of pixels, and a batch whose mask says which pixels of the image are bright."""
+    mask = Field("mask_of_pixels", (7, 10), "uint8", answer=True, moves_with="inputs", **about)
+    spec = dataclasses.replace(COLOURS, fields=(mask, Field("weight", (), "float32")))
+    bright = np.where(BYTES.max(-1) > 200, 1, 2).astype(np.uint8)
+    return spec, {"inputs": BYTES, "mask_of_pixels": bright, "weight": np.ones(6, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("strengths", "beyond"), [((0.5, 0.5), 0), ((0.0, 0.0, 0.0, 0.4), 255), ((0.5, 0.5, 0, 0.4), 0)]
+)
+def test_a_mask_is_mirrored_and_cropped_with_its_image(strengths, beyond):
+    spec, batch = with_mask(outside=beyond)
+    found = augment(AugmentationConfig(*strengths, brightness=0.5), batch, streams(2), spec)
+    images = augment(AugmentationConfig(*strengths), batch, streams(2), COLOURS)["inputs"]
+    black = np.asarray(images).max(-1) == 0
+    assert not np.array_equal(images, BYTES)
+    expected = np.where(np.asarray(images).max(-1) > 200, 1, np.where(black, beyond, 2))
+    np.testing.assert_array_equal(found["mask_of_pixels"], expected)
+    assert (found["mask_of_pixels"].dtype, found["weight"]) == (np.uint8, batch["weight"])
+
+
+def test_a_turned_mask_keeps_its_numbers_and_takes_the_nearest_pixel():
+    spec, batch = with_mask(outside=9)
+    angles = jnp.array([0.0, 45.0, 180.0, 31.0, -29.0, 11.0])
+    mask = batch["mask_of_pixels"]
+    found = np.asarray(jax.jit(lambda x: augmentation.rotate(x[..., None], angles, 9, nearest=True))(mask))[..., 0]
+    # With an edge of its own, because SciPy takes no pixel for what lies less than half a pixel beyond the edge.
+    wide = np.pad(mask, ((0, 0), (1, 1), (1, 1)), constant_values=9)
+    turned = [
+        ndimage.rotate(m, a, reshape=False, order=0, cval=9) for m, a in zip(wide, np.asarray(angles), strict=True)
+    ]
+    np.testing.assert_array_equal(found, np.array(turned)[:, 1:-1, 1:-1])
+    np.testing.assert_array_equal(found[[0, 2]], [mask[0], mask[2, ::-1, ::-1]])
+    both = augment(AugmentationConfig(rotation=40.0), batch, streams(), spec)
+    assert set(np.unique(both["mask_of_pixels"])) == {1, 2, 9}
+    assert both["mask_of_pixels"].dtype == np.uint8
+
+
 def test_what_is_off_leaves_no_trace_and_draws_nothing():
     unused = streams()
-    assert augment(AugmentationConfig(), BYTES, unused) is BYTES
+    assert augment(AugmentationConfig(), {"inputs": BYTES}, unused, COLOURS)["inputs"] is BYTES
     assert unused._asked == 0
 
 
@@ -121,7 +163,9 @@ def test_what_is_off_leaves_no_trace_and_draws_nothing():
 def test_steps_and_images_differ_and_equal_steps_agree(name):
     strengths = AugmentationConfig(**{name: 0.5 if name != "rotation" else 45.0})
     images = np.repeat(BYTES[:1], 64, 0)
-    changed = jax.jit(lambda step: augment(strengths, jnp.asarray(images), streams(step)))
+    changed = jax.jit(
+        lambda step: augment(strengths, {"inputs": jnp.asarray(images)}, streams(step), COLOURS)["inputs"]
+    )
     first, again, other = (np.asarray(changed(step)) for step in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -129,7 +173,8 @@ def test_steps_and_images_differ_and_equal_steps_agree(name):
 
 
 def test_images_of_floats_have_no_bound():
-    found = augment(AugmentationConfig(brightness=1.0), jnp.full((64, 4, 4, 1), 200.0), streams())
+    images = {"inputs": jnp.full((64, 4, 4, 1), 200.0)}
+    found = augment(AugmentationConfig(brightness=1.0), images, streams(), COLOURS)["inputs"]
     assert found.max() > 300
 
 
@@ -170,5 +215,5 @@ def test_a_sweep_over_strengths_is_one_program_and_its_trials_are_those_run_alon
 def test_data_that_it_does_not_suit_are_refused(make_config, dataset, strengths, text):
     built = dataclasses.replace(make_config(dataset=dataset), augmentation=AugmentationConfig(**strengths))
     with pytest.raises(ConfigError) as caught:
-        run_config.check_fit(built)
+        compatible.check_fit(built)
     assert str(caught.value) == text

@@ -9,7 +9,8 @@ import pytest
 from nnrun.config.run_config import EarlyStoppingConfig, TrainingConfig
 from nnrun.errors import RunError
 from nnrun.training import fit as module
-from nnrun.training.fit import Epoch, Failure, Objective, Pace, Patience, Stretch, fit
+from nnrun.training.fit import Epoch, Failure, Pace, Patience, Stretch, fit
+from nnrun.training.objective import Objective
 
 LOSS = Objective("val/loss", "minimize")
 DATA = SimpleNamespace(val="val")
@@ -241,6 +242,19 @@ def test_a_member_that_diverges_fails_once_and_the_others_are_as_without_it():
         assert rows[0] == rows[1]
     means = [event.loss for event in events if isinstance(event, Stretch)]
     assert all(mean == 2.0 for mean in means)
+
+
+@pytest.mark.parametrize("kind", [Stretch, Epoch])
+def test_whoever_consumes_the_events_may_let_members_leave_at_any_of_them(kind):
+    fake, seen = FakeGroup(THREE), []
+    for event in fit(fake, TASK, DATA, TrainingConfig(epochs=4), LOSS, [[], [], []]):
+        seen.append(event)
+        if isinstance(event, kind) and fake.position >= 8:
+            fake.stop([1] if 1 not in fake.stopped else [0, 2])
+    epochs = {event.number: sorted(event.outcomes) for event in seen if isinstance(event, Epoch)}
+    # A member that leaves within an epoch has no row of it.
+    assert epochs == ({1: [0, 1, 2], 2: [0, 2]} if kind is Stretch else {1: [0, 1, 2], 2: [0, 1, 2], 3: [0, 2]})
+    assert isinstance(seen[-1], kind)
 
 
 def test_when_every_member_diverges_nothing_more_is_trained():

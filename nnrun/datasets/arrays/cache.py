@@ -16,8 +16,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.lib import format as npy
 
-from nnrun.host.cache import cache_folder
 from nnrun.errors import RunError
+from nnrun.host.disk import cache_folder
 
 Caching = Literal["auto", "always", "never"]
 AUTO_BYTES = 2**30

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nnrun.datasets.arrays.file import Layout, npz_blocks, npz_layout
-from nnrun.datasets.base import DataSpec, Kind
 from nnrun.datasets.arrays.memory import check_claim
+from nnrun.datasets.base import DataSpec, Kind
 from nnrun.errors import ConfigError
 
 PARTS = ("train", "val", "test")

@@ -1,7 +1,7 @@
 """Arrays of raw inputs, for data sets without a file format of their own."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +10,9 @@ import numpy as np
 
 from nnrun.datasets.arrays import file
 from nnrun.datasets.arrays.file import Arrays, Layout
-from nnrun.datasets.base import DataSpec, Part
+from nnrun.datasets.base import DataSpec
+from nnrun.datasets.fields import Field
+from nnrun.datasets.part import Part, count
 from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError, RunError
@@ -19,6 +21,7 @@ SUFFIXES = (".npy", ".npz", ".csv")
 MOST_SHOWN = 20
 """Of the classes in an error."""
 NAMES = ("inputs", "targets", "lengths", "anomaly")
+"""Arrays that every source may have."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class ArrayReader(Reader):
 
     `.npy` is the inputs alone; `.npz` has them as `inputs`, and may have `targets`, `lengths` and `anomaly`; a `.csv`
     of numbers has a column for each of `columns` (in any order; for every input in order where there are no names)
-    and may have the target's columns. A class is its name, by value where that is a number (1.0 is class 1), or, where
+    and may have the target's columns. `fields` are `inputs` of whole numbers, and further arrays of which a source
+    may lack those that are answers. A class is its name, by value where that is a number (1.0 is class 1), or, where
     no class is called by a number, its position from 0.
     """
 
@@ -38,6 +42,7 @@ class ArrayReader(Reader):
     target_names: tuple[str, ...] = ()
     classes: int | None = None
     class_names: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
 
     @classmethod
     def of(
@@ -48,23 +53,25 @@ class ArrayReader(Reader):
         class_names: tuple[str, ...] = (),
     ) -> "ArrayReader":
         """The reader of a data set's own arrays."""
-        targets = None if spec.targets is None else (*(spec.inputs[:1] if spec.per_step else ()), *spec.targets)
+        example = spec.example
+        targets = example["targets"].shape if "targets" in example else None
         named = columns if len(columns) == math.prod(spec.inputs) else ()
-        return cls(spec.inputs, named, targets, target_names, spec.classes, class_names)
+        further = tuple(f for name, f in example.items() if name not in NAMES or (name == "inputs" and not f.scaled))
+        return cls(spec.inputs, named, targets, target_names, spec.classes, class_names, further)
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
         """The rows of the file's array."""
         start = 0
         for arrays in self._read(source, size):
             yield self._block(arrays, start, str(source))
-            start += len(arrays["inputs"])
+            start += count(arrays)
 
     def block(self, values: Any) -> Block:
         """All rows of an array (n, *shape), a dict of arrays as in an `.npz`, or a data frame as in a `.csv`."""
         if hasattr(values, "columns"):
             arrays = self._of_columns([str(name) for name in values.columns], values, "The data frame")
         elif isinstance(values, Mapping):
-            arrays = {name: np.asarray(values[name]) for name in NAMES if name in values}
+            arrays = {name: np.asarray(values[name]) for name in self._names() if name in values}
         else:
             arrays = {"inputs": np.asarray(values)}
         self._check({name: (array.shape, array.dtype) for name, array in arrays.items()}, "What was given")
@@ -87,7 +94,7 @@ class ArrayReader(Reader):
         if source.suffix == ".npy":
             yield from file.npy_blocks(source, size, check)
         elif source.suffix == ".npz":
-            yield from file.npz_blocks(source, size, NAMES, check)
+            yield from file.npz_blocks(source, size, self._names(), check)
         elif source.suffix == ".csv":
             for line, frame in file.csv_blocks(source, size, lambda names: self._chosen(names, str(source))):
                 yield self._of_columns(frame.columns, frame, f"{source}, line", line)
@@ -98,20 +105,36 @@ class ArrayReader(Reader):
         """Raises ConfigError for arrays of another shape or type, before anything of them is read."""
         if "inputs" not in layout:
             raise ConfigError(f"{what} must have an array inputs: numbers of shape {_rows(self.shape)}.")
+        self._check_complete(layout, what)
         (shape, _), flat = layout["inputs"], math.prod(self.shape)
+        further = {field.name: field for field in self.fields}
         wanted = {"inputs": self.shape, "targets": self.targets, "lengths": (), "anomaly": ()}
+        wanted |= {name: field.shape for name, field in further.items()}
         for name, (got, dtype) in layout.items():
             flattened = name == "inputs" and got[1:] == (flat,)
             if name == "targets" and self.classes is not None and dtype.kind in "US":
                 dtype = np.dtype(int)
             alike = _without_last_one(got[1:]) == _without_last_one(wanted[name])
-            if not (alike or flattened) or not got or dtype.kind not in "fiub":
+            whole = name in further and further[name].whole
+            if not (alike or flattened) or not got or dtype.kind not in ("iub" if whole else "fiub"):
                 raise ConfigError(
-                    f"{what} must hold {name} of shape {_rows(wanted[name] or ())}, all numbers, but got {dtype} of "
-                    f"shape {got}. Save the raw values, one example per row."
+                    f"{what} must hold {name} of shape {_rows(wanted[name] or ())}, all {'whole ' if whole else ''}"
+                    f"numbers, but got {dtype} of shape {got}. Save the raw values, one example per row."
                 )
             if got[0] != shape[0]:
                 raise ConfigError(f"{what} has {shape[0]} inputs, but {got[0]} {name}. Give one for each.")
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*NAMES, *(field.name for field in self.fields))))
+
+    def _check_complete(self, arrays: Iterable[str], what: str) -> None:
+        """Raises ConfigError where a field that the network is shown is not there."""
+        for field in self.fields:
+            if not field.answer and field.name not in arrays:
+                raise ConfigError(
+                    f"{what} must have an array {field.name}: numbers of shape {_rows(field.shape)}. Give an .npz file "
+                    "or a dict with all arrays."
+                )
 
     def _chosen(self, header: list[str], what: str) -> list[str]:
         """The columns to read. Raises ConfigError when one is missing."""
@@ -138,17 +161,15 @@ class ArrayReader(Reader):
         return arrays
 
     def _block(self, arrays: Arrays, start: int, what: str) -> Block:
-        inputs = arrays["inputs"].reshape(-1, *self.shape)
-        if inputs.dtype != np.uint8:
-            inputs = inputs.astype(np.float32)
-            if not np.isfinite(inputs).all():
-                row = start + int(np.argwhere(~np.isfinite(inputs))[0][0])
-                raise RunError(f"{what}: an input of row {row} (counted from 0) is missing or infinite. Fill it in.")
-        part: Part = {"inputs": inputs}
+        self._check_complete(arrays, what)
+        part: Part = {"inputs": arrays["inputs"].reshape(-1, *self.shape)}
+        if part["inputs"].dtype != np.uint8 and "inputs" not in (field.name for field in self.fields):
+            part["inputs"] = _finite(part["inputs"].astype(np.float32), "an input", start, what)
         if "targets" in arrays:
             part["targets"] = self._targets(arrays["targets"].reshape(-1, *(self.targets or ())), what)
         part |= {name: arrays[name].astype(np.int32) for name in ("lengths", "anomaly") if name in arrays}
-        return Block(part, {"row": np.arange(start, start + len(inputs))})
+        part |= {one.name: _of_field(one, arrays[one.name], start, what) for one in self.fields if one.name in arrays}
+        return Block(part, {"row": np.arange(start, start + count(part))})
 
     def _targets(self, values: np.ndarray, what: str) -> np.ndarray:
         """Raw values, or class numbers of names or numbers. Raises ConfigError for a class that is none."""
@@ -173,6 +194,29 @@ class ArrayReader(Reader):
                 f"Its classes are {_some(names)}."
             )
         return [number for number in found if number is not None]
+
+
+def _of_field(field: Field, values: np.ndarray, start: int, what: str) -> np.ndarray:
+    """The values of a field (n, *shape) in its type. Raises RunError for those that it cannot have, with their row."""
+    values = values.reshape(-1, *field.shape)
+    if not field.whole:
+        return _finite(values.astype(np.float32), f"a value of {field.name}", start, what)
+    if (wrong := np.argwhere(field.outliers(values))).size:
+        at = tuple(wrong[0])
+        limit = f" from 0 to {field.below[at[-1] if len(field.below) > 1 else 0] - 1}" if field.below else ""
+        raise RunError(
+            f"{what}: {field.name} of row {start + at[0]} (counted from 0) must be whole numbers{limit}, but one is "
+            f"{values[at]}. Correct it."
+        )
+    return values.astype(field.dtype)
+
+
+def _finite(values: np.ndarray, name: str, start: int, what: str) -> np.ndarray:
+    """The values. Raises RunError with the row of the first that is no number."""
+    if not np.isfinite(values).all():
+        row = start + int(np.argwhere(~np.isfinite(values))[0][0])
+        raise RunError(f"{what}: {name} of row {row} (counted from 0) is missing or infinite. Fill it in.")
+    return values
 
 
 def _some(names: Sequence[str]) -> str:

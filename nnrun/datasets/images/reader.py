@@ -7,10 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.images import files as image_files
 from nnrun.datasets.arrays.reader import SUFFIXES, ArrayReader
-from nnrun.datasets.base import Part
+from nnrun.datasets.images import files as image_files
 from nnrun.datasets.images.files import Form
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest

@@ -4,7 +4,8 @@ import abc
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, Part
+from nnrun.datasets.base import UNSCALED, Data, Dataset, DatasetConfig
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions, cut, random_order, stratified_order, streams
 
@@ -27,7 +28,7 @@ class Examples(Dataset):
 
     @abc.abstractmethod
     def examples(self, rng: np.random.Generator) -> Part:
-        """All examples: `inputs` (n, *spec.inputs), `targets` and what else the spec names, before any scaling."""
+        """All examples: every field of `spec.example`, (n, *shape), before any scaling."""
 
     def split(self, targets: np.ndarray, rng: np.random.Generator) -> Indices:
         """Indices of the training, validation and test part."""
@@ -41,7 +42,8 @@ class Examples(Dataset):
         everything = self.examples(generation)
         indices = self.split(everything["targets"], division)
         train, val, test = ({name: array[i] for name, array in everything.items()} for i in indices)
-        kind = self.config.scaling
-        target_scaling = None if spec.classes else fit(train["targets"], kind)
+        scaled = [name for name, field in spec.example.items() if field.scaled]
+        scalings = {name: fit(train[name], self.config.scaling) for name in scaled}
+        usual = scalings.pop("inputs", UNSCALED), scalings.pop("targets", None)
         names = self.input_names, self.target_names, self.class_names
-        return Data(spec, train, val, test, fit(train["inputs"], kind), target_scaling, *names)
+        return Data(spec, train, val, test, *usual, *names, scalings=scalings)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nnrun.datasets.base import Part, Scaling, ScalingKind
+from nnrun.datasets.base import Scaling, ScalingKind
+from nnrun.datasets.part import Part
 
 CHUNK = 2**20
 

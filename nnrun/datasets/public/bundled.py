@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnrun.datasets.base import DataSpec, Part
+from nnrun.datasets.base import DataSpec
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.examples import Examples
 from nnrun.errors import RunError
 

@@ -10,8 +10,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnrun.host.cache import cache_folder
 from nnrun.errors import ConfigError, RunError
+from nnrun.host.disk import cache_folder
 
 TIMEOUT_SECONDS = 30.0
 

@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, ScalingKind
-from nnrun.datasets.public.download import RemoteFile, dataset_folder, fetch
 from nnrun.datasets.arrays.idx_file import read_idx
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, ScalingKind
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import FEWEST, share, stratified_order, streams
+from nnrun.datasets.public.download import RemoteFile, dataset_folder, fetch
 from nnrun.errors import RunError
 from nnrun.schema import setting
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader
 from nnrun.datasets.series.labelled_files import Sequences, read_sequences
 from nnrun.errors import ConfigError, RunError

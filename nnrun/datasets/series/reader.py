@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.series.table import Missing, SeriesTable, inside, read_series
 from nnrun.datasets.series.times import time_labels
-from nnrun.datasets.tables.file import Table, read_table
-from nnrun.datasets.tables.dialect import Header, Separator
 from nnrun.datasets.series.windows import count_windows, cut_windows
+from nnrun.datasets.tables.dialect import Header, Separator
+from nnrun.datasets.tables.file import Table, read_table
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:

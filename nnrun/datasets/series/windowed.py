@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Part, Series
+from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Series
+from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions, chronological, part_sizes, share, streams
 from nnrun.datasets.series.windows import count_windows, cut_windows

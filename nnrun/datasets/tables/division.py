@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnrun.datasets.tables import source, split
 from nnrun.datasets.parts.split import FEWEST, share, streams
+from nnrun.datasets.tables import source, split
 from nnrun.datasets.tables.columns import Label
 from nnrun.datasets.tables.kinds import Profile
 from nnrun.datasets.tables.roles import Roles
@@ -123,9 +123,7 @@ class Division:
         marks = self.roles.missing[profile.name]
         if profile.is_numeric and profile.different > split.MANY_NUMBERS:
             decimal = self.config.decimal
-            return split.binned(
-                self._gather(profile.name, TRAIN, lambda c, _: numbers(c, marks, decimal).to_numpy())
-            )
+            return split.binned(self._gather(profile.name, TRAIN, lambda c, _: numbers(c, marks, decimal).to_numpy()))
         return self._gather(profile.name, TRAIN, lambda c, _: texts(c, marks).hash().to_numpy())
 
     def _times(self, profile: Profile) -> np.ndarray:

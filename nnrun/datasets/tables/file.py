@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.tables.dialect import SEPARATORS, Header, Separator, damage, decoded, first_line, names_of, positions, separator_of
+from nnrun.datasets.tables.dialect import (
+    SEPARATORS,
+    Header,
+    Separator,
+    damage,
+    decoded,
+    first_line,
+    names_of,
+    positions,
+    separator_of,
+)
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:

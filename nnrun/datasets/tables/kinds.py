@@ -10,7 +10,17 @@ import numpy as np
 from nnrun.datasets.tables import faults
 from nnrun.datasets.tables.faults import Found
 from nnrun.datasets.tables.notation import Notation, first_no_date, fitting_notations, notations
-from nnrun.datasets.tables.values import FORMATS, Place, by_value, fitting_patterns, infinity, known, numbers, texts, unreadable
+from nnrun.datasets.tables.values import (
+    FORMATS,
+    Place,
+    by_value,
+    fitting_patterns,
+    infinity,
+    known,
+    numbers,
+    texts,
+    unreadable,
+)
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnrun.datasets.tables import kinds as table_kinds, single_precision, roles as table_roles, source as table_source
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.reader import UnseenNotes
+from nnrun.datasets.tables import kinds as table_kinds
+from nnrun.datasets.tables import roles as table_roles
+from nnrun.datasets.tables import single_precision
+from nnrun.datasets.tables import source as table_source
 from nnrun.datasets.tables.columns import Category, Date, Label, Numeric
 from nnrun.datasets.tables.division import Division
 from nnrun.datasets.tables.fitting import Fit, NumericFit, fits, label

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nnrun.datasets.tables import source as table_source
-from nnrun.datasets.base import Part
+from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader, Unseen, listed
+from nnrun.datasets.tables import source as table_source
 from nnrun.datasets.tables.columns import Category, Date, Input, Label, Numeric
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.values import Place, checked_numbers, known

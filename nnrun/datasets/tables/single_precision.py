@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from nnrun.datasets.tables.precision import is_coarse
 from nnrun.datasets.tables.fitting import Range
+from nnrun.datasets.tables.precision import is_coarse
 
 LOST = "but single precision keeps about 7 digits, so much of what it tells"
 

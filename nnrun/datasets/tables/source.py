@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnrun.datasets.tables import file, stream, dialect
+from nnrun.datasets.tables import dialect, file, stream
 from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError
 

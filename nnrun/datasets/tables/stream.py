@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnrun.datasets.tables import file as table_file, dialect
+from nnrun.datasets.tables import dialect
+from nnrun.datasets.tables import file as table_file
 from nnrun.datasets.tables.file import Table
 from nnrun.errors import ConfigError, RunError
 

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nnrun.models.layers import Activation, activate
 from nnrun.models.kernels.patches import patch_convolution
 from nnrun.models.kernels.pooling import max_pool
 from nnrun.models.kernels.products import Pool
 from nnrun.models.kernels.windows import Padding, Pads, pad_space, pads, spread
 from nnrun.models.kernels.winograd import suits, winograd_convolution
+from nnrun.models.layers import Activation, activate
 
 
 def product_convolution(

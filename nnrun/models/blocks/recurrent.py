@@ -10,10 +10,11 @@ from flax import nnx
 
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Model, Outputs, OutputSpec, from_changes, to_changes
-from nnrun.models.layers import Dropout
-from nnrun.models.kernels.layout import Layout, reverse, valid_steps
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.models.kernels.anchor import from_changes, to_changes
+from nnrun.models.kernels.layout import StepLayout, reverse, valid_steps
 from nnrun.models.kernels.scan import Cell, Rule, State, recurrence, unroll
+from nnrun.models.layers import Dropout
 from nnrun.schema import number, setting, size
 
 FEATURES_FIRST = 192
@@ -101,7 +102,7 @@ class Recurrent(Model):
     ) -> None:
         self.readout = choose_readout(config.readout, output)
         units, directions = config.hidden_size, 2 if config.bidirectional else 1
-        self.layout = Layout(units >= FEATURES_FIRST)
+        self.layout = StepLayout(units >= FEATURES_FIRST)
         rule = Rule(cell, self.layout, config.truncate)
         inputs = [data.inputs[-1]] + [directions * units] * (config.layers - 1)
         self.layers = nnx.List(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 
 @dataclass(frozen=True)
-class Layout:
+class StepLayout:
     """Where the features of a step lie: (batch, features), or (features, batch) with `features_first`.
 
     Sequences have time in front of either. With features first the processor multiplies large weights by few columns
@@ -76,15 +76,15 @@ class Layout:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _projected(layout: Layout, x: jax.Array, weight: jax.Array) -> jax.Array:
+def _projected(layout: StepLayout, x: jax.Array, weight: jax.Array) -> jax.Array:
     return jnp.einsum("co,tcb->tob", weight, x) if layout.features_first else x @ weight
 
 
-def _projected_forward(layout: Layout, x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+def _projected_forward(layout: StepLayout, x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     return _projected(layout, x, weight), (x, weight)
 
 
-def _projected_backward(layout: Layout, kept: tuple[jax.Array, ...], d_y: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _projected_backward(layout: StepLayout, kept: tuple[jax.Array, ...], d_y: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, weight = kept
     return _projected(layout, d_y, weight.T), layout.weight_gradient(x, d_y)
 
@@ -92,12 +92,12 @@ def _projected_backward(layout: Layout, kept: tuple[jax.Array, ...], d_y: jax.Ar
 _projected.defvjp(_projected_forward, _projected_backward)
 
 
-def valid_steps(layout: Layout, lengths: jax.Array, steps: int) -> jax.Array:
+def valid_steps(layout: StepLayout, lengths: jax.Array, steps: int) -> jax.Array:
     """(batch,) lengths -> (time, batch, 1) mask in the layout."""
     return layout.column(jnp.arange(steps)[:, None] < lengths)
 
 
-def reverse(layout: Layout, x: jax.Array, lengths: jax.Array | None) -> jax.Array:
+def reverse(layout: StepLayout, x: jax.Array, lengths: jax.Array | None) -> jax.Array:
     """Time reversed within each example's valid steps; padding stays where it is. Its own inverse."""
     if lengths is None:
         return x[::-1]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from nnrun.models.kernels.layout import Layout
+from nnrun.models.kernels.layout import StepLayout
 
 State = tuple[jax.Array, ...]
 Weights = tuple[jax.Array, ...]
@@ -42,17 +42,17 @@ class Cell(abc.ABC):
         return (kernel,)
 
     @abc.abstractmethod
-    def forward(self, layout: Layout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
+    def forward(self, layout: StepLayout, weights: Weights, state: State, projected: jax.Array) -> tuple[State, Saved]:
         """The next state, and what `backward` needs; `weights` are prepared."""
 
     @abc.abstractmethod
     def backward(
-        self, layout: Layout, weights: Weights, state: State, saved: Saved, d_state: State
+        self, layout: StepLayout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
         """Gradients of the projected input and of the state before the step; `weights` are transposed and prepared."""
 
     def weight_gradients(
-        self, layout: Layout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
+        self, layout: StepLayout, states: State, others: tuple[jax.Array, ...], d_projected: jax.Array
     ) -> Weights:
         """Gradients of `weights`, from the stacked states before each step, `others` that were saved, and dZ."""
         return (layout.weight_gradient(states[0], d_projected),)
@@ -63,7 +63,7 @@ class Rule:
     """The static part of a recurrence; `truncate`: steps after which the gradient of the carried state is cut."""
 
     cell: Cell
-    layout: Layout
+    layout: StepLayout
     truncate: int | None = None
 
 
@@ -79,7 +79,7 @@ def _kept(rule: Rule, steps: int) -> jax.Array | None:
     return (step % rule.truncate != 0) | (step == 0)
 
 
-def _prepare(layout: Layout, weights: Weights) -> Weights:
+def _prepare(layout: StepLayout, weights: Weights) -> Weights:
     return tuple(layout.prepare(w) if w.ndim == 2 else layout.turn(w[None]) for w in weights)
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import plot
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.plot import Chart, Plot
 from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.text import counted, cut, label_text
+from nnrun.search.trial import Trial
 
 MOST_CURVES = 200
 MOST_FAILED_CURVES = 20

@@ -7,7 +7,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import charts
 from nnrun.report.sweep.importance import LEAST_TRIALS
@@ -16,6 +15,7 @@ from nnrun.report.sweep.plot import Chart
 from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.tables import failures_table, trials_table
 from nnrun.report.sweep.text import counted, cut, duration, label_text, shown
+from nnrun.search.trial import Trial
 
 HERE = Path(__file__).parent
 LONGEST_LINE = 90

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.sweep.axis import Axis, objective_scale, ticks
 from nnrun.report.sweep.plot import LONGEST, Chart, Plot, beyond, labelled, rounded, spread
 from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.text import cut, label_text
+from nnrun.search.trial import Trial
 
 MOST_LINES = 500
 LONGEST_NAME = 16

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.palette import COLOURS, figure, label, whole_numbers
 from nnrun.report.sweep import plot
 from nnrun.report.sweep.axis import Axis, Scale, objective_scale
 from nnrun.report.sweep.importance import Importance
 from nnrun.report.sweep.subject import SweepRecord, objective
 from nnrun.report.sweep.text import cut
+from nnrun.search.trial import Trial
 
 MOST_PANELS = 12
 COLUMNS = 3

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep.axis import Axis, Scale, ticks
 from nnrun.report.sweep.subject import SweepRecord
 from nnrun.report.sweep.text import counted, cut, label_text, shown
+from nnrun.search.trial import Trial
 
 OTHER = "#9aa3ae"
 """Of what belongs to no choice, or to no single hyperparameter."""

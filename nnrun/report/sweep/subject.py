@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.sweep.axis import Axis
 from nnrun.report.sweep.importance import Importance, importance
 from nnrun.report.sweep.text import shown
 from nnrun.search.space import Categorical, Space
+from nnrun.search.trial import Trial
 
 MOST_COLOURS = 6
 """Choices told apart by colour."""

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from nnrun.folders.ledger import Trial
 from nnrun.report.sweep.axis import is_number
 from nnrun.report.sweep.subject import SweepRecord
 from nnrun.report.sweep.text import counted, listed, shown
+from nnrun.search.trial import Trial
 
 LAST_STATES = ("pruned", "running", "waiting", "failed")
 """Of the trials below the completed ones, in this order."""

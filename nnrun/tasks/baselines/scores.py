@@ -26,8 +26,8 @@ def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
     unit = None if scaling is None else ArrayScaling(scaling.offset, scaling.scale)
     _, targets = scaled(data, "test")
     batch: Batch = {"targets": jnp.asarray(targets), "mask": jnp.ones(len(targets))}
-    if "lengths" in data.test:
-        batch["lengths"] = jnp.asarray(data.test["lengths"])
+    if (lengths := data.spec.example["targets"].lengths) is not None:
+        batch[lengths] = jnp.asarray(data.test[lengths])
 
     loss, found = _judge(task, Outputs(jnp.asarray(prediction)), batch, unit)
     sums, rows = jax.tree.map(np.asarray, tuple(found))
@@ -36,4 +36,5 @@ def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
 
 @partial(jax.jit, static_argnums=0)
 def _judge(task: Task, outputs: Outputs, batch: Batch, unit: ArrayScaling | None) -> tuple[jax.Array, Statistics]:
-    return task.loss(outputs, batch).mean(), task.statistics(outputs, batch, unit)
+    counts = task.weights(batch)
+    return (task.loss(outputs, batch) * counts).sum() / counts.sum(), task.statistics(outputs, batch, unit)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnrun.datasets.base import DataSpec, Scaling
+from nnrun.datasets.fields import Field
 from nnrun.datasets.tables.columns import DAY, YEAR, Category, Date
 from nnrun.datasets.tables.reader import TableReader
 from nnrun.models.base import Batch
@@ -51,7 +52,7 @@ class RawInputs(Protocol):
         """In the order in which they are given."""
 
     def batch(self, arrays: dict[str, jax.Array]) -> Batch:
-        """`inputs`, `categories` and `lengths` as the network takes them, not yet scaled."""
+        """The fields as the network takes them, not yet scaled."""
 
     def made_up(self, random: np.random.Generator, count: int, scaling: Scaling) -> dict[str, np.ndarray]:
         """Some examples in the range of the training data."""
@@ -59,30 +60,37 @@ class RawInputs(Protocol):
 
 @dataclass(frozen=True)
 class ArrayInputs:
-    """`inputs`, then `categories` and `lengths` where the data has them."""
+    """The fields of an example that the network is shown, `inputs` first."""
 
     spec: DataSpec
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
-        """Raw inputs as float32."""
-        found = [Argument("inputs", np.dtype("float32"), self.spec.inputs)]
-        if self.spec.categories:
-            found.append(Argument("categories", np.dtype("int32"), (len(self.spec.categories),)))
-        return (*found, *([Argument("lengths", np.dtype("int32"), ())] if self.spec.lengths else []))
+        """Raw values of scaled fields as float32, the others as they are."""
+        return tuple(Argument(field.name, np.dtype(field.dtype), field.shape) for field in self._shown)
 
     def batch(self, arrays: dict[str, jax.Array]) -> Batch:
         """The arrays themselves."""
         return dict(arrays)
 
     def made_up(self, random: np.random.Generator, count: int, scaling: Scaling) -> dict[str, np.ndarray]:
-        """Normal numbers in the unit of the data, any category and any length."""
-        made = {"inputs": scaling.invert(random.normal(size=(count, *self.spec.inputs)))}
-        if counts := self.spec.categories:
-            made["categories"] = np.stack([random.integers(0, most, count) for most in counts], -1)
-        if self.spec.lengths:
-            made["lengths"] = random.integers(1, self.spec.inputs[0] + 1, count)
+        """Normal numbers, those of `inputs` in the unit of the data, any whole number in its range and any length."""
+        longest = {one.lengths: one.shape[one.time] for one in self._shown if one.lengths and one.time is not None}
+        made: dict[str, np.ndarray] = {}
+        for field in self._shown:
+            shape, name = (count, *field.shape), field.name
+            if name in longest:
+                made[name] = random.integers(1, longest[name] + 1, count)
+            elif field.whole:
+                made[name] = random.integers(0, field.below or 2, shape)
+            else:
+                numbers = random.normal(size=shape)
+                made[name] = scaling.invert(numbers) if field.scaled and name == "inputs" else numbers
         return made
+
+    @property
+    def _shown(self) -> list[Field]:
+        return [field for field in self.spec.example.values() if not field.answer]
 
 
 @dataclass(frozen=True)

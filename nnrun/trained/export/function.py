@@ -9,13 +9,13 @@ import numpy as np
 
 from nnrun.datasets.tables.reader import TableReader
 from nnrun.trained.export.arguments import Argument, ArrayInputs, RawInputs, TableInputs
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.trained.trained_run import TrainedRun
 
 Answer = dict[str, jax.Array]
 
 
 @dataclass(frozen=True)
-class Network:
+class Exported:
     """`function(*arrays)` answers with arrays by name; weights, scaling and threshold are constants in it."""
 
     arguments: tuple[Argument, ...]
@@ -33,7 +33,7 @@ class Network:
         return {"arguments": taken, "results": given}
 
 
-def network(run: LoadedRun) -> Network:
+def network(run: TrainedRun) -> Exported:
     """The function of a loaded run, of raw arrays; those of a table have gaps, which it fills.
 
     Answers are those of `Task.answer`, and for a reconstruction `flagged`, whether the error exceeds the threshold.
@@ -50,15 +50,15 @@ def network(run: LoadedRun) -> Network:
             answer["flagged"] = answer["error"] > threshold
         return answer
 
-    return Network(raw.arguments, function)
+    return Exported(raw.arguments, function)
 
 
-def examples(run: LoadedRun, network: Network, count: int) -> list[np.ndarray]:
+def examples(run: TrainedRun, network: Exported, count: int) -> list[np.ndarray]:
     """Made-up raw arrays in the range of the training data, for trying an artifact out."""
     made = _raw(run).made_up(np.random.default_rng(0), count, run.preprocessing.input_scaling)
     return [np.asarray(made[one.name], one.dtype) for one in network.arguments]
 
 
-def _raw(run: LoadedRun) -> RawInputs:
+def _raw(run: TrainedRun) -> RawInputs:
     reader = run.preprocessing.reader
     return TableInputs(reader) if isinstance(reader, TableReader) else ArrayInputs(run.preprocessing.spec)

@@ -12,14 +12,14 @@ import numpy as np
 from jax import export
 
 from nnrun.errors import RunError
-from nnrun.trained.export.function import Network
+from nnrun.trained.export.function import Exported
 
 TOLERANCE = 1e-4
 """Largest difference from the network's own answers, relative to the largest of them."""
 OTHERS = "--format stablehlo and --format safetensors hold every network."
 
 
-def translate(network: Network, batches: list[list[np.ndarray]]) -> bytes:
+def translate(network: Exported, batches: list[list[np.ndarray]]) -> bytes:
     """The ONNX model with a free batch axis.
 
     `batches` are arguments on which its answers must be the network's. Raises RunError when jax2onnx cannot translate
@@ -47,7 +47,7 @@ def translate(network: Network, batches: list[list[np.ndarray]]) -> bytes:
     return content
 
 
-def _converted(function: Callable[..., Any], network: Network, names: list[str]) -> bytes:
+def _converted(function: Callable[..., Any], network: Exported, names: list[str]) -> bytes:
     (batch,) = export.symbolic_shape("batch")
     with _quiet():
         import jax2onnx
@@ -83,7 +83,7 @@ def _session(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _difference(session: Any, network: Network, names: list[str], arrays: list[np.ndarray]) -> float:
+def _difference(session: Any, network: Exported, names: list[str], arrays: list[np.ndarray]) -> float:
     """Largest difference of any real-valued answer, relative to the largest value of its kind."""
     found = session.run(names, dict(zip((one.name for one in network.arguments), arrays, strict=True)))
     wanted = jax.device_get(jax.jit(network.function)(*arrays))

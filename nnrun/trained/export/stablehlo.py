@@ -5,12 +5,12 @@ from typing import Any
 import jax
 from jax import export
 
-from nnrun.trained.export.function import Network
+from nnrun.trained.export.function import Exported
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def translate(network: Network) -> tuple[bytes, bool]:
+def translate(network: Exported) -> tuple[bytes, bool]:
     """The artifact, and whether it takes batches of any size; else of one example.
 
     Source: https://docs.jax.dev/en/latest/export/export.html
@@ -24,6 +24,6 @@ def translate(network: Network) -> tuple[bytes, bool]:
         return _serialized(function, network, 1), False
 
 
-def _serialized(function: Any, network: Network, batch: Any) -> bytes:
+def _serialized(function: Any, network: Exported, batch: Any) -> bytes:
     exported = export.export(function, platforms=PLATFORMS)(*(one.of(batch) for one in network.arguments))
     return bytes(exported.serialize())

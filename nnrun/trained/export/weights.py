@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import numpy as np
 from flax import nnx
-from safetensors.numpy import save
 
-from nnrun.trained.trained_run import LoadedRun
+from nnrun.folders import weights_file
 from nnrun.models.blocks.convolution import Conv
+from nnrun.models.blocks.recurrent import Direction
 from nnrun.models.gru import ResetAfterCell, ResetBeforeCell
 from nnrun.models.lstm import LSTMCell
-from nnrun.models.blocks.recurrent import Direction
 from nnrun.models.rnn import ElmanCell
-from nnrun.training.network import split, weight_names
+from nnrun.trained.trained_run import TrainedRun
+from nnrun.training.network import split
 
 CELLS = {
     ElmanCell: ("RNN", ("h",), (0,)),
@@ -31,15 +29,13 @@ NOTES = {
 }
 
 
-def translate(run: LoadedRun) -> tuple[bytes, dict[str, Any]]:
+def translate(run: TrainedRun) -> tuple[bytes, dict[str, Any]]:
     """The safetensors file, and the map from its names to layer, shape, meaning and PyTorch's equal."""
     _, params, _, statistics = split(run.model)
     modules = {".".join(map(str, path)): module for path, module in nnx.iter_modules(run.model)}
-    arrays: dict[str, np.ndarray] = {}
-    for tree in (params, statistics):
-        arrays |= dict(zip(weight_names(tree), map(np.asarray, jax.tree.leaves(tree)), strict=True))
+    arrays = weights_file.named(params) | weights_file.named(statistics)
     described = {name: {"shape": list(a.shape), **_described(name, modules)} for name, a in arrays.items()}
-    return save({name: np.ascontiguousarray(a) for name, a in arrays.items()}), {"notes": NOTES, "arrays": described}
+    return weights_file.encoded(arrays), {"notes": NOTES, "arrays": described}
 
 
 def _described(name: str, modules: dict[str, Any]) -> dict[str, Any]:

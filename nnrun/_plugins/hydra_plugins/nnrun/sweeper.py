@@ -37,10 +37,10 @@ class NnrunSweeper(Sweeper):
         """Runs the sweep. Raises ConfigError, and what a job of another app raised."""
         from hydra_plugins.nnrun.launcher import NnrunLauncher
 
+        from nnrun.compose.hydra_app import SweepJob
         from nnrun.errors import ConfigError
 
-        own = getattr(self.task_function, "nnrun_sweep", None)
-        if own is None:
+        if not isinstance(self.task_function, SweepJob):
             return self._sweep_jobs(arguments)
         if self.max_batch_size is not None:
             raise ConfigError(
@@ -48,7 +48,7 @@ class NnrunSweeper(Sweeper):
                 f"Set search.parallel_trials={self.max_batch_size}."
             )
         launch = None if isinstance(self.launcher, NnrunLauncher) else self.launcher.launch
-        return own(Path(self.config.hydra.sweep.dir), launch)
+        return self.task_function.sweep(Path(self.config.hydra.sweep.dir), launch)
 
     def _sweep_jobs(self, arguments: list[str]) -> list[Any]:
         """A list of job returns per batch, as Hydra's own sweeper gives."""
@@ -73,9 +73,9 @@ class NnrunSweeper(Sweeper):
         """The strategy of the config over the swept keys, and over those of `search.space` that are not typed."""
         from omegaconf import OmegaConf
 
+        from nnrun.compose.grammar import from_space
         from nnrun.schema import build, locate
         from nnrun.search.space import Space
-        from nnrun.compose.grammar import from_space
 
         node = OmegaConf.select(self.config, "search")
         values: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_dict(node) else {}

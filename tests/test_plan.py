@@ -8,9 +8,10 @@ import yaml
 
 from nnrun.compose import compose as composition
 from nnrun.config import run_config
-from nnrun.sweeps import record as sweep_record, plan
 from nnrun.errors import ConfigError
 from nnrun.search.space import Categorical, Interval, Steps
+from nnrun.sweeps import plan
+from nnrun.sweeps import record as sweep_record
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,7 @@ def _hydra_finds_us():
 
 def refused(*words):
     with pytest.raises(ConfigError) as error:
-        plan.check(plan.plan(list(words)))
+        plan.check(plan.of(list(words)))
     return str(error.value)
 
 
@@ -28,7 +29,7 @@ CONDITIONAL = ("dataset=shapes", "model=cnn,mlp", "model.kernel_size=3,5")
 
 
 def test_a_key_applies_where_it_exists_and_equal_trials_are_one():
-    found = plan.plan([*CONDITIONAL])
+    found = plan.of([*CONDITIONAL])
     points = found.strategy().ask(99)
     assert points == [
         {"model": "cnn", "model.kernel_size": 3},
@@ -43,9 +44,9 @@ def test_a_key_applies_where_it_exists_and_equal_trials_are_one():
 
 def test_a_typed_value_of_a_swept_group_applies_where_it_exists():
     record = sweep_record.start(["dataset=shapes", "model=cnn,mlp", "model.kernel_size=5"], "")
-    points = record.trials.strategy().ask(99)
+    points = record.plan.strategy().ask(99)
     assert points == [{"model": "cnn"}, {"model": "mlp"}]
-    assert run_config.build(record.trials.composed(points[0]).plain).model.config.kernel_size == 5
+    assert run_config.build(record.plan.composed(points[0]).plain).model.config.kernel_size == 5
     assert record.command_of(points[0]) == "nnrun dataset=shapes model.kernel_size=5 model=cnn"
 
 
@@ -58,7 +59,7 @@ def compositions(monkeypatch, *words):
 
     with monkeypatch.context() as patch:
         patch.setattr(composition, "_hydra_compose", count)
-        found = plan.plan(list(words))
+        found = plan.of(list(words))
         for point in found.strategy().ask(500):
             found.composed(point)
     return len(counted)
@@ -71,7 +72,7 @@ def test_hydra_composes_once_per_choice_of_groups(monkeypatch):
 
 
 def test_interpolations_follow_the_trials_values():
-    found = plan.plan(["dataset=iris", "seed=1,2", "dataset.seed=${seed}"])
+    found = plan.of(["dataset=iris", "seed=1,2", "dataset.seed=${seed}"])
     assert [found.composed(point).plain["dataset"]["seed"] for point in found.strategy().ask(9)] == [1, 2]
 
 
@@ -98,14 +99,14 @@ def recipe(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("recipe")
 def test_a_recipe_brings_its_space_and_the_command_line_takes_keys_from_it():
-    found = plan.plan(["experiment=mine", "seed=7", "optimizer.learning_rate=1e-3,1e-2"])
+    found = plan.of(["experiment=mine", "seed=7", "optimizer.learning_rate=1e-3,1e-2"])
     assert found.space.dimensions == {
         "optimizer.learning_rate": Categorical((1e-3, 1e-2)),
         "model.hidden_sizes": Categorical(([8], [8, 8])),
     }
     assert found.search().trials == 3
     assert {found.composed(point).plain["seed"] for point in found.strategy().ask(3)} == {7}
-    assert list(plan.plan(["experiment=mine"]).space) == ["optimizer.learning_rate", "model.hidden_sizes", "seed"]
+    assert list(plan.of(["experiment=mine"]).space) == ["optimizer.learning_rate", "model.hidden_sizes", "seed"]
 
 
 @pytest.mark.usefixtures("recipe")
@@ -116,17 +117,17 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path):
     again, status = sweep_record.read(tmp_path)
     assert status == "running"
     assert again == record
-    kinds = [type(dimension) for dimension in again.trials.space.dimensions.values()]
+    kinds = [type(dimension) for dimension in again.plan.space.dimensions.values()]
     assert kinds == [Interval, Categorical, Steps, Categorical]
-    point = again.trials.strategy().ask(1)[0]
+    point = again.plan.strategy().ask(1)[0]
     words = shlex.split(again.command_of(point))
     assert words[:3] == ["nnrun", "experiment=mine", "training.epochs=3"]
     typed = composition.compose_one(words[1:])
-    assert run_config.build(typed.plain) == run_config.build(again.trials.composed(point).plain)
+    assert run_config.build(typed.plain) == run_config.build(again.plan.composed(point).plain)
 
 
 def test_every_listed_value_and_bound_is_checked_beside_every_choice():
-    found = plan.plan(["dataset=iris", "model=mlp,autoencoder", "seed=1,2,3", "training.epochs=1,2"])
+    found = plan.of(["dataset=iris", "model=mlp,autoencoder", "seed=1,2,3", "training.epochs=1,2"])
     corners = list(plan._corners(found.space))
     assert len(corners) == 2 * (1 + 2 + 1)
     assert {(c["model"], c["seed"]) for c in corners} == set(itertools.product(("mlp", "autoencoder"), (1, 2, 3)))

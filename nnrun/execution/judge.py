@@ -1,0 +1,60 @@
+"""How a network is judged on a part: padded chunks go through its program one by one, and what comes back is joined."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from nnrun.models.base import Outputs
+
+Arrays = dict[str, np.ndarray]
+Program = Callable[[Any], Any]
+"""What a compiled program says of a chunk."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluation brings to the host: summed statistics, and rows joined over the part."""
+
+    sums: Arrays
+    rows: Arrays
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per example."""
+        return float(self.sums["nnrun/loss"] / self.sums["nnrun/count"])
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Mean of each term that the model adds to the loss (a VAE's `kl`)."""
+        prefix, total = "nnrun/term/", self.sums["nnrun/count"]
+        return {k.removeprefix(prefix): float(v / total) for k, v in self.sums.items() if k.startswith(prefix)}
+
+
+def evaluation(program: Program, chunks: Iterable[Any], count: int) -> Evaluation:
+    """The Evaluation of the `count` examples of padded chunks, for each of which `program` gives Statistics."""
+
+    def alone(chunk: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf[None], jax.device_get(program(chunk)))
+
+    return evaluations(alone, chunks, count)(0)
+
+
+def evaluations(program: Program, chunks: Iterable[Any], count: int) -> Callable[[int], Evaluation]:
+    """The Evaluation of a slot as a function of it, where the Statistics of `program` have a leading axis of slots."""
+    found = _fetched(program, chunks)
+    sums = {name: np.sum([f.sums[name] for f in found], 0) for name in found[0].sums}
+    rows = {name: np.concatenate([f.rows[name] for f in found], 1)[:, :count] for name in found[0].rows}
+    return lambda slot: Evaluation(*({name: values[slot] for name, values in kept.items()} for kept in (sums, rows)))
+
+
+def outputs(program: Program, chunks: Iterable[Any], count: int) -> Outputs:
+    """The Outputs of the `count` examples of padded chunks as NumPy arrays (n, ...)."""
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *_fetched(program, chunks))
+
+
+def _fetched(program: Program, chunks: Iterable[Any]) -> list[Any]:
+    # Each is fetched before the next is placed: a part may be larger than the memory of the devices.
+    return [jax.device_get(program(chunk)) for chunk in chunks]

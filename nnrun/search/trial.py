@@ -1,0 +1,25 @@
+"""A trial: a point that a strategy asked for, and what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+FINAL = ("completed", "failed", "pruned")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial of a sweep as the ledger has it: a row of its table `trials`.
+
+    state: waiting (asked for), running, completed, failed or pruned.
+    objective: the objective's best value, in its own direction; None where there is none.
+    metrics: flat, "val/rmse": ..., at the objective's epoch. seconds: of training, in a group this trial's share.
+    """
+
+    number: int
+    state: str
+    params: dict[str, Any]
+    objective: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    group_id: int | None = None
+    seconds: float | None = None
+    error: str | None = None
