@@ -1,4 +1,4 @@
-"""What README and docs tell a reader to type and to write into files, and folders where all of it works."""
+"""What README and docs tell a reader to type and to write into files, and a folder where all of it works."""
 
 import re
 import shlex
@@ -13,6 +13,7 @@ from tests import made_up_files
 ROOT = choices.conf_folder().parent
 README = (ROOT / "README.md").read_text()
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
+TEXTS = (README, *PAGES.values())
 
 
 class Command(NamedTuple):
@@ -44,6 +45,11 @@ def commands(text: str) -> dict[Command, None]:
     return found
 
 
+def everything() -> list[Command]:
+    """The commands of all pages, each once."""
+    return list(dict.fromkeys(command for text in TEXTS for command in commands(text)))
+
+
 def files(text: str) -> dict[str, str]:
     """Files that a page spells out, by name: `<!-- file: NAME -->` and a fenced block."""
     return dict(re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL))
@@ -51,7 +57,7 @@ def files(text: str) -> dict[str, str]:
 
 def file(name: str) -> str:
     """The one file of that name on all pages."""
-    (content,) = {files(text)[name] for text in (README, *PAGES.values()) if name in files(text)}
+    (content,) = {files(text)[name] for text in TEXTS if name in files(text)}
     return content
 
 
@@ -63,36 +69,20 @@ def shrunk(words: tuple[str, ...]) -> list[str]:
     return fewer if "debug=tiny" in words else [*fewer, "debug=tiny"]
 
 
-def make_home(folder: Path, texts: list[str], run) -> Path:
-    """Fills a folder with the files of the pages, a reader's own data, a finished run RUN and a sweep SWEEP."""
-    for name, content in (item for text in texts for item in files(text).items()):
+def make_home(folder: Path, run) -> Path:
+    """Fills a folder with the files of all pages, what their scripts make, other data, a finished run and a sweep."""
+    for name, content in (item for text in TEXTS for item in files(text).items()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
-    scripts = [command for text in texts for command in commands(text) if command.program == "python"]
-    for script in dict.fromkeys(scripts):
+    scripts = [command for command in everything() if command.program == "python"]
+    for script in scripts:
         subprocess.run([sys.executable, *script.words], cwd=folder, check=True)
-    write_own_data(folder)
+    made_up_files.write_sequences(folder / "waves.tsv")
+    made_up_files.write_npz(folder / "arrays.npz")
     assert run("debug=tiny", "model=vae", "dataset=digits", "hydra.run.dir=RUN", folder=folder).code == 0
     sweep = ["-m", "search=random", "search.trials=2", "seed=0,1,2", "dataset=iris", "hydra.sweep.dir=SWEEP"]
     assert run(*sweep, "debug=tiny", folder=folder).code == 0
     return folder
-
-
-def write_own_data(folder: Path) -> None:
-    """The files that readers are told to have, where no script of a page has made them."""
-    if not (folder / "houses.csv").exists():
-        made_up_files.write_housing(folder / "houses.csv")
-        houses = (folder / "houses.csv").read_text().replace("median_house_value", "price", 1)
-        (folder / "houses.csv").write_text(houses)
-        (folder / "new_houses.csv").write_text("\n".join(houses.splitlines()[:9]) + "\n")
-    if not (folder / "load.csv").exists():
-        made_up_files.write_series(folder / "load.csv", 400)
-        load = (folder / "load.csv").read_text().replace("OT", "load", 1)
-        (folder / "load.csv").write_text(load)
-    if not (folder / "photos").exists():
-        made_up_files.write_images(folder / "photos", 10, (16, 16))
-    made_up_files.write_sequences(folder / "waves.tsv")
-    made_up_files.write_npz(folder / "arrays.npz")
 
 
 def check(command: Command, home: Path, run) -> None:

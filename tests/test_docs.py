@@ -1,4 +1,4 @@
-"""The commands of the docs work: every one that neither the README nor a recipe's own test runs is run here, shrunk."""
+"""The commands of README and docs work: each is run here, shrunk, but for recipes, which have tests of their own."""
 
 import re
 import subprocess
@@ -8,27 +8,19 @@ import pytest
 
 from nnrun.config import choices
 from tests import documented
-from tests.documented import PAGES, README
+from tests.documented import README, TEXTS, Command
 
 RECIPES = [f"experiment={name}" for name in choices.choices("experiment")]
-ELSEWHERE = {*documented.commands(README), *(documented.Command("nnrun", (word,)) for word in RECIPES)}
-ELSEWHERE |= {documented.Command("nnrun", ("-m", word)) for word in RECIPES}
-"""What test_readme.py and experiment/test_recipes.py run."""
+ELSEWHERE = {Command("nnrun", (*flag, recipe)) for recipe in RECIPES for flag in ((), ("-m",))}
+"""What experiment/test_recipes.py runs."""
 
-COMMANDS = [
-    command
-    for command in dict.fromkeys(command for text in PAGES.values() for command in documented.commands(text))
-    if command.program == "nnrun" and command not in ELSEWHERE
-]
+COMMANDS = [command for command in documented.everything() if command.program == "nnrun" and command not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, command):
-    """A folder with the files of all pages, and the data that their scripts make up."""
-    folder = documented.make_home(tmp_path_factory.mktemp("docs"), list(PAGES.values()), command)
-    own = "model=mlp dataset=csv dataset.path=houses.csv dataset.target=price hydra.run.dir=HOUSES debug=tiny"
-    assert command(*own.split(), folder=folder).code == 0
-    return folder
+    """A folder with the files of all pages, one finished run and one sweep."""
+    return documented.make_home(tmp_path_factory.mktemp("docs"), command)
 
 
 @pytest.mark.parametrize("typed", COMMANDS, ids=str)
@@ -36,20 +28,26 @@ def test_a_command_works(typed, home, command):
     documented.check(typed, home, command)
 
 
-def test_the_network_of_the_table_predicts_from_python(home):
-    text = documented.file("predict_houses.py")
+@pytest.mark.parametrize(("name", "said"), [("five_lines.py", "setosa"), ("predict_houses.py", "price_predicted")])
+def test_the_python_lines_work(home, name, said):
+    text = documented.file(name)
     found = subprocess.run([sys.executable, "-c", text], cwd=home, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
-    assert "price_predicted" in found.stdout
+    assert said in found.stdout
 
 
-def test_recipes_that_are_named_exist():
-    named = set(re.findall(r"experiment=(\w+)", README + "".join(PAGES.values()))) - {"NAME", "rings_wide"}
+def test_there_are_commands_and_they_name_what_exists():
+    assert len(COMMANDS) > 40
+    named = set(re.findall(r"experiment=(\w+)", "".join(TEXTS))) - {"NAME", "rings_wide"}
     assert named <= set(choices.choices("experiment"))
 
 
+def test_the_readme_is_short():
+    assert len(README.split()) <= 1200
+
+
 def test_a_file_has_one_content_on_all_pages():
-    names = [name for text in (README, *PAGES.values()) for name in documented.files(text)]
+    names = [name for text in TEXTS for name in documented.files(text)]
     assert len(names) > 8
     for name in names:
         assert documented.file(name)
