@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nnrun.config import choices
+from tests.documented import PAGES
 
 RECIPES = sorted(choices.choices("experiment"))
 SWEEPS = [name for name in RECIPES if choices.load_choice("experiment", name).get("search")]
@@ -50,6 +51,6 @@ def test_the_recipe_runs_shrunk(name, roots, nnrun, tmp_path):
     assert summary["baseline"]
 
 
-def test_the_readme_has_a_row_for_every_recipe():
-    readme = (choices.conf_folder().parent / "README.md").read_text()
-    assert not [name for name in RECIPES if f"`{name}`" not in readme]
+def test_the_docs_have_a_row_for_every_recipe():
+    table = PAGES["docs/recipes.md"].partition("<!-- recipes -->\n")[2].partition("<!-- end of recipes -->")[0]
+    assert sorted(row.split("`")[1] for row in table.splitlines()[2:]) == RECIPES

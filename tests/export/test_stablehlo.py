@@ -1,7 +1,6 @@
 """The jax.export artifact: the network's own answers for batches of any size, also where there is no nnrun."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,11 @@ import polars
 import pytest
 from jax import export
 
-from nnrun.config import choices
 from nnrun.trained.export import function as network
 from nnrun.trained.export import stablehlo
 from nnrun.trained.export.arguments import Argument
 from nnrun.trained.export.function import Exported
+from tests import documented
 from tests.export import networks
 
 
@@ -58,8 +57,7 @@ def test_what_is_wrong_with_a_network_is_not_hidden():
         stablehlo.translate(Exported((Argument("inputs", np.dtype("float32"), (2,)),), function))
 
 
-README = (choices.conf_folder().parent / "README.md").read_text()
-(SCRIPT,) = re.findall(r"<!-- file: use_exported.py -->\n```python\n(.*?)```", README, re.DOTALL)
+SCRIPT = documented.file("use_exported.py")
 NEEDED = ("jax", "jaxlib", "numpy", "numpy.libs", "scipy", "scipy.libs", "ml_dtypes", "opt_einsum", "flatbuffers")
 
 

@@ -1,0 +1,53 @@
+"""The commands of README and docs work: each is run here, shrunk, but for recipes, which have tests of their own."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from nnrun.config import choices
+from tests import documented
+from tests.documented import README, TEXTS, Command
+
+RECIPES = [f"experiment={name}" for name in choices.choices("experiment")]
+ELSEWHERE = {Command("nnrun", (*flag, recipe)) for recipe in RECIPES for flag in ((), ("-m",))}
+"""What experiment/test_recipes.py runs."""
+
+COMMANDS = [command for command in documented.everything() if command.program == "nnrun" and command not in ELSEWHERE]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, command):
+    """A folder with the files of all pages, one finished run and one sweep."""
+    return documented.make_home(tmp_path_factory.mktemp("docs"), command)
+
+
+@pytest.mark.parametrize("typed", COMMANDS, ids=str)
+def test_a_command_works(typed, home, command):
+    documented.check(typed, home, command)
+
+
+@pytest.mark.parametrize(("name", "said"), [("five_lines.py", "setosa"), ("predict_houses.py", "price_predicted")])
+def test_the_python_lines_work(home, name, said):
+    text = documented.file(name)
+    found = subprocess.run([sys.executable, "-c", text], cwd=home, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert said in found.stdout
+
+
+def test_there_are_commands_and_they_name_what_exists():
+    assert len(COMMANDS) > 40
+    named = set(re.findall(r"experiment=(\w+)", "".join(TEXTS))) - {"NAME", "rings_wide"}
+    assert named <= set(choices.choices("experiment"))
+
+
+def test_the_readme_is_short():
+    assert len(README.split()) <= 1200
+
+
+def test_a_file_has_one_content_on_all_pages():
+    names = [name for text in TEXTS for name in documented.files(text)]
+    assert len(names) > 8
+    for name in names:
+        assert documented.file(name)
