@@ -9,7 +9,7 @@ import pytest
 
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.execution.devices import TrialPlacement
-from nnrun.execution.serial import SerialRun, Judged
+from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.vectorized import CompiledGroup
 from nnrun.models.base import Outputs
 from nnrun.tasks.base import Statistics
