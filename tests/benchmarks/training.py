@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
@@ -103,13 +104,12 @@ def row(case: Case, timings: Timings, losses: dict[str, float]) -> list[str]:
     return [*cells, " / ".join(f"{losses[kind]:.3g}" for kind in ("nnrun", "torch", "jax"))]
 
 
-def machine() -> str:
+def machine(packages: Sequence[str] = ("jax", "flax", "torch")) -> str:
     """What it was measured on: processor, cores, load, versions."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     where = f"{(names or [platform.processor()])[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    packages = ("jax", "flax", "torch")
     return ", ".join(
         [f"{where}; Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
     )

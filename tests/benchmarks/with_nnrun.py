@@ -1,11 +1,13 @@
 """nnrun's own training steps: the config a command line gives, the product's compiled run, its choice of devices."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from nnrun.compose import compose
 from nnrun.config import run_config
+from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.execution import devices
 from tests.benchmarks.cases import Case, arrays
@@ -13,12 +15,7 @@ from tests.benchmarks.cases import Case, arrays
 
 def build(case: Case, threads: int) -> Callable[[], float]:
     """An epoch of training as a function that returns its mean loss; the devices are nnrun's choice, not `threads`."""
-    compose.prepare_imports()
-    built = run_config.build(compose.compose_all(case.overrides, multirun=False)[0].plain)
-    devices.prepare()
-    from nnrun.execution.serial import SerialRun
-
-    run = SerialRun(built, data(case))
+    run = single(case)
     seen = [0.0, 0.0]
 
     def epoch() -> float:
@@ -28,6 +25,22 @@ def build(case: Case, threads: int) -> Callable[[], float]:
         return loss
 
     return epoch
+
+
+def single(case: Case, *words: str) -> Any:
+    """The product's SerialRun of a case, before anything is compiled; `words` are further overrides."""
+    built = config(case, *words)
+    from nnrun.execution.serial import SerialRun
+
+    return SerialRun(built, data(case))
+
+
+def config(case: Case, *words: str) -> RunConfig:
+    """The config that a command line gives, with the devices made ready."""
+    compose.prepare_imports()
+    built = run_config.build(compose.compose_all([*case.overrides, *words], multirun=False)[0].plain)
+    devices.prepare()
+    return built
 
 
 def data(case: Case) -> Data:
