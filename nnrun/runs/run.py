@@ -91,7 +91,7 @@ class Run:
             raise
 
     def _begin(self) -> None:
-        """From here on the folder tells of this run."""
+        """Writes the first files: from here on the folder tells of this run."""
         self.folder.write_config(self.plain, self.choices)
         self._write_summary()
         self._begun = True

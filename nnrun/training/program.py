@@ -174,7 +174,7 @@ class Program:
         return found
 
     def _of_chunk(self, found: Statistics) -> Statistics:
-        """Those of a chunk from those of its batches."""
+        """The statistics of a chunk, from those of its batches."""
         return Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), self._joined(found.rows))
 
     def _joined(self, stacked: Any) -> Any:
