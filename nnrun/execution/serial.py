@@ -128,7 +128,7 @@ class SerialRun:
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
         state, chunks = self.state.to_judge(best=True), self.compiled.chunks(part)
-        return judge.outputs(lambda chunk: self._outputs(state, chunk), chunks, batches.count(part))
+        return judge.outputs(lambda chunk: jax.device_get(self._outputs(state, chunk)), chunks, batches.count(part))
 
     def _statistics(self, state: State, chunk: Part) -> Any:
         return self.compiled.evaluate(self.traced, state, chunk)

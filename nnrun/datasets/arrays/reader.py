@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +35,6 @@ class ArrayReader(Reader):
     no class is called by a number, its position from 0.
     """
 
-    name: ClassVar[str] = "arrays"
     shape: tuple[int, ...]
     columns: tuple[str, ...] = ()
     targets: tuple[int, ...] | None = None
