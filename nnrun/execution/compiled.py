@@ -15,8 +15,9 @@ from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.models.base import UNOPTIMIZED
 from nnrun.training import batches
+from nnrun.training.initial import Initial
 from nnrun.training.program import Program
-from nnrun.training.state import Fitted, State
+from nnrun.training.state import Fitted, State, Weights
 
 Arrays = dict[str, np.ndarray]
 COPIED_BYTES = 32 * 2**20
@@ -84,6 +85,7 @@ class Compiled:
         # Fewer rows make longer streams, of which each starts without a past.
         self._shape = batches.chunk_shape(data, batch if in_order else None)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
+        self.initial = Initial(static.training.initial)
         self.initialize = jax.jit(self._initialize(), compiler_options=UNOPTIMIZED)
         options = compiler_options()
         light = static.model.cls.light_compilation
@@ -99,11 +101,17 @@ class Compiled:
         Computed on one device: decompositions inside a program over several CPU devices can hang, see the orthogonal
         initializer.
         """
-        return jax.device_get(self.initialize(traced, self.fitted()))
+        return jax.device_get(self.initialize(traced, self.fitted(), self.initial.arrays(self._shapes(traced))))
+
+    def like(self, traced: Any) -> State:
+        """What `init_all` would give, as shapes alone but for what was fitted."""
+        fitted = self.fitted()
+        of_each = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(traced["seed"]), *leaf.shape)), fitted)
+        return jax.eval_shape(self._initialize(), traced, fitted, {})._replace(fitted=of_each)
 
     def lower_init(self, traced: Any) -> Any:
         """The program behind `init_all`, to be compiled beside others."""
-        return self.initialize.lower(traced, self.fitted())
+        return self.initialize.lower(traced, self.fitted(), self.initial.like(self._shapes(traced)))
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
@@ -129,8 +137,13 @@ class Compiled:
             yield source, np.int32(some)
             position += some
 
+    def _shapes(self, traced: Any) -> Callable[[], Weights]:
+        """Those of one member's weights, when they are asked for."""
+        one = jax.tree.map(lambda numbers: numbers[0], traced)
+        return lambda: jax.eval_shape(self.program.init, one, self.fitted()).weights
+
     def _initialize(self) -> Callable[..., Any]:
-        return lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced)
+        return lambda traced, fitted, initial: jax.lax.map(lambda one: self.program.init(one, fitted, initial), traced)
 
     def _steps(self) -> Callable[..., Any]:
         return self.program.steps

@@ -235,13 +235,14 @@ class GroupTraining:
         examples: list[int],
     ) -> None:
         """Takes over what an earlier process saved. Raises SweepError when it was trained on other data."""
-        try:
-            state, notes = self.folder.load_group(settings.number, trainer.state, isinstance(trainer, GroupRun))
-        except ValueError as error:
-            if self.folder.has_group(settings.number):
-                self.folder.log(f"Warning: {error} The group starts anew.")
+        if not self.folder.has_group(settings.number):
             return
-        before, now = state.fitted, trainer.state.fitted
+        try:
+            state, notes = self.folder.load_group(settings.number, trainer.like, isinstance(trainer, GroupRun))
+        except ValueError as error:
+            self.folder.log(f"Warning: {error} The group starts anew.")
+            return
+        before, now = state.fitted, trainer.like.fitted
         if isinstance(trainer, GroupRun):
             before, now = jax.tree.map(lambda of_trials: of_trials[0], (before, now))
         if changes := checkpointed.changed_data(before, notes["examples"], now, examples):
