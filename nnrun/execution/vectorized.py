@@ -90,6 +90,11 @@ class GroupRun:
         """What training carries; initial weights are drawn when first asked for."""
         return self.placement.put(self.compiled.init_all(self._numbers))
 
+    @property
+    def like(self) -> State:
+        """What a saved state looks like: shapes alone but for what was fitted, so that nothing is drawn for it."""
+        return self.compiled.like(self._numbers)
+
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         return compile_together(self._lowered())
