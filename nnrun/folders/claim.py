@@ -1,6 +1,7 @@
 """Which folder a run or a sweep fills: the one typed, where it may have it, else a free one named by the time."""
 
 import contextlib
+import itertools
 import shlex
 import time
 from collections.abc import Iterator
@@ -82,10 +83,8 @@ def _free(key: str, name: str) -> Path:
     """A free default name, made here so that two never share it."""
     base = Path("outputs") / KINDS[key] / time.strftime("%Y-%m-%d")
     stem = f"{time.strftime('%H-%M-%S')}_{name}"
-    number = 1
-    while not _make(base / (stem if number == 1 else f"{stem}_{number}")):
-        number += 1
-    return base / (stem if number == 1 else f"{stem}_{number}")
+    names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
+    return next(base / found for found in names if _make(base / found))
 
 
 def _make(folder: Path, exist_ok: bool = False, key: str = RUN) -> bool:
