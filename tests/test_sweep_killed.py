@@ -23,8 +23,9 @@ BAYES = (*SMALL, *BAYES, "training.epochs=2", "optimizer.learning_rate=tag(log,i
 
 DRIVER = """
     import faulthandler, os, signal, sys, threading
-    faulthandler.dump_traceback_later(100, exit=True)
-    from nnrun import cli, sweep_results
+    faulthandler.dump_traceback_later(900, exit=True)
+    from nnrun.commands import cli
+    from nnrun.sweeps import results
     from nnrun.execution import devices, vectorized
     from nnrun.folders.ledger import Ledger
 
@@ -56,8 +57,8 @@ DRIVER = """
         "training": lambda: before(vectorized.GroupRun, "steps", soon),
         "saving": lambda: before(os, "replace", die, is_state),
         "recording": lambda: before(Ledger, "record", die),
-        "reporting": lambda: before(sweep_results.Results, "tabulate", soon),
-        "crowning": lambda: before(sweep_results.Run, "crown", soon),
+        "reporting": lambda: before(results.Results, "tabulate", soon),
+        "crowning": lambda: before(results.Run, "crown", soon),
     }
     points[point]()
     sys.exit(cli.run(sys.argv[4:]))
