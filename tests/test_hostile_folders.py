@@ -243,6 +243,12 @@ def test_weights_that_no_run_writes(refused, here, content, said):
     assert "Train again: nnrun repeat run" in found
 
 
+def test_weights_that_are_damaged_are_told_by_show_too(nnrun, here):
+    (here / "run/model.safetensors").write_bytes(b"{")
+    done = nnrun("show", "run")
+    assert (done.code, done.err.startswith("nnrun: run/model.safetensors is damaged (")) == (2, True)
+
+
 def test_weights_of_any_size_are_not_read(refused, here):
     path = here / "run/model.safetensors"
     with path.open("wb") as file:

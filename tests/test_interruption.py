@@ -120,7 +120,7 @@ def test_a_signal_to_the_process_acts_within_about_a_second(tmp_path, number, co
 
 WATCH = """
     import signal, sys, time
-    from nnrun.interruption import Watch
+    from nnrun.host.interruption import Watch
     with Watch(lambda interrupted: print("emergency", interrupted, flush=True)):
         signal.raise_signal(signal.SIGTERM)
         time.sleep(30)
@@ -136,7 +136,7 @@ def test_where_nothing_looks_up_the_process_ends_by_itself():
 
 SLOW = """
     import signal, time
-    from nnrun.interruption import Interrupted, Watch
+    from nnrun.host.interruption import Interrupted, Watch
     with Watch(lambda interrupted: print("emergency", flush=True)) as watch:
         signal.raise_signal(signal.SIGINT)
         assert watch.heard()
@@ -155,7 +155,7 @@ def test_a_caller_that_heard_the_signal_may_take_its_time_to_save():
 
 TWICE = """
     import signal, time
-    from nnrun.interruption import Watch
+    from nnrun.host.interruption import Watch
     with Watch(lambda interrupted: print("emergency", flush=True)) as watch:
         signal.raise_signal(signal.SIGINT)
         time.sleep(0.3)
@@ -171,7 +171,7 @@ def test_a_second_signal_finds_the_pipe_still_open():
 
 STUCK = """
     import signal, time
-    from nnrun.interruption import Watch
+    from nnrun.host.interruption import Watch
     def emergency(interrupted):
         raise OSError("No space left on device")
     with Watch(emergency):
@@ -181,5 +181,5 @@ STUCK = """
 
 
 def test_a_disk_that_is_full_does_not_keep_the_process_alive():
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(STUCK)], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(STUCK)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 143

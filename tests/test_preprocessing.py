@@ -21,7 +21,7 @@ def fitted():
 def test_what_was_saved_comes_back_bit_for_bit(tmp_path):
     saved = fitted()
     saved.save(tmp_path)
-    found = preprocessing.load(tmp_path)
+    found = preprocessing.read(tmp_path)
     assert (found.spec, found.input_names, found.reader) == (saved.spec, saved.input_names, saved.reader)
     assert np.array_equal(found.input_scaling.offset, saved.input_scaling.offset)
     assert np.array_equal(found.series.naive_error, saved.series.naive_error)
@@ -44,7 +44,7 @@ def test_what_no_run_writes_is_refused_with_the_file_and_the_next_move(tmp_path,
     path = tmp_path / "preprocessing.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ConfigError) as error:
-        preprocessing.load(tmp_path)
+        preprocessing.read(tmp_path)
     assert said in str(error.value)
     assert f"Train again: nnrun repeat {tmp_path}" in str(error.value)
 
@@ -57,11 +57,11 @@ def test_absurd_shapes_are_refused_before_any_memory_is_taken(tmp_path, shape):
     content["spec"]["inputs"] = shape
     path.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="which no run writes"):
-        preprocessing.load(tmp_path)
+        preprocessing.read(tmp_path)
 
 
 def test_what_is_no_object_is_told_without_pythons_internals(tmp_path):
     (tmp_path / preprocessing.NAME).write_text("[]")
     with pytest.raises(ConfigError) as caught:
-        preprocessing.load(tmp_path)
+        preprocessing.read(tmp_path)
     assert "is damaged or of another version (Expected `object`, got `array`). Train again:" in str(caught.value)

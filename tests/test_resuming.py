@@ -249,7 +249,7 @@ REFUSED = [
     ),
     (["run", "training.epochs=5", "x"], "nnrun resume takes nothing more, but got x. Write: "),
     (["run", "--force"], "nnrun resume has no option --force. "),
-    ([], "nnrun resume needs RUN, for example nnrun resume outputs/runs/DATE/TIME_lstm_sine"),
+    ([], "nnrun resume needs RUN|SWEEP, for example nnrun resume outputs/runs/DATE/TIME_lstm_sine"),
 ]
 
 

@@ -26,7 +26,7 @@ DRIVER = """
     faulthandler.dump_traceback_later(100, exit=True)
     from nnrun import cli, sweep_results
     from nnrun.execution import devices, vectorized
-    from nnrun.ledger import Ledger
+    from nnrun.folders.ledger import Ledger
 
     devices.cores = lambda: 2
     point, count, delay = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])

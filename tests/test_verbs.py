@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from nnrun import api
-from nnrun.commands import verbs
+from nnrun.commands import repeat
 from nnrun.compose.grammar import parse_override
 from nnrun.config import choices
 
@@ -91,7 +91,7 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
         (["evaluate", "run", "--ouput=x"], "nnrun evaluate has no option --ouput. Did you mean --output?"),
         (["evaluate", "run", "--output=run"], "--output run exists already. Name a folder that does not."),
         (["runs", "foo"], "nnrun runs takes nothing more, but got foo. Write: nnrun runs"),
-        (["runs", "--all"], "nnrun runs takes no flag, but got --all. nnrun --help says what it takes."),
+        (["runs", "--all"], "nnrun runs takes no options, but got --all. Write: nnrun runs"),
         (["--trust", "show", "run"], "nnrun show is written first, but got --trust. Options come after it."),
         (["show", "nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
         (["repeat", "run", "modl=1"], "There is no key modl. Did you mean model?"),
@@ -160,7 +160,7 @@ def test_a_folder_smuggles_nothing_into_hydra(nnrun, here, key, value, text):
 @pytest.mark.parametrize("word", ["\\N", "a\tb", 'say "no"', "back\\\\slash", "null", "1.5", "ä, ö"])
 def test_repeat_and_train_give_every_text_back(word):
     plain = {"dataset": {"missing": [word], "target": word}}
-    texts = [text for _, text in verbs._overrides(plain, {"dataset": {}})]
+    texts = [text for _, text in repeat._overrides(plain, {"dataset": {}})]
     texts += [api._typed(word), api._typed(np.array([word]))]
     values = [parse_override(f"key={text}").value() for text in texts]
     assert values == [[word], word, word, [word]]

@@ -83,6 +83,7 @@ def _dispatch(argv: list[str]) -> int:
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
     from nnrun.commands import train, verbs
+    from nnrun.commands.list import explain_choices
 
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
         return train.ask_hydra(argv)
@@ -96,7 +97,7 @@ def _dispatch(argv: list[str]) -> int:
     if late := [word for word in words if word in verbs.VERBS]:
         raise ConfigError(f"nnrun {late[0]} is written first, but got {words[0]} before it.")
     if any(flag in HELP_FLAGS for flag in flags):
-        return verbs.explain_choices(words)
+        return explain_choices(words)
     if unknown := [flag for flag in flags if flag not in MULTIRUN]:
         raise ConfigError(f"There is no flag {unknown[0]}. {nearest(unknown[0], (*MULTIRUN, '--help', '--version'))}")
     return train.launch(flags, words)

@@ -14,31 +14,24 @@ from nnrun.schema import nearest
 
 SUFFIXES = {"stablehlo": ".stablehlo", "onnx": ".onnx", "safetensors": ".safetensors"}
 LIBRARIES = {"onnx": ("jax2onnx", "onnxruntime")}
-"""Of the extra of that name."""
-USAGE = usage.Usage(
-    "export",
-    ("RUN",),
-    None,
-    ("overwrite", "trust"),
-    {"format": "stablehlo", "output": "model.stablehlo"},
-    "nnrun export outputs/runs/DATE/TIME_mlp_iris --format stablehlo",
-)
+"""Libraries that a format needs: those of the extra of its name."""
 
 
 def export(words: list[str]) -> int:
-    """`nnrun export RUN [--format stablehlo|onnx|safetensors] [--output FILE] [--overwrite] [--trust]`.
+    """`nnrun export RUN [--format stablehlo] [--output model.stablehlo] [--overwrite] [--trust]`: for other programs.
 
-    Writes the network with its best weights to FILE, by default RUN/export/model.<format>, and beside it
+    Writes the network with its best weights by default to RUN/export/model.<format>, and beside it
     <name>.preprocessing.json: what the arrays are called, their shapes, columns, categories and class names.
     stablehlo (a jax.export artifact for CPU, CUDA and TPU) and onnx take raw inputs and answer in original units;
     safetensors holds the weights alone, with <name>.names.json saying what each of them is.
+    Example: `nnrun export outputs/runs/DATE/TIME_mlp_iris --format onnx`
     """
-    given = usage.parse(USAGE, words)
+    given = usage.parse(export, words)
     form = given.values.get("format", "stablehlo")
     if form not in SUFFIXES:
         raise ConfigError(f"--format must be one of {', '.join(SUFFIXES)}, but got {form}. {nearest(form, SUFFIXES)}")
     _check_libraries(form)
-    folder, plain = on_run.trained(given)
+    folder, plain = on_run.folder(given)
     output = _output(folder, form, given)
     try:
         _write(folder, plain, form, output)
@@ -89,6 +82,9 @@ def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None
     else:
         content, any_size = stablehlo.translate(whole)
         remark = "" if any_size else " The network depends on the size of its batch: give it one example at a time."
+    name = preprocessing.reader_name(run.preprocessing.reader)
+    if name not in preprocessing.READERS and form != "safetensors":
+        remark += f" It takes the arrays that {name} reads; that class is code of your own and not in the file."
     output.parent.mkdir(exist_ok=True)
     for name, text in beside.items():
         described = json.dumps(text, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -1,23 +1,16 @@
-"""`nnrun resume RUN`: a run goes on from its newest usable checkpoint, for more epochs if asked."""
+"""`nnrun resume`: a run goes on from its newest usable checkpoint, a sweep with the trials that are missing."""
 
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
 from nnrun import schema
-from nnrun.commands import sweep as sweep_verbs
 from nnrun.commands import usage
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
+from nnrun.sweeps.drawing import Drawing
 
-USAGE = usage.Usage(
-    "resume",
-    ("RUN",),
-    "training.epochs=N",
-    ("trust",),
-    {},
-    "nnrun resume outputs/runs/DATE/TIME_lstm_sine",
-)
 EPOCHS = "training.epochs"
 
 
@@ -26,12 +19,12 @@ def resume(words: list[str]) -> int:
 
     training.epochs=N trains a run longer: with a constant schedule as if N epochs had been asked for at once, else the
     rate goes on over the new length. search.trials=N adds trials to a sweep. Nothing else can be changed. --trust: of a
-    member of your own, from ./conf and the code beside it.
+    member of your own, from ./conf and the code beside it. Example: `nnrun resume outputs/runs/DATE/TIME_lstm_sine`
     """
     if words and reading.is_sweep(Path(words[0])):
-        return sweep_verbs.resume(Path(words[0]), words[1:])
+        return _resume_sweep(Path(words[0]), words[1:])
     _refuse_other_keys(words)
-    given = usage.parse(USAGE, words)
+    given = usage.parse(resume, words)
     folder = reading.folder(given.arguments[0])
     plain, choices = reading.config(folder, "trust" in given.flags)
     summary = reading.summary(folder)
@@ -46,6 +39,64 @@ def resume(words: list[str]) -> int:
     command = _command(summary["command"], given.arguments[1])
     start(run_config.build(plain), Composed(plain, choices), folder, command, resume=True)
     return 0
+
+
+def _resume_sweep(folder: Path, words: list[str]) -> int:
+    """Trains what is missing of a sweep, as if it had never stopped; search.trials=N is all that can change."""
+    from nnrun.compose import compose
+    from nnrun.sweeps import record
+
+    compose.prepare_imports()
+    asked, status = record.read(folder, "--trust" in words)
+    search = asked.plan.first.sweep["search"]
+    changed = _more_trials(folder, [word for word in words if word != "--trust"], search)
+    if status == "completed" and not changed:
+        raise ConfigError(
+            f"{folder} is completed: nothing is left to resume. For more trials: nnrun resume {folder} search.trials=N"
+        )
+    search |= changed
+    from nnrun.execution import devices
+
+    devices.prepare()
+    _check_devices(folder, asked)
+    from nnrun.sweeps.sweep import Sweep
+
+    with Drawing() as drawing:
+        Sweep(asked, folder, time.time(), drawing).execute()
+    return 0
+
+
+def _more_trials(folder: Path, words: list[str], search: dict[str, Any]) -> dict[str, int]:
+    """The new budget. Raises ConfigError for whatever else is asked for."""
+    if not words:
+        return {}
+    key, _, text = words[0].partition("=")
+    if key != "search.trials" or words[1:]:
+        word = words[0] if key != "search.trials" else words[1]
+        raise ConfigError(
+            f"nnrun resume of a sweep takes only search.trials=N, but got {word}. For other changes start a new sweep."
+        )
+    before = search["trials"]
+    if not text.isdecimal() or before is None or int(text) <= before:
+        least = "nothing, because the sweep has no limit" if before is None else f"an integer > {before}"
+        raise ConfigError(f"search.trials must be {least}, but got {text or 'nothing'}. Nothing of {folder} changed.")
+    if search.get("sequence") == "latin_hypercube":
+        raise ConfigError(
+            "search.sequence=latin_hypercube lays out all trials at once, so search.trials cannot be raised. "
+            "Start a new sweep, or use search.sequence=sobol."
+        )
+    return {"trials": int(text)}
+
+
+def _check_devices(folder: Path, record: Any) -> None:
+    from nnrun.execution import devices
+
+    most = max((group.devices for group in record.groups), default=1)
+    if most > devices.count():
+        raise ConfigError(
+            f"{folder} trains its groups on {most} devices, but there are {devices.count()} here. "
+            "Continue it on a machine like the first."
+        )
 
 
 def _refuse_other_keys(words: list[str]) -> None:

@@ -1,34 +1,21 @@
-"""The words after a verb: its arguments, and options in the form `--name`, `--name VALUE` or `--name=VALUE`."""
+"""What a verb takes, read off its docstring, and the words of a command sorted by it.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+A docstring begins with the verb as it is typed, `nnrun VERB RUN [INPUT] [name=16] [--flag] [--option VALUE]`: arguments
+that are needed, one that is not, settings, flags, and options with an example of a value. Its example is a whole
+command, in backticks too.
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
 
-
-@dataclass(frozen=True)
-class Usage:
-    """What a verb takes.
-
-    needed: names of the arguments, RUN first; optional: one more. flags: options that stand alone; values: options
-    with a value, each with an example of one. example: a whole command. settings: words NAME=VALUE, with an example of
-    a value each.
-    """
-
-    verb: str
-    needed: tuple[str, ...]
-    optional: str | None
-    flags: tuple[str, ...]
-    values: dict[str, str]
-    example: str
-    settings: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        options = [f"{name}={value}" for name, value in self.settings.items()]
-        options += [f"--{name}" for name in self.flags] + [f"--{name} {value}" for name, value in self.values.items()]
-        words = [*self.needed, *([f"[{self.optional}]"] if self.optional else []), *(f"[{word}]" for word in options)]
-        return " ".join(["nnrun", self.verb, *words])
+Verb = Callable[[list[str]], int]
+OPTIONAL = re.compile(r"\[([^]]+)\]")
 
 
 @dataclass(frozen=True)
@@ -43,54 +30,79 @@ class Words:
     values: dict[str, str]
 
 
-def parse(usage: Usage, words: Sequence[str]) -> Words:
-    """Sorts the words of a command. Raises ConfigError for whatever the verb does not take."""
-    arguments: list[str] = []
-    flags: set[str] = set()
-    values: dict[str, str] = {}
-    left = iter(words)
-    for word in left:
-        name, has_value, value = word.removeprefix("--").partition("=")
-        if name in usage.settings and has_value and not word.startswith("-"):
-            values[name] = value
-        elif not word.startswith("-") or word == "-":
-            arguments.append(word)
-        elif word == "--":
-            arguments += left
-        elif name in usage.values and word.startswith("--"):
-            values[name] = value if has_value else next(left, "")
-            _check_value(usage, name, values[name])
-        elif name in usage.flags and word.startswith("--") and not has_value:
-            flags.add(name)
-        else:
-            raise ConfigError(_unknown(usage, word.partition("=")[0]))
-    return Words(_arguments(usage, arguments), frozenset(flags), values)
+class Usage:
+    """The form of a verb: what is typed, what of it may be left out, and an example."""
+
+    def __init__(self, verb: Verb) -> None:
+        documented = inspect.getdoc(verb) or ""
+        typed, *others = re.findall(r"`(nnrun [^`]+)`", documented)
+        self.text, self.example = " ".join(typed.split()), others[0] if others else typed
+        optional = [found.split() for found in OPTIONAL.findall(self.text)]
+        _, self.verb, *self.needed = OPTIONAL.sub("", self.text).split()
+        options = [words for words in optional if words[0].startswith("--")]
+        self.flags = {words[0][2:] for words in options if len(words) == 1}
+        self.values = {words[0][2:]: words[1] for words in options if len(words) > 1}
+        others = [words[0] for words in optional if not words[0].startswith("--")]
+        self.settings = dict(word.split("=") for word in others if word.partition("=")[0].islower() and "." not in word)
+        self.most = len(self.needed) + len(others) - len(self.settings)
+
+    def parse(self, words: Sequence[str]) -> Words:
+        """Sorts the words of a command. Raises ConfigError for whatever the verb does not take."""
+        arguments: list[str] = []
+        flags: set[str] = set()
+        values: dict[str, str] = {}
+        left = iter(words)
+        for word in left:
+            name, has_value, value = word.removeprefix("--").partition("=")
+            if name in self.settings and has_value and not word.startswith("-"):
+                values[name] = value
+            elif not word.startswith("-") or word == "-":
+                arguments.append(word)
+            elif word == "--":
+                arguments += left
+            elif name in self.values and word.startswith("--"):
+                values[name] = value if has_value else next(left, "")
+                if not values[name] or values[name].startswith("--"):
+                    raise ConfigError(f"--{name} needs a value. Write for example --{name} {self.values[name]}.")
+            elif name in self.flags and word.startswith("--") and not has_value:
+                flags.add(name)
+            else:
+                raise ConfigError(self._unknown(word.partition("=")[0]))
+        return Words(self._arguments(arguments), frozenset(flags), values)
+
+    @cached_property
+    def _options(self) -> list[str]:
+        return [f"--{name}" for name in (*self.flags, *self.values)]
+
+    def _unknown(self, word: str) -> str:
+        if word.removeprefix("--") in self.flags:
+            return f"{word} takes no value. Write {word} alone."
+        if not self._options:
+            return f"nnrun {self.verb} takes no options, but got {word}. Write: {self.text}"
+        move = f"Write: {self.text}" if self.settings else nearest(word, self._options)
+        return f"nnrun {self.verb} has no option {word}. {move}"
+
+    def _arguments(self, words: list[str]) -> tuple[str, ...]:
+        if len(words) < len(self.needed):
+            missing = " and ".join(self.needed[len(words) :])
+            raise ConfigError(f"nnrun {self.verb} needs {missing}, for example {self.example}")
+        if len(words) > self.most:
+            name, is_setting, _ = words[self.most].partition("=")
+            if self.settings and is_setting:
+                choices = ", ".join(self.settings)
+                raise ConfigError(f"There is no {name}= for nnrun {self.verb}. Choose from: {choices}.")
+            raise ConfigError(f"nnrun {self.verb} takes nothing more, but got {words[self.most]}. Write: {self.text}")
+        return (*words, *[""] * (self.most - len(words)))
 
 
-def _check_value(usage: Usage, name: str, value: str) -> None:
-    if not value or value.startswith("--"):
-        raise ConfigError(f"--{name} needs a value. Write for example --{name} {usage.values[name]}.")
+def parse(verb: Verb, words: Sequence[str]) -> Words:
+    """Sorts the words of a command by the docstring of its verb. Raises ConfigError for what it does not take."""
+    return Usage(verb).parse(words)
 
 
-def _unknown(usage: Usage, word: str) -> str:
-    known = [f"--{name}" for name in (*usage.flags, *usage.values)]
-    if word.removeprefix("--") in usage.flags:
-        return f"{word} takes no value. Write {word} alone."
-    if not known:
-        return f"nnrun {usage.verb} takes no options, but got {word}. Write: {usage}"
-    if usage.settings:
-        return f"nnrun {usage.verb} has no option {word}. Write: {usage}"
-    return f"nnrun {usage.verb} has no option {word}. {nearest(word, known)}"
-
-
-def _arguments(usage: Usage, words: list[str]) -> tuple[str, ...]:
-    most = len(usage.needed) + (usage.optional is not None)
-    if len(words) < len(usage.needed):
-        missing = " and ".join(usage.needed[len(words) :])
-        raise ConfigError(f"nnrun {usage.verb} needs {missing}, for example {usage.example}")
-    if len(words) > most:
-        name, is_setting, _ = words[most].partition("=")
-        if usage.settings and is_setting:
-            raise ConfigError(f"There is no {name}= for nnrun {usage.verb}. Choose from: {', '.join(usage.settings)}.")
-        raise ConfigError(f"nnrun {usage.verb} takes nothing more, but got {words[most]}. Write: {usage}")
-    return (*words, *[""] * (most - len(words)))
+def whole(name: str, text: str, least: int) -> int:
+    """A whole number that was typed for an option or setting. Raises ConfigError for anything else."""
+    if not text.isdecimal() or int(text) < least:
+        example = f"{name} {max(least, 5)}" if name.startswith("--") else f"{name}=16"
+        raise ConfigError(f"{name} must be an integer >= {least}, but got {text}. Set for example {example}.")
+    return int(text)

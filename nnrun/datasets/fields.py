@@ -72,7 +72,7 @@ class Field:
         return math.prod(self.shape)
 
     def outliers(self, values: np.ndarray) -> np.ndarray:
-        """Where (examples, *shape) are no whole numbers, or not in the field's range."""
+        """A mask of the values (examples, *shape) that are no whole numbers, or not in the field's range."""
         found = values != np.rint(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
         return found | (values < 0) | (values >= np.array(self.below)) if self.below else found
 

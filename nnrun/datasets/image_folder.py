@@ -23,7 +23,7 @@ from nnrun.schema import setting, size
 PARTS = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))
 """Names of the folders above the classes, in any case, where parts have folders of their own."""
 BLOCK_BYTES = 2**24
-"""Of decoded images held at a time while a cache is filled."""
+"""Bytes of decoded images that are held at a time while a cache is filled."""
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -94,7 +94,7 @@ class ImageFolder(Dataset):
         )
 
     def _cache_key(self, form: Form, chosen: Listing) -> str | None:
-        """Where the decoded images are in the cache, None where they are kept in memory."""
+        """The place of the decoded images in the cache; None where they are kept in memory."""
         size = int(np.prod(form.shape)) * len(chosen.files)
         if not array_cache.is_wanted(self.config.cache, size):
             return None

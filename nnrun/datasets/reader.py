@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -63,10 +63,9 @@ class Reader(abc.ABC):
     """Base of readers: frozen dataclasses whose fields were fitted on the training data and become JSON as they are.
 
     Fields are numbers, strings, booleans, None, NumPy arrays of floats, or tuples, dicts and frozen dataclasses of
-    these. `name` is what preprocessing.json calls the reader, and its key in `nnrun.folders.preprocessing.READERS`.
+    these. preprocessing.json names ours by their keys in `nnrun.folders.preprocessing.READERS`; a user's own needs
+    arrays of float32, a class at the top of a Python file beside ./conf, and --trust where it is to be found again.
     """
-
-    name: ClassVar[str]
 
     @abc.abstractmethod
     def blocks(self, source: Path, size: int) -> Iterator[Block]:

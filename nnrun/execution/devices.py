@@ -118,6 +118,10 @@ class Placement:
         """Pins the leading (batch) axis of an array to the devices, inside a trace."""
         return array if len(self.devices) == 1 else jax.lax.with_sharding_constraint(array, self._split)
 
+    def gather(self, array: jax.Array) -> jax.Array:
+        """Pins an array as a whole to every device, inside a trace, as `put` lays out what a program takes."""
+        return array if len(self.devices) == 1 else jax.lax.with_sharding_constraint(array, self._everywhere)
+
 
 class TrialPlacement:
     """A group of trials: their leading axis shared by `count` devices, and batched inside each by `map` or `vmap`."""
@@ -140,6 +144,10 @@ class TrialPlacement:
         return jax.device_put(tree, self._shared)
 
     def shard(self, array: jax.Array) -> jax.Array:
+        """A batch is not split."""
+        return array
+
+    def gather(self, array: jax.Array) -> jax.Array:
         """A batch is not split."""
         return array
 

@@ -1,4 +1,4 @@
-"""Where training steps get their rows: from arrays on the devices, or from chunks read ahead out of mapped files."""
+"""The rows that training steps get: from arrays on the devices, or from chunks read ahead out of mapped files."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from nnrun.training import batches
 from nnrun.training.program import Chunk
 
 CHUNK_BYTES = 32 * 2**20
-"""Of a chunk; four of them are in memory at a time."""
+"""Bytes of a chunk; four of them are in memory at a time."""
 BLOCK_BYTES = 64 * 2**10
 """Neighbouring rows read at once: large enough that a disk reads them as fast as a whole file."""
 
@@ -23,10 +23,13 @@ class Feed(Protocol):
         """What the step of this number (from 0, over all epochs) trains on, and how many steps it lasts for."""
 
 
-def feed(part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement) -> Feed:
-    """The feed of a training part; `seed` shuffles rows that are mapped, others are shuffled on the device."""
+def feed(part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement, in_order: bool = False) -> Feed:
+    """The feed of a training part; `seed` shuffles rows that are mapped, others are shuffled on the device.
+
+    in_order: rows are not shuffled, but read side by side as Model.streams says.
+    """
     if is_mapped(part):
-        return Streamed(part, batch_size, seed, placement)
+        return Streamed(part, batch_size, seed, placement, in_order)
     return Resident(part, batch_size, placement)
 
 
@@ -46,9 +49,13 @@ class Streamed:
 
     Every epoch takes blocks of neighbouring rows in another order, and shuffles the rows of each chunk; the order
     depends on `seed` and the epoch alone, so that a group of trials shares every chunk and a resumed run goes on alike.
+    Rows that are to stay in order are the same in every epoch.
     """
 
-    def __init__(self, part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement) -> None:
+    def __init__(
+        self, part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement, in_order: bool = False
+    ) -> None:
+        self._in_order = in_order
         self._part, self._batch_size, self._seed, self._placement = part, batch_size, seed, placement
         row = sum(values[:1].nbytes for values in part.values())
         self._rows, self._block = batches.count(part), max(1, BLOCK_BYTES // row)
@@ -72,18 +79,27 @@ class Streamed:
         return self._read.get(first) or self._reader.submit(self._chunk, first)
 
     def _chunk(self, first: int) -> Chunk:
+        rows = self._side_by_side(first % self._steps) if self._in_order else self._shuffled(first)
+        return Chunk(self._placement.share(rows), np.int32(first))
+
+    def _side_by_side(self, within: int) -> dict[str, np.ndarray]:
+        """The batches from a step of the epoch on, row r of step s being example r * steps + s."""
+        steps = np.arange(within, within + self._length)[:, None]
+        taken = (np.arange(self._batch_size) * self._steps + steps).clip(max=self._rows - 1)
+        return {name: np.asarray(values[taken]) for name, values in self._part.items()}
+
+    def _shuffled(self, first: int) -> dict[str, np.ndarray]:
         epoch, within = divmod(first, self._steps)
         start, size = within * self._batch_size, self._length * self._batch_size
         pieces = self._pieces(epoch, start, min(start + size, self._rows))
         taken = sum(piece.stop - piece.start for piece in pieces)
         order = np.resize(np.random.default_rng((self._seed, epoch, within)).permutation(taken), size)
-        rows = {
+        return {
             name: np.concatenate([values[piece] for piece in pieces])[order].reshape(
                 self._length, self._batch_size, *values.shape[1:]
             )
             for name, values in self._part.items()
         }
-        return Chunk(self._placement.share(rows), np.int32(first))
 
     def _pieces(self, epoch: int, start: int, stop: int) -> list[slice]:
         """Slices of the part that are rows `start` to `stop` of the epoch's order."""

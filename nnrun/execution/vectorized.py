@@ -1,7 +1,6 @@
 """A group of trials with equal static configs, trained in lockstep as one compiled program."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
@@ -24,9 +23,9 @@ from nnrun.training.state import EpochSums, State
 EMPTY = -1
 """The member of a slot that holds none."""
 ANSWER_BYTES = 256 * 2**10
-"""Of a member's predictions for a chunk: up to here the program that evaluates a group gives them too."""
+"""A member's predictions for a chunk up to this size are given by the program that evaluates a group, too."""
 TOLERATED_LOAD = 1.1
-"""Of the fullest device, as a multiple of its share: moving states to even out less than that does not pay."""
+"""The load of the fullest device, as a multiple of its share: moving states to even out less does not pay."""
 
 
 class CompiledGroup(Compiled):
@@ -91,11 +90,14 @@ class GroupRun:
         """What training carries; initial weights are drawn when first asked for."""
         return self.placement.put(self.compiled.init_all(self._numbers))
 
+    @property
+    def like(self) -> State:
+        """What a saved state looks like: shapes alone but for what was fitted, so that nothing is drawn for it."""
+        return self.compiled.like(self._numbers)
+
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
-        started = time.perf_counter()
-        compile_together(self._lowered())
-        return time.perf_counter() - started
+        return compile_together(self._lowered())
 
     def _lowered(self) -> Iterator[Any]:
         places = np.zeros(len(self.slots), np.float32)
@@ -157,10 +159,10 @@ class GroupRun:
 
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
-        state, active = self.state.to_judge(best), self.placement.put(self._active)
+        arguments = self.traced, self.state.to_judge(best), self.placement.put(self._active)
 
         def statistics(chunk: Part) -> Any:
-            return self.compiled.evaluate(self.traced, state, active, chunk)[0]
+            return jax.device_get(self.compiled.evaluate(*arguments, chunk)[0])
 
         return self._of_members(judge.evaluations(statistics, self.compiled.chunks(part), batches.count(part)))
 

@@ -2,13 +2,12 @@
 
 import contextlib
 import queue
-import shutil
 import tempfile
-import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,38 +15,26 @@ from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
 
 MOST_COLUMNS = 10_000
-"""Of a table; arrays that would need more are for an npz."""
+"""A table has no more columns; arrays that would need more are for an npz."""
 
-
-class Writer(Protocol):
-    """Takes blocks of equal names, each an array (n, ...), for tables (n,)."""
-
-    def write(self, columns: Columns) -> None:
-        """Adds the rows of a block."""
-
-    def finish(self) -> None:
-        """After the last block."""
-
-    def close(self) -> None:
-        """Whether it was finished or not."""
+Write = Callable[[Columns], None]
+"""Adds a block of rows: blocks of equal names, each an array (n, ...), for tables (n,)."""
 
 
 @contextlib.contextmanager
-def writing(path: Path, overwrite: bool = False) -> Iterator[Writer]:
-    """A writer of `path` by its extension; the file appears whole when the block ends well, else nothing is left.
+def writing(path: Path, overwrite: bool = False) -> Iterator[Write]:
+    """Gives what writes blocks to `path`, by its extension.
 
-    Raises ConfigError for another extension, or a file that is there unless `overwrite`.
+    The file appears whole when the block of code ends well, else nothing is left. Raises ConfigError for another
+    extension, or a file that is there unless `overwrite`.
     """
     check(path, overwrite)
     temporary = path.with_name(f".{path.name}.partial")
-    writer = WRITERS[path.suffix](temporary)
     try:
-        yield writer
-        writer.finish()
-        writer.close()
+        with WRITERS[path.suffix](temporary) as write:
+            yield write
         temporary.replace(path)
     finally:
-        writer.close()
         temporary.unlink(missing_ok=True)
 
 
@@ -82,108 +69,85 @@ def flattened(columns: Columns, names: tuple[str, ...] = ()) -> Columns:
     return found
 
 
-class _Csv:
-    def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("wb")
-        self._header = True
-
-    def write(self, columns: Columns) -> None:
-        _frame(columns).write_csv(self._file, include_header=self._header)
-        self._header = False
-
-    def finish(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self._file.close()
+@contextlib.contextmanager
+def _csv(path: Path) -> Iterator[Write]:
+    has_header = iter([True])
+    with path.open("wb") as file:
+        yield lambda columns: _frame(columns).write_csv(file, include_header=next(has_header, False))
 
 
-class _Parquet:
+@contextlib.contextmanager
+def _parquet(path: Path) -> Iterator[Write]:
     """Polars takes rows from a generator: a thread of its own pulls them out of a queue of one block."""
+    from polars.exceptions import PolarsError
+    from polars.io.plugins import register_io_source
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._blocks: queue.Queue[Any] = queue.Queue(1)
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
-        self._schema: Any = None
+    blocks: queue.Queue[Any] = queue.Queue(1)
+    schema: dict[str, Any] = {}
 
-    def write(self, columns: Columns) -> None:
-        frame = _frame(columns)
-        if self._thread is None:
-            self._schema = frame.schema
-            self._thread = threading.Thread(target=self._sink, daemon=True)
-            self._thread.start()
-        self._put(frame.cast(self._schema))
+    def source(*_: Any) -> Iterator[Any]:
+        while (frame := blocks.get()) is not None:
+            yield frame
 
-    def finish(self) -> None:
-        self.close()
-        if self._error:
-            raise OSError(str(self._error)) from self._error
+    with ThreadPoolExecutor(1) as pool:
+        sinks: list[Future[None]] = []
 
-    def close(self) -> None:
-        if self._thread:
-            self._put(None)
-            self._thread.join()
-            self._thread = None
+        def write(columns: Columns) -> None:
+            frame = _frame(columns)
+            if not sinks:
+                schema.update(frame.schema)
+                sinks.append(pool.submit(lambda: register_io_source(source, schema=frame.schema).sink_parquet(path)))
+            put(frame.cast(schema))
 
-    def _put(self, frame: Any) -> None:
-        waiting = True
-        while waiting and self._thread and self._thread.is_alive():
-            with contextlib.suppress(queue.Full):
-                self._blocks.put(frame, timeout=0.2)
-                waiting = False
-
-    def _sink(self) -> None:
-        from polars.io.plugins import register_io_source
-
-        def source(*_: Any) -> Iterator[Any]:
-            while (frame := self._blocks.get()) is not None:
-                yield frame
+        def put(block: Any) -> None:
+            waits = True
+            # A sink that failed takes nothing more out of the queue.
+            while waits and sinks and not sinks[0].done():
+                with contextlib.suppress(queue.Full):
+                    blocks.put(block, timeout=0.2)
+                    waits = False
 
         try:
-            register_io_source(source, schema=self._schema).sink_parquet(self._path)
-        except BaseException as error:
-            self._error = error
+            yield write
+        finally:
+            put(None)
+        try:
+            for sink in sinks:
+                sink.result()
+        except PolarsError as error:
+            # As polars calls a disk that is full.
+            raise OSError(str(error)) from error
 
 
-class _Npz:
+@contextlib.contextmanager
+def _npz(path: Path) -> Iterator[Write]:
     """Blocks go to a file per array first, because an array's header tells how many rows follow."""
+    with contextlib.ExitStack() as opened:
+        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix=".predictions", dir=path.parent))
+        files: dict[str, IO[bytes]] = {}
+        seen: dict[str, list[tuple[tuple[int, ...], np.dtype]]] = {}
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._folder = path, Path(tempfile.mkdtemp(prefix=".predictions", dir=path.parent))
-        self._files: dict[str, IO[bytes]] = {}
-        self._seen: dict[str, list[tuple[tuple[int, ...], np.dtype]]] = {}
+        def write(columns: Columns) -> None:
+            for name, values in columns.items():
+                if name not in files:
+                    files[name] = opened.enter_context(Path(folder, str(len(files))).open("w+b"))
+                np.save(files[name], values, allow_pickle=False)
+                seen.setdefault(name, []).append((values.shape, values.dtype))
 
-    def write(self, columns: Columns) -> None:
-        for i, (name, values) in enumerate(columns.items()):
-            if name not in self._files:
-                self._files[name] = (self._folder / str(i)).open("w+b")
-            np.save(self._files[name], values, allow_pickle=False)
-            self._seen.setdefault(name, []).append((values.shape, values.dtype))
-
-    def finish(self) -> None:
-        with zipfile.ZipFile(self._path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, file in self._files.items():
+        yield write
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, file in files.items():
+                shapes, dtypes = zip(*seen[name], strict=True)
+                dtype, rows = np.result_type(*dtypes), sum(shape[0] for shape in shapes)
+                layout = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    self._join(name, file, member)
-
-    def _join(self, name: str, file: IO[bytes], member: IO[bytes]) -> None:
-        shapes, dtypes = zip(*self._seen[name], strict=True)
-        dtype, rows = np.result_type(*dtypes), sum(shape[0] for shape in shapes)
-        layout = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
-        np.lib.format.write_array_header_1_0(member, {**layout, "shape": (rows, *shapes[0][1:])})
-        file.seek(0)
-        for _ in shapes:
-            member.write(np.load(file, allow_pickle=False).astype(dtype).tobytes())
-
-    def close(self) -> None:
-        for file in self._files.values():
-            file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+                    np.lib.format.write_array_header_1_0(member, {**layout, "shape": (rows, *shapes[0][1:])})
+                    file.seek(0)
+                    for _ in shapes:
+                        member.write(np.load(file, allow_pickle=False).astype(dtype).tobytes())
 
 
-WRITERS: dict[str, Any] = {".csv": _Csv, ".parquet": _Parquet, ".npz": _Npz}
+WRITERS: dict[str, Any] = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}
 
 
 def _frame(columns: Columns) -> Any:

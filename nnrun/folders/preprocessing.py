@@ -1,6 +1,8 @@
 """preprocessing.json: what was fitted on the training data, so that new data can be read without the old."""
 
-import importlib
+import dataclasses
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from nnrun import schema
 from nnrun.datasets.arrays.reader import ArrayReader
 from nnrun.datasets.base import Data, DataSpec, Scaling, Series
 from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Reader
 from nnrun.errors import ConfigError
-from nnrun.host import disk
+from nnrun.host import disk, own_code
 
 NAME = "preprocessing.json"
 READERS = {
@@ -51,57 +54,37 @@ class Preprocessing:
 
     @classmethod
     def of(cls, data: Data) -> "Preprocessing":
-        """What a loaded data set was fitted with."""
-        return cls(
-            data.spec,
-            data.input_scaling,
-            data.target_scaling,
-            data.input_names,
-            data.target_names,
-            data.class_names,
-            data.series,
-            data.error_threshold,
-            data.reader or ArrayReader.of(data.spec, data.input_names, data.target_names, data.class_names),
-            data.scalings,
-        )
+        """What a loaded data set was fitted with. Raises ConfigError for a reader that cannot be kept."""
+        reader = data.reader or ArrayReader.of(data.spec, data.input_names, data.target_names, data.class_names)
+        _check_kept(reader)
+        return cls(**{name: getattr(data, name) for name in _field_types()}, reader=reader)
 
     def data(self, part: Part) -> Data:
         """`part` as the test part of a data set that has no others."""
         nothing = {name: values[:0] for name, values in part.items()}
-        return Data(
-            self.spec,
-            nothing,
-            nothing,
-            part,
-            self.input_scaling,
-            self.target_scaling,
-            self.input_names,
-            self.target_names,
-            self.class_names,
-            self.series,
-            self.reader,
-            error_threshold=self.error_threshold,
-            scalings=self.scalings,
-        )
+        return Data(train=nothing, val=nothing, test=part, **vars(self))
 
     def save(self, folder: Path) -> None:
         """Writes preprocessing.json."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "reader"}
-        content = {**fields, "reader": {"name": self.reader.name, **vars(self.reader)}}
-        encoded = msgspec.json.encode(content, enc_hook=_to_json)
-        disk.write(folder / NAME, msgspec.json.format(encoded, indent=1) + b"\n")
+        content = vars(self) | {"reader": {"name": reader_name(self.reader), **_fields(self.reader)}}
+        disk.write(folder / NAME, msgspec.json.format(_encoded(content), indent=1) + b"\n")
 
 
-def load(folder: Path) -> Preprocessing:
-    """Reads a run's preprocessing.json. Raises ConfigError when it is missing, damaged or of another version."""
+def read(folder: Path, own: bool = False) -> Preprocessing:
+    """Reads a run's preprocessing.json. Raises ConfigError when it is missing, damaged or of another version.
+
+    own: its data set is the user's own, let in by --trust, so that its reader may be, too; no other is ever imported.
+    """
     path = folder / NAME
     again = f"Train again: nnrun repeat {folder}"
     try:
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE} bytes")
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        own = msgspec.convert(content.pop("reader"), dict[str, Any])
-        reader = _convert(own, _reader_class(msgspec.convert(own.pop("name"), str)))
+        kept = msgspec.convert(content.pop("reader"), dict[str, Any])
+        name = msgspec.convert(kept.pop("name"), str)
+        kind = _own_class(name, path) if own and name not in READERS else schema.locate(READERS[name])
+        reader = _convert(kept, kind)
         kinds = {name: kind for name, kind in _field_types().items() if name in content or name not in LATER}
         fields = {name: _convert(content[name], kind) for name, kind in kinds.items()}
     except FileNotFoundError:
@@ -112,6 +95,58 @@ def load(folder: Path) -> Preprocessing:
     for what, value in _impossible(found):
         raise ConfigError(f"{path} says that {what} {value}, which no run writes. {again}")
     return found
+
+
+def reader_name(reader: Reader) -> str:
+    """What preprocessing.json calls a reader: its key in READERS, or the dotted path of a class of the user's own."""
+    path = f"{type(reader).__module__}.{type(reader).__qualname__}"
+    return next((name for name, ours in READERS.items() if ours == path), path)
+
+
+def _own_class(name: str, path: Path) -> Any:
+    """The reader of the user's own that a file names: nothing but a Python file of the current folder is imported.
+
+    Raises ConfigError for whatever else is named, and where the file fails.
+    """
+    is_path = re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", name)
+    file = Path(*name.split(".")[:-1])
+    if is_path and (file.with_suffix(".py").is_file() or (file / "__init__.py").is_file()):
+        found = schema.locate(name)
+        # A name that the file only imports is not that of a class of its own.
+        if isinstance(found, type) and issubclass(found, Reader) and f"{found.__module__}.{found.__qualname__}" == name:
+            return found
+    raise ConfigError(
+        f"{path} names the reader {name[:80]}, which is no Reader in a Python file of this folder. Start nnrun where "
+        "./conf and the code lie."
+    )
+
+
+def _check_kept(reader: Reader) -> None:
+    """Raises ConfigError for a reader of the user's own that would not come back from preprocessing.json as it is."""
+    kind, name = type(reader), reader_name(reader)
+    if name in READERS:
+        return
+    module = sys.modules[kind.__module__]
+    try:
+        if not issubclass(kind, Reader) or getattr(module, kind.__name__, None) is not kind:
+            raise TypeError("it is no Reader at the top of its file")
+        if not own_code.is_own(str(module.__file__)):
+            raise TypeError(f"{module.__file__} is no file of yours")
+        if "name" in _fields(reader):
+            raise TypeError("it has a field called name")
+        kept = _encoded(_fields(reader))
+        if _encoded(_fields(_convert(msgspec.json.decode(kept), kind))) != kept:
+            raise ValueError("its fields come back as other values")
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"The data set's reader {name} cannot be kept in {NAME} ({str(error)[:200]}). Make it a frozen dataclass "
+            "in a Python file beside ./conf; its fields may be numbers, strings, booleans, None, float32 arrays, or "
+            "tuples, dicts and frozen dataclasses of these."
+        ) from None
+
+
+def _fields(reader: Any) -> dict[str, Any]:
+    return {field.name: getattr(reader, field.name) for field in dataclasses.fields(reader)}
 
 
 def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
@@ -174,14 +209,12 @@ def _field_types() -> dict[str, Any]:
     return {name: one.type for name, one in Preprocessing.__dataclass_fields__.items() if name != "reader"}
 
 
-def _reader_class(name: str) -> type[Reader]:
-    module, _, member = READERS[name].rpartition(".")
-    found: type[Reader] = getattr(importlib.import_module(module), member)
-    return found
-
-
 def _convert(content: Any, kind: Any) -> Any:
     return msgspec.convert(content, kind, dec_hook=_from_json)
+
+
+def _encoded(content: Any) -> bytes:
+    return msgspec.json.encode(content, enc_hook=_to_json)
 
 
 def _to_json(value: Any) -> Any:

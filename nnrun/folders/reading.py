@@ -16,7 +16,7 @@ from nnrun.errors import ConfigError
 LARGEST_CONFIG, LARGEST_SUMMARY = 2**18, 2**24
 """Bytes that are read; no run writes as many."""
 MOST_ENTRIES = 256
-"""Of a list that makes a layer of each entry: nothing else bounds how long building the network takes."""
+"""The longest list that makes a layer of each entry: nothing else bounds how long building the network takes."""
 ALWAYS = ("dataset", "task", "model", "optimizer", "schedule", "training")
 """Groups that every run's config has."""
 RUNS_KEYS = ("seed", "objective")
@@ -129,7 +129,9 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
         compose.prepare_imports()
     else:
         refuse_foreign_code(folder, plain)
-        _refuse_links(folder)
+        for found in (*folder.iterdir(), *folder.glob("*/*")):
+            if found.is_symlink():
+                raise ConfigError(f"{found} is a link, which no run writes; files would be written through it. {OWN}")
     return plain, choices
 
 
@@ -183,28 +185,22 @@ def _check_value(path: Path, key: str, value: Any, top: bool = True) -> None:
 
 def continuing(folder: Path, *configs: dict[str, Any]) -> str:
     """The command that goes on in a folder of one's own, whose configs may name members of one's own."""
-    foreign = any(_foreign(plain) for plain in configs)
-    return f"nnrun resume {shlex.quote(str(folder))}{' --trust' * foreign}"
+    trust = " --trust" if any(map(foreign, configs)) else ""
+    return f"nnrun resume {shlex.quote(str(folder))}{trust}"
 
 
 def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:
     """Raises ConfigError when a recorded config names anything but our members: a folder must not execute code."""
-    for group, target in _foreign(plain).items():
+    for group, target in foreign(plain).items():
         named = f"{group}._target_={target[:80]}"
         raise ConfigError(f"{folder} names {named}, code outside nnrun, which is not run from a folder. {OWN}")
 
 
-def _foreign(plain: dict[str, Any]) -> dict[str, str]:
-    """What groups of a config name outside nnrun."""
+def foreign(plain: dict[str, Any]) -> dict[str, str]:
+    """What groups of a config name outside nnrun: {group: target}."""
     targets = {group: content.get("_target_") for group, content in plain.items() if isinstance(content, dict)}
     return {
         group: str(target)
         for group, target in targets.items()
         if target is not None and not re.fullmatch(rf"nnrun\.{group}s?\.\w+\.\w+", str(target))
     }
-
-
-def _refuse_links(folder: Path) -> None:
-    for path in (*folder.iterdir(), *folder.glob("*/*")):
-        if path.is_symlink():
-            raise ConfigError(f"{path} is a link, which no run writes; files would be written through it. {OWN}")

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import yaml
@@ -15,27 +15,56 @@ from nnrun.folders.preprocessing import Preprocessing
 from nnrun.host import disk
 
 
-class RunFolder:
-    """Writes what a run leaves behind, each file whole or line by line.
+class Folder:
+    """The folder of a run or a sweep, made where it is not there.
 
     `durable` files are synced to the disk before they count as written; a trial's can be made again from the ledger.
     """
 
+    begun: ClassVar[tuple[str, ...]]
+    """Files that are there before training."""
+
     def __init__(self, path: Path, durable: bool = True) -> None:
         self.path, self._durable = path, durable
         path.mkdir(parents=True, exist_ok=True)
-        self._columns: list[str] = []
 
-    def _write(self, name: str, text: str) -> None:
+    def write_text(self, name: str, text: str) -> None:
+        """A file, written whole or not at all."""
         disk.write(self.path / name, text.encode(), self._durable)
+
+    def log(self, text: str) -> None:
+        """Adds a line to run.log."""
+        with (self.path / "run.log").open("a") as file:
+            file.write(text.rstrip("\n") + "\n")
+
+    def discard(self) -> None:
+        """Takes back what is there before training, and the folder where nothing else is in it."""
+        for name in self.begun:
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+
+class RunFolder(Folder):
+    """Writes what a run leaves behind, each file whole or line by line."""
+
+    begun = ("config.yaml", "summary.json", "run.log", "preprocessing.json")
+
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        super().__init__(path, durable)
+        self._columns: list[str] = []
 
     def write_config(self, plain: dict[str, Any], choices: dict[str, str]) -> None:
         """config.yaml: the resolved config, and under `choices` the options that were picked."""
-        self._write("config.yaml", dump_yaml({**plain, "choices": choices}))
+        self.write_text("config.yaml", dump_yaml({**plain, "choices": choices}))
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """summary.json; numbers that are not finite become null."""
-        self._write("summary.json", json.dumps(finite(summary), indent=2, ensure_ascii=False) + "\n")
+        """summary.json."""
+        self.write_json("summary.json", summary)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """A file of JSON; numbers that are not finite become null."""
+        self.write_text(name, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
 
     def write_preprocessing(self, data: Data) -> None:
         """preprocessing.json: what was fitted on the training data, and the names that give numbers a meaning."""
@@ -57,22 +86,11 @@ class RunFolder:
                 writer.writerow(self._columns)
             writer.writerows([row.get(name, "") for name in self._columns] for row in rows)
 
-    def discard(self) -> None:
-        """Takes back what a run writes before it trains, and the folder where nothing else is in it."""
-        for name in ("config.yaml", "summary.json", "run.log", "preprocessing.json"):
-            (self.path / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
-
-    def log(self, text: str) -> None:
-        """Adds a line to run.log."""
-        append_line(self.path / "run.log", text)
-
     def write_columns(self, name: str, columns: dict[str, np.ndarray]) -> None:
         """`name`.csv where every column is one-dimensional, else `name`.npz."""
         if any(np.ndim(values) != 1 for values in columns.values()):
-            with columns_file.writing(self.path / f"{name}.npz", overwrite=True) as arrays:
-                arrays.write(columns)
+            with columns_file.writing(self.path / f"{name}.npz", overwrite=True) as write:
+                write(columns)
             return
         with (self.path / f"{name}.csv").open("w", newline="") as file:
             writer = csv.writer(file)
@@ -90,12 +108,6 @@ class RunFolder:
     def save_checkpoint(self, step: int, state: Any, notes: dict[str, Any]) -> None:
         """A resumable state under checkpoints/."""
         checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
-
-
-def append_line(path: Path, text: str) -> None:
-    """Adds a line to a text file."""
-    with path.open("a") as file:
-        file.write(text.rstrip("\n") + "\n")
 
 
 def save_figure(folder: Path, name: str, figure: Any) -> None:
@@ -118,10 +130,10 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
         return True
 
 
-def finite(value: Any) -> Any:
-    """The same with null for numbers that are not finite, which JSON does not know."""
+def _finite(value: Any) -> Any:
+    """A value with None for numbers that are not finite, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value

@@ -18,7 +18,8 @@ def new_summary(config: RunConfig, choices: dict[str, str], command: str) -> dic
     summary |= {name: choices[name] for name in ("model", "dataset", "task")}
     summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
     summary |= {"baseline": {}, "seconds": {}, "error": None}
-    return summary | {"versions": _versions(), "devices": _devices(), "command": command}
+    devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    return summary | {"versions": _versions(), "devices": devices, "command": command}
 
 
 def undefined(metric: str) -> str:
@@ -41,8 +42,3 @@ def by_metric(baselines: dict[str, dict[str, float]]) -> dict[str, dict[str, flo
 @cache
 def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
-
-
-def _devices() -> str:
-    devices = jax.devices()
-    return f"{len(devices)} x {devices[0].device_kind}"

@@ -1,6 +1,5 @@
 """A sweep's folder: the only writer of its files beside the ledger."""
 
-import contextlib
 import csv
 import shutil
 from pathlib import Path
@@ -8,24 +7,21 @@ from typing import Any
 
 from nnrun.compose.grammar import value_text
 from nnrun.folders import reading, weights_file
-from nnrun.folders.run_folder import RunFolder, append_line, dump_yaml
-from nnrun.host import disk
+from nnrun.folders.run_folder import Folder, RunFolder, dump_yaml
 from nnrun.search.trial import Trial
 
 WEIGHTS = "best-"
-"""Of the winner so far, before its number."""
+"""The name of the winner's weights so far, before its number."""
 
 
-class SweepFolder:
+class SweepFolder(Folder):
     """Writes what a sweep leaves behind, each file whole."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+    begun = ("sweep.yaml", "run.log", "sweep.db", "sweep.db-wal", "sweep.db-shm", ".lock")
 
     def write_record(self, record: dict[str, Any]) -> None:
         """sweep.yaml: what the sweep was asked for, and how its groups are batched."""
-        _write_yaml(self.path / "sweep.yaml", record)
+        self.write_text("sweep.yaml", dump_yaml(record))
 
     def write_trials(self, trials: list[Trial], keys: list[str]) -> None:
         """trials.csv: a row per trial, a column per key of the space and per metric."""
@@ -55,7 +51,7 @@ class SweepFolder:
 
     def write_best(self, best: dict[str, Any]) -> None:
         """best.yaml: the winner's number, value and overrides."""
-        _write_yaml(self.path / "best.yaml", best)
+        self.write_text("best.yaml", dump_yaml(best))
 
     def uncrown(self) -> None:
         """Takes back best.yaml and best/."""
@@ -71,7 +67,7 @@ class SweepFolder:
         return weights_file.read(self._groups() / f"{WEIGHTS}{number}.safetensors", like)
 
     def remove_weights_but(self, number: int) -> None:
-        """Those of trials that are no longer the best."""
+        """Removes the weights of trials that are no longer the best."""
         for path in self._groups().glob(f"{WEIGHTS}*.safetensors"):
             if path.stem != f"{WEIGHTS}{number}":
                 path.unlink()
@@ -90,30 +86,19 @@ class SweepFolder:
         return weights_file.read(path, like, stacked), weights_file.notes(path)
 
     def remove_group(self, number: int) -> None:
-        """A group is done."""
+        """Removes the state of a group that is done."""
         (self._groups() / f"{number}.safetensors").unlink(missing_ok=True)
 
     def clear_groups(self) -> None:
-        """The sweep is done."""
+        """Removes all states, once the sweep is done."""
         shutil.rmtree(self.path / "groups", ignore_errors=True)
 
     def discard(self) -> None:
         """Takes back what a sweep writes before it trains, and the folder where nothing else is in it."""
         self.clear_groups()
-        for name in ("sweep.yaml", "run.log", "sweep.db", "sweep.db-wal", "sweep.db-shm", ".lock"):
-            (self.path / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.path.rmdir()
-
-    def log(self, text: str) -> None:
-        """Adds a line to run.log."""
-        append_line(self.path / "run.log", text)
+        super().discard()
 
     def _groups(self) -> Path:
         folder = self.path / "groups"
         folder.mkdir(exist_ok=True)
         return folder
-
-
-def _write_yaml(path: Path, content: dict[str, Any]) -> None:
-    disk.write(path, dump_yaml(content).encode())

@@ -19,9 +19,9 @@ OTHERS = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in
 
 def told(error: BaseException) -> str | None:
     """What went wrong and where, by the last line of the user's code that led to it; None where none did."""
-    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+    if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
         where, said = f"{shown(error.filename)}, line {error.lineno}", error.msg
-    elif frames := [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]:
+    elif frames := [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]:
         where, said = f"{shown(frames[-1].filename)}, line {frames[-1].lineno}, `{frames[-1].line}`", str(error)
     else:
         return None
@@ -41,7 +41,8 @@ def refused() -> Iterator[None]:
         raise
 
 
-def _is_own(filename: str) -> bool:
+def is_own(filename: str) -> bool:
+    """Whether a file is one of the user's."""
     return not filename.startswith(("<", *(folder + os.sep for folder in OTHERS)))
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 from flax import nnx
 
+from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 
 Batch = dict[str, jax.Array]
@@ -61,7 +62,8 @@ class Model(nnx.Module):
 
     A subclass is built as `Model(config, data, output, rngs=rngs)` with its config dataclass, the data set's DataSpec
     and the task's OutputSpec, inside a trace: fields made with `schema.number` may be tracers. It is called as
-    `model(batch, rngs=None, carry=None) -> (Outputs, carry)`; `rngs` given means training.
+    `model(batch, rngs=None, carry=None) -> (Outputs, carry)`; `rngs` given means training. The carry is what a network
+    over streams takes from one batch to the next; None stands for the start of a stream.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
@@ -80,6 +82,20 @@ class Model(nnx.Module):
     anchored: ClassVar[bool] = False
     """Whether it sees and predicts changes where the data has an anchor, see models/kernels/anchor.py."""
 
+    @classmethod
+    def streams(cls, config: Any, data: DataSpec) -> bool:
+        """Whether the examples of this data are pieces of one stream, which the network reads in order with a carry.
+
+        A part of n examples is then cut into as many streams as a batch has rows, each of ⌈n / rows⌉ examples that
+        follow one another: row r of step s is example r ⌈n / rows⌉ + s. Nothing is shuffled, and every row of a batch
+        goes on from the carry of the same row in the batch before.
+        """
+        return False
+
+    def initial_carry(self, rows: int) -> Any:
+        """The carry of so many streams at their start, in float32 with the rows as leading axis; None without one."""
+        return None
+
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """Maps a batch to Outputs and the carried state."""
         raise TypeError(f"{type(self).__name__} does not say what it computes")
@@ -91,7 +107,7 @@ def in_one_program(model: Model, function: Callable[..., Any], *arrays: Any) -> 
 
 
 def program_of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for more than one call: takes the arrays, and is compiled once for their shapes."""
+    """`in_one_program` for more than one call: takes the arrays, and is compiled once for their shapes."""
     graph, state = nnx.split(model)
 
     def whole(state: Any, *arrays: Any) -> Any:

@@ -14,7 +14,7 @@ from nnrun.schema import is_off
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 MONOTONE = ("relu", "leaky_relu", "elu", "tanh", "sigmoid")
-"""Those that never fall where their input rises."""
+"""Activations that never fall where their input rises."""
 Normalization = Literal["none", "batch", "layer"]
 
 
@@ -56,7 +56,8 @@ class Normalize(nnx.Module):
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, ..., features) -> same shape; batch statistics while training."""
         if isinstance(self.norm, nnx.BatchNorm):
-            return self.norm(x, use_running_average=rngs is None)
+            # In training the module says, so that one that is frozen keeps its statistics.
+            return self.norm(x, use_running_average=True if rngs is None else None)
         return self.norm(x) if isinstance(self.norm, nnx.LayerNorm) else x
 
 

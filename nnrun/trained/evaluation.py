@@ -1,7 +1,6 @@
 """How good a trained network is: on its own test part again, or on another labelled file."""
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution import judge
 from nnrun.execution.devices import compiler_options
 from nnrun.execution.judge import Evaluation
-from nnrun.folders import preprocessing
+from nnrun.folders import preprocessing, reading
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import by_metric
 from nnrun.models.base import Outputs
@@ -27,9 +26,9 @@ from nnrun.training import batches
 from nnrun.training.fit import metrics
 
 KEPT_BYTES = 2**30
-"""Of examples and predictions that are kept for figures; metrics of more are computed as they come."""
+"""Examples and predictions up to this size are kept for figures; metrics of more are computed as they come."""
 STANDING = ("input_scaling", "target_scaling", "scalings", "error_threshold")
-"""Fields of the run's that stand, whatever the data set would be fitted with now."""
+"""Fields of the run that stand, whatever the data set would be fitted with now."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
 
     The scaling is the run's. Raises what the data set raises, and ConfigError when it now has another shape.
     """
-    built, fitted = run_config.build(plain), preprocessing.load(folder)
+    built, fitted = run_config.build(plain), preprocessing.read(folder, own="dataset" in reading.foreign(plain))
     try:
         loaded = built.dataset.create().load()
     except NnrunError as error:
@@ -95,8 +94,12 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     data = data.excerpt()
     outputs = evaluator.outputs(data.test, 0)
     baseline = by_metric(run.task.baselines(outputs, data))
-    changed = () if _equal(Preprocessing.of(loaded), fitted) else (_changed(folder),)
-    return Evaluated(run, count, measured, data, outputs, data.labels, baseline, changed)
+    changed = (
+        f"Warning: the data of {folder} have changed since it was trained, so the test part may hold examples that it "
+        "was trained on."
+    )
+    remarks = () if _equal(Preprocessing.of(loaded), fitted) else (changed,)
+    return Evaluated(run, count, measured, data, outputs, data.labels, baseline, remarks)
 
 
 def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluated:
@@ -113,11 +116,13 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
         kept.add(block, evaluator.outputs(block.part, kept.examples))
     if total is None:
         raise ConfigError(f"{source} has no example to evaluate. Give at least one.")
-    data = run.preprocessing.data(kept.part())
+    data = run.preprocessing.data(_joined([block.part for block in kept.blocks]))
+    labels = _joined([block.labels for block in kept.blocks])
+    outputs = jax.tree.map(lambda *found: np.concatenate(found), *kept.outputs) if kept.outputs else None
     few = () if kept.outputs else ("There are too many examples to keep, so there are no figures of them.",)
     remarks = (*few, *(f"Note: {sentence}" for sentence in unseen.sentences()))
     measured = evaluator.metrics(total, data)
-    return Evaluated(run, kept.examples, measured, data, kept.joined_outputs(), kept.labels(), {}, remarks)
+    return Evaluated(run, kept.examples, measured, data, outputs, labels, {}, remarks)
 
 
 class _Kept:
@@ -132,30 +137,14 @@ class _Kept:
         self.examples += batches.count(block.part)
         self._bytes += sum(array.nbytes for array in jax.tree.leaves((block.part, outputs)))
         if self._bytes > KEPT_BYTES:
-            self.blocks, self.outputs = [_without_rows(block)], []
+            nothing = {name: values[:0] for name, values in block.part.items()}
+            self.blocks, self.outputs = [Block(nothing, {})], []
         else:
             self.blocks.append(block)
             self.outputs.append(outputs)
 
-    def part(self) -> Part:
-        return _joined([block.part for block in self.blocks])
 
-    def labels(self) -> dict[str, np.ndarray]:
-        return _joined([block.labels for block in self.blocks])
-
-    def joined_outputs(self) -> Outputs | None:
-        if not self.outputs:
-            return None
-        joined: Outputs = jax.tree.map(lambda *parts: np.concatenate(parts), *self.outputs)
-        return joined
-
-
-def _without_rows(block: Block) -> Block:
-    return Block({name: values[:0] for name, values in block.part.items()}, {})
-
-
-def _joined(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    parts = list(parts)
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -172,13 +161,6 @@ def _lacking(fitted: Preprocessing, name: str) -> str:
     return (
         f"To be evaluated every example needs its target{columns}, which the file does not have for all. "
         "Add it, or use nnrun predict, which needs none."
-    )
-
-
-def _changed(folder: Path) -> str:
-    return (
-        f"Warning: the data of {folder} have changed since it was trained, so the test part may hold examples that it "
-        "was trained on."
     )
 
 

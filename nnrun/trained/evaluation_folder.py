@@ -1,14 +1,12 @@
 """What an evaluation leaves behind: a folder of its own, beside the run's other files."""
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from nnrun import report
-from nnrun.folders.run_folder import RunFolder, finite
-from nnrun.host import disk
+from nnrun.folders.run_folder import RunFolder
 from nnrun.report.base import FinishedRun
 from nnrun.trained.evaluation import Evaluated
 
@@ -38,8 +36,7 @@ def _fill(folder: RunFolder, found: Evaluated, source: Path | None, summary: dic
         "metrics": found.metrics,
         "baseline": found.baseline,
     }
-    text = json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
-    disk.write(folder.path / "evaluation.json", text.encode())
+    folder.write_json("evaluation.json", content)
     if found.outputs is not None:
         folder.write_columns("predictions", {**found.labels, **found.run.task.decode(found.outputs, found.data)})
     for table, columns in tables.items():

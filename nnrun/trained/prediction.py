@@ -20,14 +20,14 @@ from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
 
 BLOCK_BYTES = 2**26
-"""Of the inputs of a block, as float32."""
+"""The inputs of a block take no more, as float32."""
 BLOCK_ROWS = 8192
 WIDE = 100
 """Numbers per example from which arrays are kept as they are, in an npz, unless a table is asked for."""
 OWN = ("inputs", "seen", "latent")
 """Columns of a decoded reconstruction that a file of predictions leaves out: the input, and the code."""
 DATASET_KEY = re.compile(r"'dataset\.[^']+'|\bdataset\.(?!path\b)\w+(?:=(?:\[[^]]*\]|[^\s,;]*[^\s,;.]))?")
-"""As errors of data sets advise it, with or without a value, but for the file, which every verb is given anew."""
+"""A key as errors of data sets advise it, with a value or without, but for the file, which every verb is given anew."""
 
 
 class Predictor:
@@ -118,10 +118,8 @@ def latent_of(run: TrainedRun, outputs: Outputs) -> np.ndarray:
 
 
 def default_name(run: TrainedRun, source: Path, what: str) -> Path:
-    """In the current folder, by the name of the source: `<source>_<what>.csv`, or `.npz` for large answers."""
-    spec, output = run.preprocessing.spec, run.task.output_spec()
-    size = output.size * (spec.inputs[0] if output.per_step else 1)
-    ending = ".npz" if what == "predictions" and size > WIDE else ".csv"
+    """A file of the current folder named by the source: `<source>_<what>.csv`, or `.npz` for large answers."""
+    ending = ".npz" if what == "predictions" and run.program.answer_size > WIDE else ".csv"
     return Path(f"{source.resolve().stem}_{what}{ending}")
 
 
@@ -131,11 +129,11 @@ def write(found: Iterable[Columns], output: Path, names: tuple[str, ...], overwr
     Raises ConfigError when there are none.
     """
     rows, first = 0, None
-    with columns_file.writing(output, overwrite) as writer:
+    with columns_file.writing(output, overwrite) as add:
         for block in found:
             columns = block if output.suffix == ".npz" else columns_file.flattened(block, names)
             first = first or columns
-            writer.write({name: columns[name] if name in columns else _unknown(columns, first[name]) for name in first})
+            add({name: columns[name] if name in columns else _unknown(columns, first[name]) for name in first})
             rows += len(next(iter(columns.values())))
         if first is None:
             raise ConfigError(f"There is no example to predict, so {output} was not written. Give at least one.")
@@ -167,13 +165,12 @@ def check_shape(run: TrainedRun, block: Block) -> None:
 
 
 def _bytes(run: TrainedRun) -> int:
-    spec, output = run.preprocessing.spec, run.task.output_spec()
-    out = output.size * (spec.inputs[0] if output.per_step else 1)
-    return 4 * max(1, *(field.size for field in spec.example.values() if not field.answer), out)
+    shown = [field.size for field in run.preprocessing.spec.example.values() if not field.answer]
+    return 4 * max(1, *shown, run.program.answer_size)
 
 
 def _rows(run: TrainedRun, examples: int) -> int:
-    """Of a batch: as in evaluation, fewer where there are few examples or they are large; divisible by the devices."""
+    """Rows of a batch: as in evaluation, fewer where examples are few or large; divisible by the devices."""
     devices = len(run.placement.devices)
     most = min(batches.EVALUATION_BATCH, max(1, BLOCK_BYTES // _bytes(run)))
     rows = min(most, 1 << max(0, examples - 1).bit_length())

@@ -31,29 +31,25 @@ def sample(run: TrainedRun, n: int, seed: int, say: Callable[[str], None]) -> No
     folder = run.folder
     if not hasattr(run.model, "sample"):
         raise ConfigError(f"{folder} holds a network that cannot draw new data. Train one that can: model=vae.")
-    _check_space(run, n)
-    path, drawn, said = folder / "samples.npz", 0, time.monotonic()
-    with columns_file.writing(path, overwrite=True) as arrays:
-        for scaled in _blocks(run, n, seed):
-            if not drawn:
-                picture = grid(scaled, run.preprocessing.spec.kind, f"{n} samples from the prior")
-            arrays.write({"samples": run.preprocessing.input_scaling.invert(scaled)})
-            drawn += len(scaled)
-            if time.monotonic() - said > SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
-                say(f"{drawn} of {n} samples, {drawn / n:.0%}" if drawn < n else "Packing the file.")
-    RunFolder(folder).save_figure("samples", picture)
-    say(f"{n} samples are in {path} and {folder / 'figures' / 'samples.png'}")
-
-
-def _check_space(run: TrainedRun, n: int) -> None:
-    size, free = 4 * math.prod(run.preprocessing.spec.inputs), shutil.disk_usage(run.folder).free
+    size, free = 4 * math.prod(run.preprocessing.spec.inputs), shutil.disk_usage(folder).free
     room = min(LARGEST, free // ON_DISK)
     if n * size > room:
         raise ConfigError(
             f"n must be <= {room // size}, whose {room / 1e9:.3g} GB are the most that is written here, but got {n}. "
             "Set for example n=16."
         )
+    path, drawn, said = folder / "samples.npz", 0, time.monotonic()
+    with columns_file.writing(path, overwrite=True) as write:
+        for scaled in _blocks(run, n, seed):
+            if not drawn:
+                picture = grid(scaled, run.preprocessing.spec.kind, f"{n} samples from the prior")
+            write({"samples": run.preprocessing.input_scaling.invert(scaled)})
+            drawn += len(scaled)
+            if time.monotonic() - said > SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                say(f"{drawn} of {n} samples, {drawn / n:.0%}" if drawn < n else "Packing the file.")
+    RunFolder(folder).save_figure("samples", picture)
+    say(f"{n} samples are in {path} and {folder / 'figures' / 'samples.png'}")
 
 
 def _blocks(run: TrainedRun, n: int, seed: int) -> Iterator[np.ndarray]:

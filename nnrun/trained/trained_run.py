@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from nnrun.config import run_config as config
 from nnrun.config.run_config import RunConfig
@@ -18,7 +17,7 @@ from nnrun.execution.devices import Placement
 from nnrun.folders import preprocessing, reading, weights_file
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.weights_file import WEIGHTS
-from nnrun.tasks.base import ArrayScaling, Task
+from nnrun.tasks.base import Task
 from nnrun.training.program import Program
 from nnrun.training.state import Fitted, State, Weights
 
@@ -53,16 +52,33 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Train
     """
     if not (folder / WEIGHTS).is_file():
         raise ConfigError(without_weights(folder, plain))
-    fitted = preprocessing.load(folder)
-    built = _with_task(config.build(plain), data)
+    # Only --trust lets a config pass that names a data set of the user's own.
+    fitted = preprocessing.read(folder, own="dataset" in reading.foreign(plain))
+    built = config.build(plain)
+    kind, given = built.task.cls, built.task.config
+    known = kind.without_training(given) if data is None else kind.prepare(given, data)
+    built = dataclasses.replace(built, task=dataclasses.replace(built.task, config=known))
     static, numbers = built.split()
-    placement, traced = Placement(_devices(built)), config.as_arrays(numbers)
-    program, task, shapes = _rebuild(folder, static, built, fitted, placement, traced)
+    # A batch is split as in training by default, over the devices of this machine.
+    splits = built.model.cls.split_over_devices and jax.default_backend() == "cpu"
+    placement, traced = Placement(jax.device_count() if splits else 1), config.as_arrays(numbers)
+    own = Fitted.of(fitted.input_scaling, fitted.target_scaling, fitted.scalings)
+    try:
+        program = Program(static, fitted.spec, 1, placement.shard)
+        task = built.task.create(fitted.spec)
+        shapes = jax.eval_shape(program.init, traced, own)
+    except ConfigError:
+        raise
+    except Exception as error:
+        # A config that no run wrote fails wherever the network's code first meets the impossible.
+        raise ConfigError(
+            f"{folder / 'config.yaml'} and {preprocessing.NAME} describe no network that can be built "
+            f"({type(error).__name__}: {str(error)[:200]}). Train again: nnrun repeat {folder}"
+        ) from None
     try:
         saved = weights_file.read(folder / WEIGHTS, {"weights": shapes.weights, "numbers": shapes.numbers})
     except ValueError as error:
         raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
-    own = Fitted.of(fitted.input_scaling, fitted.target_scaling, fitted.scalings)
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
     return TrainedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))
@@ -83,34 +99,3 @@ def without_weights(folder: Path, plain: dict[str, Any]) -> str:
         return f"{said} More says nnrun show {name}. To train again: nnrun repeat {name}"
     tenth = config.build(plain).optimizer.config.learning_rate / 10
     return f"{said} Train again with a smaller rate: nnrun repeat {name} optimizer.learning_rate={tenth:g}"
-
-
-def _with_task(built: RunConfig, data: Data | None) -> RunConfig:
-    kind, given = built.task.cls, built.task.config
-    known = kind.without_training(given) if data is None else kind.prepare(given, data)
-    return dataclasses.replace(built, task=dataclasses.replace(built.task, config=known))
-
-
-def _devices(built: RunConfig) -> int:
-    """Over how many devices a batch is split: as in training by default, whatever the machine that trained had."""
-    splits = built.model.cls.split_over_devices and jax.default_backend() == "cpu"
-    return jax.device_count() if splits else 1
-
-
-def _rebuild(
-    folder: Path, static: RunConfig, built: RunConfig, fitted: Preprocessing, placement: Placement, traced: Any
-) -> tuple[Program, Task, State]:
-    """The program, the task, and the state as shapes alone. Raises ConfigError for what describes no network."""
-    nothing = Fitted(ArrayScaling(np.float32(0), np.float32(1)), None)
-    try:
-        program = Program(static, fitted.spec, 1, placement.shard)
-        task = built.task.create(fitted.spec)
-        return program, task, jax.eval_shape(program.init, traced, nothing)
-    except ConfigError:
-        raise
-    except Exception as error:
-        # A config that no run wrote fails wherever the network's code first meets the impossible.
-        raise ConfigError(
-            f"{folder / 'config.yaml'} and {preprocessing.NAME} describe no network that can be built "
-            f"({type(error).__name__}: {str(error)[:200]}). Train again: nnrun repeat {folder}"
-        ) from None

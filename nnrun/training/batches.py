@@ -12,10 +12,13 @@ EVALUATION_BATCH = 256
 CHUNK_ROWS = 8192
 
 
-def chunk_shape(data: Data) -> tuple[int, int]:
-    """Batches per chunk and rows per batch, the same for every part, so that one program serves them all."""
+def chunk_shape(data: Data, most: int | None = None) -> tuple[int, int]:
+    """Batches per chunk and rows per batch, the same for every part, so that one program serves them all.
+
+    most: rows of a batch at most; by default EVALUATION_BATCH.
+    """
     largest = max(count(data.val), count(data.test))
-    rows = min(EVALUATION_BATCH, largest + largest % 2)
+    rows = min(most or EVALUATION_BATCH, largest + largest % 2)
     return max(1, min(-(-largest // rows), CHUNK_ROWS // rows)), rows
 
 

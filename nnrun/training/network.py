@@ -11,6 +11,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.models.base import Batch, Number, Outputs
 from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import ArrayScaling, Statistics
+from nnrun.training.frozen import EVERY, Frozen
 from nnrun.training.state import Traced, Weights
 
 
@@ -21,6 +22,7 @@ class Network:
         self.static, self.spec = static, spec
         self.output = self.task({}).output_spec()
         self.compute = jnp.dtype(static.training.precision)
+        self.streams = static.model.cls.streams(static.model.config, spec)
         self.graph: Any = None
 
     def task(self, traced: Traced) -> Any:
@@ -29,8 +31,11 @@ class Network:
 
     def model(self, traced: Traced, rngs: nnx.Rngs) -> Any:
         """The model with its numbers and initial weights."""
-        config = self.static.with_numbers("model", traced)
-        return self.static.model.cls(config, self.spec, self.output, rngs=rngs)
+        config, trainable = self.static.with_numbers("model", traced), self.static.training.trainable
+        model = self.static.model.cls(config, self.spec, self.output, rngs=rngs)
+        if trainable != EVERY:
+            Frozen(weight_names(split(model)[1]), trainable).normalize_as_in_evaluation(model)
+        return model
 
     def create(self, traced: Traced, key: jax.Array) -> tuple[Weights, Any]:
         """Initial weights, and the model's numbers as arrays."""
@@ -44,13 +49,28 @@ class Network:
             self.graph = split(nnx.eval_shape(lambda: self.model(traced, nnx.Rngs(0))))[0]
         return nnx.merge(self.graph, weights.params, numbers, weights.statistics)
 
+    def initial_carry(self, traced: Traced, weights: Weights, numbers: Any, rows: int) -> Any:
+        """The model's carry at the start of so many streams; None for a model that reads none."""
+        return self.merge(traced, weights, numbers).initial_carry(rows) if self.streams else None
+
     def forward(
-        self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, rngs: Streams | None = None
-    ) -> tuple[Outputs, Any]:
-        """Outputs in float32, and the running statistics after the batch."""
+        self,
+        traced: Traced,
+        weights: Weights,
+        numbers: Any,
+        batch: Batch,
+        rngs: Streams | None = None,
+        carry: Any = None,
+    ) -> tuple[Outputs, Any, Any]:
+        """Outputs in float32, the running statistics after the batch, and the carry after it where one was given.
+
+        Rows of padding keep the carry that they had.
+        """
         model, batch = self._computing(traced, weights, numbers, batch)
-        outputs, _ = model(batch, rngs)
-        return _cast(outputs, jnp.dtype("float32")), split(model)[3]
+        outputs, after = model(batch, rngs, _cast(carry, self.compute))
+        if carry is not None:
+            carry = jax.tree.map(lambda new, old: _where(batch["mask"], new.astype(old.dtype), old), after, carry)
+        return _cast(outputs, jnp.dtype("float32")), split(model)[3], carry
 
     def generated(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Outputs:
         """What the task generates for a batch, in float32; what it draws depends on the number of the first example."""
@@ -75,16 +95,22 @@ class Network:
         seen = {field.name: batch[field.name] for field in example if not field.answer and field.name in batch}
         return model, {**batch, **_cast(seen, self.compute)}
 
-    def gradient(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams) -> Any:
-        """((loss with penalties, (sum of the data loss, running statistics)), gradient) of a batch in scaled units."""
+    def gradient(
+        self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, streams: Streams, carry: Any = None
+    ) -> Any:
+        """((loss with penalties, (sum of the data loss, running statistics, carry)), gradient) of a scaled batch.
 
-        def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            outputs, statistics = self.forward(traced, weights._replace(params=params), numbers, batch, streams)
+        The gradient ends at the batch: what led to the carry is taken as given.
+        """
+
+        def objective(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any, Any]]:
+            own = weights._replace(params=params)
+            outputs, statistics, after = self.forward(traced, own, numbers, batch, streams, carry)
             data_loss = self.data_loss(traced, outputs, batch)
             penalized = sum(outputs.penalties.values(), data_loss)
             counts = self.counts(traced, batch)
             mean = (penalized * counts).sum() / jnp.maximum(counts.sum(), 1)
-            return mean, ((data_loss * counts).sum(), statistics)
+            return mean, ((data_loss * counts).sum(), statistics, after)
 
         return jax.value_and_grad(objective, has_aux=True)(weights.params)
 
@@ -124,6 +150,11 @@ def _entry_name(entry: Any) -> str:
         if hasattr(entry, attribute):
             return str(getattr(entry, attribute))
     return str(entry)
+
+
+def _where(mask: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
+    """(batch, ...) the rows of `new` where the mask (batch,) is 1, else those of `old`."""
+    return jnp.where(mask.reshape(-1, *(1,) * (old.ndim - 1)) > 0, new, old)
 
 
 def _cast(tree: Any, dtype: Any) -> Any:

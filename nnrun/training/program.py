@@ -3,8 +3,7 @@
 The same functions train one run and, mapped over their leading arguments, a whole group of trials.
 """
 
-import fnmatch
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +16,8 @@ from nnrun.models.base import Batch, Outputs
 from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import Statistics
 from nnrun.training.augmentation import augment
+from nnrun.training.frozen import EVERY, Frozen, completed, learning
+from nnrun.training.initial import started
 from nnrun.training.network import Network, weight_names
 from nnrun.training.shuffling import permutation
 from nnrun.training.state import EpochSums, Fitted, State, Traced, Weights
@@ -34,9 +35,10 @@ class Chunk(NamedTuple):
 class Program:
     """Everything that is compiled, for a static config and `examples` training examples, as pure functions.
 
-    `shard` may pin the batch axis of an array to devices. `copied` is whether training lays out the shuffled part
-    before its steps, which spares each of them a gather. `train_steps` is the number of steps of an epoch,
-    `answer_size` that of the numbers predicted for an example, `generates` whether predicting takes more than judging.
+    `shard` may pin the batch axis of an array to devices, `gather` the whole of it to each. `copied` is whether
+    training lays out the shuffled part before its steps, which spares each of them a gather. `train_steps` is the
+    number of steps of an epoch, `answer_size` that of the numbers predicted for an example, `generates` whether
+    predicting takes more than judging, `streams` whether a carry goes from batch to batch.
     """
 
     def __init__(
@@ -46,61 +48,62 @@ class Program:
         examples: int,
         shard: Callable[[jax.Array], jax.Array] = lambda x: x,
         copied: bool = False,
+        gather: Callable[[jax.Array], jax.Array] = lambda x: x,
     ) -> None:
         self._static, self._spec, self._examples = static, spec, examples
-        self._shard, self._copied = shard, copied
+        self._shard, self._copied, self._gather = shard, copied, gather
         self._batch_size = static.training.batch_size
         self.train_steps, self.generates = -(-examples // self._batch_size), static.task.cls.generates()
         self._network = Network(static, spec)
+        self.streams = self._network.streams
         self.answer_size = self._network.output.size * (spec.inputs[0] if self._network.output.per_step else 1)
 
-    def init(self, traced: Traced, fitted: Fitted) -> State:
-        """The state before the first step."""
-        weights, numbers = self._network.create(traced, _key(traced, "weights"))
-        optimizer, memory = self._direction(traced).init(weights.params), self._schedule(traced).initial()
-        return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), EpochSums.none())
+    def init(self, traced: Traced, fitted: Fitted, initial: Mapping[str, jax.Array] | None = None) -> State:
+        """The state before the first step; `initial` has weights by name in the place of those that are drawn."""
+        drawn, numbers = self._network.create(traced, _key(traced, "weights"))
+        weights = started(drawn, initial or {})
+        learnt = learning(weights.params, weight_names(weights.params), self._static.training.trainable)
+        optimizer, memory = self._direction(traced).init(learnt), self._schedule(traced).initial()
+        carry = self._network.initial_carry(traced, weights, numbers, self._batch_size)
+        return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), EpochSums.none(), carry)
 
     def steps(self, traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
         """The state after `count` (dynamic) batches, all of one epoch.
 
-        `source` is the training part, shuffled here, or a Chunk that has them all.
+        `source` is the training part, shuffled here unless it is read as streams, or a Chunk that has them all.
         """
         rows = self._given(source) if isinstance(source, Chunk) else self._shuffled(traced, state.step, source)
         step = _Step(self._static, traced, state, self._network, self.train_steps)
 
-        def body(_: jax.Array, carry: Carry) -> Carry:
-            first = (carry.step % self.train_steps) * self._batch_size
-            mask = (first + jnp.arange(self._batch_size) < self._examples).astype(jnp.float32)
-            return step(carry, {**rows(carry.step), "mask": mask})
+        def body(_: jax.Array, moving: Moving) -> Moving:
+            mask = (self._positions(moving.step) < self._examples).astype(jnp.float32)
+            return step(moving, {**rows(moving.step), "mask": mask})
 
-        carry = Carry(state.weights, state.optimizer, state.step, state.sums)
-        return state._replace(**jax.lax.fori_loop(0, count, body, carry)._asdict())
+        moving = Moving(state.weights, state.optimizer, state.step, state.sums, state.carry)
+        moved = jax.lax.fori_loop(0, count, body, moving)
+        # Left where the batch is, it would come back split, as another kind of argument: a second compilation.
+        return state._replace(**moved._replace(carry=jax.tree.map(self._gather, moved.carry))._asdict())
 
     def evaluate(self, traced: Traced, state: State, chunk: Part) -> Statistics:
         """Statistics of a padded chunk (batches, batch, ...) of examples, with its mask."""
-        judged = self._judged(traced, state)
-        return _of_chunk(self._over_batches(lambda batch: judged(batch)[0], state, chunk))
+        return self._of_chunk(self._over_batches(traced, state, chunk, judge=True)[0])
 
     def outputs(self, traced: Traced, state: State, chunk: Part) -> Outputs:
         """What the task answers to every example of a chunk (batches, batch, ...), which needs no targets."""
-        return jax.tree.map(_join, self._over_batches(lambda batch: self._answer(traced, state, batch), state, chunk))
+        answers: Outputs = self._joined(self._over_batches(traced, state, chunk, answer=True)[1])
+        return answers
 
     def judge(self, traced: Traced, state: State, chunk: Part) -> tuple[Statistics, Outputs]:
         """What `evaluate` and `outputs` give, at once."""
-        judged = self._judged(traced, state)
-
-        def one(batch: Batch) -> tuple[Statistics, Outputs]:
-            found, outputs = judged(batch)
-            return found, self._answer(traced, state, batch, outputs)
-
-        found, answers = self._over_batches(one, state, chunk)
-        return _of_chunk(found), jax.tree.map(_join, answers)
+        found, answers = self._over_batches(traced, state, chunk, judge=True, answer=True)
+        return self._of_chunk(found), self._joined(answers)
 
     def end_epoch(self, traced: Traced, state: State, value: jax.Array, improved: jax.Array) -> State:
-        """The state with the best weights kept and the schedule told."""
+        """The state with the best weights kept and the schedule told; the next epoch starts anew."""
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.weights, state.best)
         memory = self._schedule(traced).observe(state.schedule, value)
-        return state._replace(best=best, schedule=memory, sums=EpochSums.none())
+        carry = self._network.initial_carry(traced, state.weights, state.numbers, self._batch_size)
+        return state._replace(best=best, schedule=memory, sums=EpochSums.none(), carry=carry)
 
     def model(self, traced: Traced, state: State) -> Any:
         """The network with the state's weights."""
@@ -118,8 +121,11 @@ class Program:
         return _member(self._static, "optimizer", traced)
 
     def _shuffled(self, traced: Traced, step: jax.Array, part: Part) -> Callable[[jax.Array], Batch]:
-        key = jax.random.fold_in(_key(traced, "shuffle"), step // self.train_steps)
-        order = jnp.resize(permutation(key, self._examples), (self.train_steps * self._batch_size,))
+        if self.streams:
+            order = jax.vmap(self._positions)(jnp.arange(self.train_steps)).reshape(-1).clip(max=self._examples - 1)
+        else:
+            key = jax.random.fold_in(_key(traced, "shuffle"), step // self.train_steps)
+            order = jnp.resize(permutation(key, self._examples), (self.train_steps * self._batch_size,))
 
         def taken(values: jax.Array, step: jax.Array) -> jax.Array:
             first = (step % self.train_steps) * self._batch_size
@@ -133,34 +139,63 @@ class Program:
     def _given(self, chunk: Chunk) -> Callable[[jax.Array], Batch]:
         return lambda step: {name: self._shard(values[step - chunk.first]) for name, values in chunk.rows.items()}
 
-    def _judged(self, traced: Traced, state: State) -> Callable[[Batch], tuple[Statistics, Outputs]]:
-        def one(batch: Batch) -> tuple[Statistics, Outputs]:
-            outputs, _ = self._network.forward(traced, state.weights, state.numbers, batch)
-            return self._network.statistics(traced, outputs, batch, state.fitted.targets), outputs
+    def _positions(self, step: jax.Array) -> jax.Array:
+        """(batch,) places in the order of the epoch, which a model over streams reads side by side, see Model.streams.
 
-        return one
+        Those from the number of examples on are padding.
+        """
+        within = step % self.train_steps
+        if self.streams:
+            return jnp.arange(self._batch_size) * self.train_steps + within
+        return within * self._batch_size + jnp.arange(self._batch_size)
 
-    def _answer(self, traced: Traced, state: State, batch: Batch, outputs: Outputs | None = None) -> Outputs:
-        """What of a batch leaves the device; `outputs` are the network's own, where they are at hand."""
-        network, own = self._network, (state.weights, state.numbers, batch)
-        if self.generates:
-            return network.generated(traced, *own, _key(traced, "noise"))
-        return network.condensed(traced, network.forward(traced, *own)[0] if outputs is None else outputs, batch)
+    def _over_batches(
+        self, traced: Traced, state: State, chunk: Part, judge: bool = False, answer: bool = False
+    ) -> tuple[Any, Any]:
+        """Statistics and answers of every batch of a chunk, stacked, or None for what is not wanted.
 
-    def _over_batches(self, function: Callable[[Batch], Any], state: State, chunk: Part) -> Any:
-        def scaled(batch: Batch) -> Batch:
-            return state.fitted.scaled({name: self._shard(values) for name, values in batch.items()}, self._spec)
+        For a model over streams the chunk is cut into as many as a batch has rows, each read from its start.
+        """
+        network, own = self._network, (state.weights, state.numbers)
 
-        return jax.lax.map(lambda batch: function(scaled(batch)), chunk)
+        def one(carry: Any, raw: Batch) -> tuple[Any, tuple[Any, Any]]:
+            batch = state.fitted.scaled({name: self._shard(values) for name, values in raw.items()}, self._spec)
+            found = answers = None
+            if judge or not self.generates:
+                outputs, _, carry = network.forward(traced, *own, batch, carry=carry)
+                found = network.statistics(traced, outputs, batch, state.fitted.targets) if judge else None
+                answers = network.condensed(traced, outputs, batch) if answer else None
+            if answer and self.generates:
+                answers = network.generated(traced, *own, batch, _key(traced, "noise"))
+            return carry, (found, answers)
+
+        if self.streams:
+            chunk = jax.tree.map(_side_by_side, chunk)
+        carry = network.initial_carry(traced, *own, rows=chunk["mask"].shape[1])
+        found: tuple[Any, Any] = jax.lax.scan(one, carry, chunk)[1]
+        return found
+
+    def _of_chunk(self, found: Statistics) -> Statistics:
+        """The statistics of a chunk, from those of its batches."""
+        return Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), self._joined(found.rows))
+
+    def _joined(self, stacked: Any) -> Any:
+        """(batches, batch, ...) -> (examples, ...) in the order in which the chunk has them."""
+
+        def join(leaf: jax.Array) -> jax.Array:
+            return (jnp.swapaxes(leaf, 0, 1) if self.streams else leaf).reshape(-1, *leaf.shape[2:])
+
+        return jax.tree.map(join, stacked)
 
 
-class Carry(NamedTuple):
+class Moving(NamedTuple):
     """The parts of the state that a step changes."""
 
     weights: Weights
     optimizer: Any
     step: jax.Array
     sums: EpochSums
+    carry: Any
 
 
 class _Step:
@@ -176,30 +211,38 @@ class _Step:
         self._rate = static.with_numbers("optimizer", traced).learning_rate
         self._total = static.training.epochs * train_steps
 
-    def __call__(self, carry: Carry, batch: Batch) -> Carry:
+    def __call__(self, moving: Moving, batch: Batch) -> Moving:
         """Trains on a batch of raw examples with their mask."""
-        streams = Streams(self._noise, carry.step)
+        streams = Streams(self._noise, moving.step)
         augmented = augment(self._augmentation, batch, streams, self._network.spec)
         scaled = self._state.fitted.scaled(augmented, self._network.spec)
-        (_, (loss, statistics)), gradient = self._network.gradient(
-            self._traced, carry.weights, self._state.numbers, scaled, streams
+        (_, (loss, statistics, after)), gradient = self._network.gradient(
+            self._traced, moving.weights, self._state.numbers, scaled, streams, moving.carry
         )
-        learning_rate = self._rate * self._plan.factor(carry.step / self._total, self._state.schedule)
-        params, optimizer = self._update(carry, gradient, learning_rate)
-        sums = carry.sums
-        counts = self._network.counts(self._traced, scaled).sum()
-        sums = EpochSums(sums.loss + loss, sums.examples + counts, jnp.float32(learning_rate))
-        return Carry(Weights(params, statistics), optimizer, carry.step + 1, sums)
+        learning_rate = self._rate * self._plan.factor(moving.step / self._total, self._state.schedule)
+        params, optimizer = self._update(moving, gradient, learning_rate)
+        total = moving.sums.loss + loss
+        counted = moving.sums.examples + self._network.counts(self._traced, scaled).sum()
+        sums = EpochSums(total, counted, jnp.float32(learning_rate))
+        statistics = self._kept(moving.weights, statistics)
+        return Moving(Weights(params, statistics), optimizer, moving.step + 1, sums, after)
 
-    def _update(self, carry: Carry, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
-        """The learnt arrays after the step, and the optimizer's state."""
-        before, trainable = carry.weights.params, self._training.trainable
-        gradient = _learning(gradient, trainable)
+    def _update(self, moving: Moving, gradient: Any, learning_rate: jax.Array) -> tuple[Any, Any]:
+        """The learnt arrays after the step, and the optimizer's state, which knows only those that learn."""
+        names, trainable = weight_names(gradient), self._training.trainable
+        gradient, before = (learning(tree, names, trainable) for tree in (gradient, moving.weights.params))
         if self._training.gradient_clip is not None:
             gradient = _clip(gradient, self._training.gradient_clip)
-        update, optimizer = self._direction.update(gradient, carry.optimizer, before)
+        update, optimizer = self._direction.update(gradient, moving.optimizer, before)
         moved = jax.tree.map(lambda p, u: (p - learning_rate * u).astype(p.dtype), before, update)
-        return _learning(moved, trainable, before), optimizer
+        return completed(moved, moving.weights.params), optimizer
+
+    def _kept(self, before: Weights, statistics: Any) -> Any:
+        """The running statistics after a step, without those that frozen modules would have learnt."""
+        if self._training.trainable == EVERY:
+            return statistics
+        frozen = Frozen(weight_names(before.params), self._training.trainable)
+        return frozen.keep(before.statistics, statistics, weight_names(statistics))
 
 
 def _member(static: RunConfig, group: str, traced: Traced) -> Any:
@@ -218,21 +261,7 @@ def _clip(gradient: Any, largest: jax.Array) -> Any:
     return jax.tree.map(lambda g: g * factor, gradient)
 
 
-def _learning(tree: Any, trainable: tuple[str, ...], frozen: Any = None) -> Any:
-    """The leaves whose names match a glob; elsewhere those of `frozen`, or zeros."""
-    if trainable == ("*",):
-        return tree
-    leaves, structure = jax.tree.flatten(tree)
-    others = jax.tree.leaves(frozen) if frozen is not None else [jnp.zeros_like(leaf) for leaf in leaves]
-    learns = [any(fnmatch.fnmatch(name, glob) for glob in trainable) for name in weight_names(tree)]
-    return jax.tree.unflatten(structure, [a if on else b for a, b, on in zip(leaves, others, learns, strict=True)])
-
-
-def _of_chunk(found: Statistics) -> Statistics:
-    """From those of its batches."""
-    return Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), jax.tree.map(_join, found.rows))
-
-
-def _join(stacked: jax.Array) -> jax.Array:
-    """(batches, batch, ...) -> (examples, ...)."""
-    return stacked.reshape(-1, *stacked.shape[2:])
+def _side_by_side(leaf: jax.Array) -> jax.Array:
+    """(batches, rows, ...) of examples in their order, with those that follow one another in the same row."""
+    batches, rows = leaf.shape[:2]
+    return jnp.swapaxes(leaf.reshape(rows, batches, *leaf.shape[2:]), 0, 1)

@@ -64,12 +64,15 @@ class EpochSums(NamedTuple):
 
     @classmethod
     def none(cls) -> "EpochSums":
-        """Before the first step of an epoch."""
+        """The sums before the first step of an epoch."""
         return cls(jnp.float32(0), jnp.float32(0), jnp.float32(0))
 
 
 class State(NamedTuple):
-    """Everything that training carries; `numbers` are the model's own hyperparameters, `step` counts from 0."""
+    """Everything that training carries; `numbers` are the model's own hyperparameters, `step` counts from 0.
+
+    `carry` is that of a model over streams after the last batch, and its initial one between two epochs; else None.
+    """
 
     weights: Weights
     best: Weights
@@ -79,6 +82,7 @@ class State(NamedTuple):
     fitted: Fitted
     step: jax.Array
     sums: EpochSums
+    carry: Any = None
 
     def to_judge(self, best: bool = False) -> "State":
         """What judging its weights, or its best ones, needs: the same without the rest."""

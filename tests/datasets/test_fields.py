@@ -168,7 +168,7 @@ def saved(tmp_path):
 
 def test_fields_come_back_from_preprocessing_json(saved):
     folder, _ = saved
-    found = preprocessing.load(folder)
+    found = preprocessing.read(folder)
     assert (found.spec, found.scalings["depth"].offset) == (masked(), 3)
     assert found.reader.fields == masked().fields[1:]
     assert found.data(part(3)).spec == masked()
@@ -179,7 +179,7 @@ def test_a_preprocessing_written_before_there_were_fields_is_read(saved):
     content = json.loads((folder / "preprocessing.json").read_text())
     del content["scalings"], content["spec"]["fields"], content["reader"]["fields"]
     (folder / "preprocessing.json").write_text(json.dumps(content))
-    found = preprocessing.load(folder)
+    found = preprocessing.read(folder)
     assert (found.spec, found.scalings, found.reader.fields) == (IMAGES, {}, ())
 
 
@@ -218,5 +218,5 @@ def test_fields_that_no_run_writes_are_refused(saved, keys, value, said):
     folder, change = saved
     change(*keys, to=value)
     with pytest.raises(ConfigError) as caught:
-        preprocessing.load(folder)
+        preprocessing.read(folder)
     assert said in str(caught.value)

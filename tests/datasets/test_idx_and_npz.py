@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 def reader_after_saving(data, folder):
     Preprocessing.of(data).save(folder)
-    return preprocessing.load(folder).reader
+    return preprocessing.read(folder).reader
 
 
 @pytest.fixture

@@ -283,7 +283,7 @@ def test_a_damaged_image_leaves_no_cache(photos, tmp_path, monkeypatch):
 def reader(photos, tmp_path):
     """As a later verb has it: back from preprocessing.json."""
     Preprocessing.of(folder(photos, size=8).load()).save(tmp_path)
-    found = preprocessing.load(tmp_path).reader
+    found = preprocessing.read(tmp_path).reader
     assert found == ImageReader(Form((8, 8, 3), "stretch"), ("cat", "dog", "owl"))
     return found
 

@@ -131,7 +131,7 @@ def test_the_row_of_every_test_example_is_told(tmp_path, limit):
 def test_a_newer_file_is_read_the_same_way(tmp_path):
     data = make(write(tmp_path)).load()
     Preprocessing.of(data).save(tmp_path)
-    reader = preprocessing.load(tmp_path).reader
+    reader = preprocessing.read(tmp_path).reader
     assert reader == data.reader
     blocks = list(reader.blocks(tmp_path / "train.ts", 8))
     assert np.concatenate([block.labels["row"] for block in blocks]).tolist() == list(range(1, 31))

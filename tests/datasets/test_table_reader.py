@@ -41,7 +41,7 @@ def table(tmp_path):
 def saved(data, folder):
     """The reader as it comes back from the folder of a run."""
     Preprocessing.of(data).save(folder)
-    return preprocessing.load(folder).reader
+    return preprocessing.read(folder).reader
 
 
 def joined(blocks):

@@ -94,7 +94,7 @@ def test_where_forecasts_start_from(series, tmp_path):
 def test_a_newer_series_gives_every_window_and_at_last_the_forecast_of_what_comes(series, tmp_path):
     data = make(write(tmp_path, series), window=5, horizon=3, target="b").load()
     Preprocessing.of(data).save(tmp_path)
-    reader = preprocessing.load(tmp_path).reader
+    reader = preprocessing.read(tmp_path).reader
     assert reader == data.reader
     newer = {name: values[:20] for name, values in series.items()}
     blocks = list(reader.blocks(write(tmp_path, newer, "newer.csv"), 8))
@@ -225,7 +225,7 @@ def test_days_come_first_where_all_rows_say_so_and_in_later_files_as_in_training
     assert data.notes == ()
     assert data.labels["time"].tolist() == months[50:59].astype(str).tolist()
     Preprocessing.of(data).save(tmp_path)
-    reader = preprocessing.load(tmp_path).reader
+    reader = preprocessing.read(tmp_path).reader
     assert (reader, reader.time_format) == (data.reader, "%d/%m/%Y")
     few = write(tmp_path, {"t": written[:6], "a": np.arange(6)}, "few.csv")
     found = [block.labels["time"].tolist() for block in reader.blocks(few, 9)]
@@ -313,7 +313,7 @@ def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tm
     label = f"dataset.anomalies=['{times[178]}/{times[187]}']"
     assert nnrun(*keys, label, "hydra.run.dir=run", "training.epochs=5").code == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    saved = preprocessing.load(tmp_path / "run")
+    saved = preprocessing.read(tmp_path / "run")
     with np.load(tmp_path / "run" / "predictions.npz") as file:
         found = dict(file)
     np.testing.assert_array_equal(found["flagged"], found["error"] > saved.error_threshold)

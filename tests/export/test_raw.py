@@ -108,7 +108,7 @@ def test_an_artifact_of_a_mixed_table_fills_the_gaps_of_raw_columns(nnrun, tmp_p
     assert nnrun(*words.split()).code == 0
     assert nnrun("export", "RUN", "--output", "model.stablehlo").code == 0
     assert nnrun("predict", "RUN", "mixed.csv", "--output", "wanted.csv").code == 0
-    reader = preprocessing.load(tmp_path / "RUN").reader
+    reader = preprocessing.read(tmp_path / "RUN").reader
     (colour,) = reader.categories
     size, colours, sold, _ = zip(*rows, strict=True)
     days = [(datetime.datetime.fromisoformat(day) - EPOCH).days for day in sold]

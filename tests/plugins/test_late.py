@@ -11,8 +11,8 @@ def found():
     return {plugin.__name__ for plugin in Plugins.instance().discover(SearchPathPlugin)}
 
 assert "UserConf" not in found()
-from nnrun import composition
-composition.prepare_imports()
+from nnrun.compose import compose
+compose.prepare_imports()
 assert "UserConf" in found()
 assert "hydra_plugins.nnrun.sweeper.NnrunSweeper" in Plugins.instance().class_name_to_class
 """

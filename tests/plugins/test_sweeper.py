@@ -12,6 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 import nnrun
+from nnrun.compose.hydra_app import SweepJob
 from nnrun.config import choices
 from nnrun.errors import ConfigError
 from nnrun.search.base import SearchConfig, Strategy
@@ -123,14 +124,16 @@ def test_a_wrong_override_starts_no_job(app):
     assert not calls
 
 
+def never(*given):
+    raise AssertionError("nothing is trained")
+
+
 def test_our_task_function_runs_the_sweep_itself(app):
     seen = []
 
-    def job(cfg):
-        raise AssertionError("no job is launched")
-
-    job.nnrun_sweep = lambda folder, launch: seen.append((folder, launch))
-    app(job, "hydra/launcher=nnrun", "x=interval(0,1)")
+    app(
+        SweepJob(never, lambda folder, launch: seen.append((folder, launch))), "hydra/launcher=nnrun", "x=interval(0,1)"
+    )
     assert seen == [(Path("sweep"), None)]
     assert not Path("sweep").exists()
 
@@ -138,22 +141,19 @@ def test_our_task_function_runs_the_sweep_itself(app):
 def test_our_task_function_gets_a_foreign_launcher(app):
     results = []
 
-    def job(cfg):
-        return cfg.x
+    class Job(SweepJob):
+        def __call__(self, node):
+            return node.x
 
-    job.nnrun_sweep = lambda folder, launch: results.extend(launch([["x=1"], ["x=2"]], initial_job_idx=7))
+    job = Job(never, lambda folder, launch: results.extend(launch([["x=1"], ["x=2"]], initial_job_idx=7)))
     folder = app(job, "hydra/launcher=basic", "x=interval(0,1)")
     assert [(result.return_value, result.overrides) for result in results] == [(1, ["x=1"]), (2, ["x=2"])]
     assert sorted(path.name for path in folder.iterdir()) == ["7", "8"]
 
 
 def test_hydras_batch_size_is_not_ours(app):
-    def job(cfg):
-        raise AssertionError
-
-    job.nnrun_sweep = job
     with pytest.raises(ConfigError) as error:
-        app(job, "x=1,2", "hydra.sweeper.max_batch_size=2")
+        app(SweepJob(never, never), "x=1,2", "hydra.sweeper.max_batch_size=2")
     assert str(error.value) == (
         "hydra.sweeper.max_batch_size is for other apps, but got 2. Set search.parallel_trials=2."
     )

@@ -9,7 +9,7 @@ import pytest
 
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.execution.devices import TrialPlacement
-from nnrun.execution.serial import SerialRun, TrainedRun
+from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.vectorized import CompiledGroup
 from nnrun.models.base import Outputs
 from nnrun.tasks.base import Statistics
@@ -133,7 +133,7 @@ def test_only_what_is_predicted_is_generated_and_by_one_program(rolled, make):
     before = run.compiled.outputs._cache_size()
     assert [len(run.outputs(part).prediction) for part in (data.val, data.test)] == [5, 7]
     assert run.compiled.outputs._cache_size() == before
-    trained = TrainedRun(config, data)
+    trained = Judged(config, data)
     assert len(list(trained._lowered())) == 2
     trained.adopt(run.weights())
     np.testing.assert_array_equal(trained.outputs(data.test).prediction, run.outputs(data.test).prediction)

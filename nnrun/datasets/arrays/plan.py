@@ -16,10 +16,10 @@ from nnrun.errors import ConfigError
 PARTS = ("train", "val", "test")
 NAMES = ("inputs", "targets", "lengths")
 KERAS = {"inputs": "x", "targets": "y"}
-"""With the part behind them: x_train, y_train, x_test, y_test."""
+"""Names that a part is put behind: x_train, y_train, x_test, y_test."""
 BLOCK_ROWS = 1024
 MOST_CLASSES = 1000
-"""More different whole numbers are no classes unless that is stated."""
+"""Largest number of different whole numbers that are taken for classes, unless that is stated."""
 KINDS: dict[int, tuple[Kind, str]] = {
     2: ("table", "(n, features)"),
     3: ("series", "(n, steps, channels)"),

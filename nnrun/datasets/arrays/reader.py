@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from nnrun.errors import ConfigError, RunError
 
 SUFFIXES = (".npy", ".npz", ".csv")
 MOST_SHOWN = 20
-"""Of the classes in an error."""
+"""How many classes an error lists."""
 NAMES = ("inputs", "targets", "lengths", "anomaly")
 """Arrays that every source may have."""
 
@@ -35,7 +35,6 @@ class ArrayReader(Reader):
     no class is called by a number, its position from 0.
     """
 
-    name: ClassVar[str] = "arrays"
     shape: tuple[int, ...]
     columns: tuple[str, ...] = ()
     targets: tuple[int, ...] | None = None
@@ -180,7 +179,7 @@ class ArrayReader(Reader):
         return np.array(numbers, np.int32)[inverse].reshape(values.shape)
 
     def _numbers_of(self, labels: list[str], what: str) -> list[int]:
-        """Of the classes that are called so, by value where both are numbers, or stand at that position."""
+        """The number of the class that is called so, by value where both are numbers, or stands at that position."""
         names = self.class_names or tuple(map(str, range(self.classes or 0)))
         by_name = {name: number for number, name in enumerate(names)}
         by_value: dict[float | None, int]

@@ -31,7 +31,7 @@ def product_convolution(
 def framework_convolution(
     x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pool: Pool = None
 ) -> jax.Array:
-    """The same by `jax.lax.conv_general_dilated`."""
+    """The convolution by `jax.lax.conv_general_dilated`."""
     layout = ("NHC", "HIO", "NHC") if x.ndim == 3 else ("NHWC", "HWIO", "NHWC")
     y = jax.lax.conv_general_dilated(x, kernel, stride, amounts, dimension_numbers=layout)
     return y if pool is None else max_pool(y, pool)
@@ -108,5 +108,6 @@ class ConvNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, *space, inputs) -> (batch, *positions, outputs)."""
-        x = self.norm(self.conv(x), use_running_average=rngs is None)
+        # In training the module says, so that one that is frozen keeps its statistics.
+        x = self.norm(self.conv(x), use_running_average=True if rngs is None else None)
         return x if self.activation is None else activate(self.activation, x)

@@ -36,5 +36,7 @@ def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
 
 @partial(jax.jit, static_argnums=0)
 def _judge(task: Task, outputs: Outputs, batch: Batch, unit: ArrayScaling | None) -> tuple[jax.Array, Statistics]:
-    counts = task.weights(batch)
-    return (task.loss(outputs, batch) * counts).sum() / counts.sum(), task.statistics(outputs, batch, unit)
+    losses, counts = task.loss(outputs, batch), task.weights(batch)
+    # The mask is all ones here; weighing by it would round otherwise than the plain mean.
+    mean = losses.mean() if counts is batch["mask"] else jnp.average(losses, weights=counts)
+    return mean, task.statistics(outputs, batch, unit)

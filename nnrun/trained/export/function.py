@@ -61,4 +61,5 @@ def examples(run: TrainedRun, network: Exported, count: int) -> list[np.ndarray]
 
 def _raw(run: TrainedRun) -> RawInputs:
     reader = run.preprocessing.reader
-    return TableInputs(reader) if isinstance(reader, TableReader) else ArrayInputs(run.preprocessing.spec)
+    # A user's own kind of TableReader may make other inputs of the columns than the exported arithmetic would.
+    return TableInputs(reader) if type(reader) is TableReader else ArrayInputs(run.preprocessing.spec)

@@ -33,7 +33,11 @@ def translate(network: Exported, batches: list[list[np.ndarray]]) -> bytes:
 
     try:
         content = _converted(function, network, names)
-        session = _session(content)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         worst = max(_difference(session, network, names, arrays) for arrays in batches)
     except Exception as error:
         # Whatever a translator meets that it does not know: its exceptions have no common class.
@@ -73,14 +77,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _session(content: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _difference(session: Any, network: Exported, names: list[str], arrays: list[np.ndarray]) -> float:

@@ -34,15 +34,14 @@ def translate(run: TrainedRun) -> tuple[bytes, dict[str, Any]]:
     _, params, _, statistics = split(run.model)
     modules = {".".join(map(str, path)): module for path, module in nnx.iter_modules(run.model)}
     arrays = weights_file.named(params) | weights_file.named(statistics)
-    described = {name: {"shape": list(a.shape), **_described(name, modules)} for name, a in arrays.items()}
+    described: dict[str, Any] = {}
+    for name, array in arrays.items():
+        layer, _, attribute = name.rpartition(".")
+        owner = modules.get(layer)
+        meaning, pytorch = _meaning(owner, attribute, layer, modules)
+        described[name] = {"shape": list(array.shape), "layer": layer, "kind": type(owner).__name__}
+        described[name] |= {"meaning": meaning, "pytorch": pytorch}
     return weights_file.encoded(arrays), {"notes": NOTES, "arrays": described}
-
-
-def _described(name: str, modules: dict[str, Any]) -> dict[str, Any]:
-    layer, _, attribute = name.rpartition(".")
-    owner = modules.get(layer)
-    meaning, pytorch = _meaning(owner, attribute, layer, modules)
-    return {"layer": layer, "kind": type(owner).__name__, "meaning": meaning, "pytorch": pytorch}
 
 
 def _meaning(owner: Any, attribute: str, layer: str, modules: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
@@ -73,7 +72,7 @@ def _of_convolution(owner: Conv, attribute: str) -> tuple[str, dict[str, Any]]:
 
 
 def _spatial_axes(layer: str, modules: dict[str, Any]) -> int:
-    """Of what a normalization normalizes: those of the convolution beside it, 0 after a dense layer."""
+    """Spatial axes of what is normalized: those of the convolution beside the normalization, 0 after a dense layer."""
     block = layer.removesuffix(".norm").removesuffix(".norm")
     convolution = modules.get(f"{block}.conv")
     return convolution.kernel[...].ndim - 2 if isinstance(convolution, Conv) else 0

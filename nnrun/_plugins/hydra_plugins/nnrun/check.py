@@ -41,6 +41,7 @@ class CheckFirst(Callback):
             folder = str(OmegaConf.select(config, RUN))
             with read_write(config.hydra):
                 config.hydra.runtime.output_dir = os.path.abspath(folder)
+            HydraConfig.instance().set_config(config)
             typed = list(config.hydra.overrides.hydra)
             composed = compose.of_hydra(config, [*config.hydra.overrides.task])
             built = accept(composed)
