@@ -139,7 +139,7 @@ class Scaling:
         return np.exp(found) if self.log else found
 
 
-UNSCALED = Scaling(np.float32(0), np.float32(1))  # type: ignore[arg-type]
+UNSCALED = Scaling(np.zeros((), np.float32), np.ones((), np.float32))
 """The scaling of data without a scaled field of that name, tokens for example."""
 
 
