@@ -38,6 +38,11 @@ def test_the_python_lines_work(home, name, said):
     assert re.search(said, found.stdout)
 
 
+@pytest.mark.parametrize("block", [block for text in TEXTS for block in documented.blocks(text, "python")])
+def test_python_that_is_no_file_runs(block):
+    exec(block, {})
+
+
 def test_there_are_commands_and_they_name_what_exists():
     assert len(COMMANDS) > 40
     named = set(re.findall(r"experiment=(\w+)", "".join(TEXTS))) - {"NAME", "rings_wide"}
