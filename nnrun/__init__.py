@@ -4,7 +4,7 @@ From Python: `nnrun.load(folder)` gives a finished run's network, `nnrun.train(o
 """
 
 TYPE_CHECKING = False
-"""True for type checkers; importing it takes longer than the rest of what happens before Ctrl-C is listened to."""
+"""What type checkers take for true; importing it takes longer than all else before Ctrl-C is listened to."""
 
 if TYPE_CHECKING:
     from nnrun.api import load, train

@@ -1,7 +1,7 @@
 """What a user can be told, with the exit code that goes with it."""
 
 OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
-"""In what XLA raises where memory does not suffice."""
+"""The word of XLA where memory does not suffice."""
 
 
 class NnrunError(Exception):

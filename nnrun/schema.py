@@ -18,7 +18,7 @@ from nnrun.errors import ConfigError, UnknownSetting
 from nnrun.host import own_code
 
 SMALLEST, LARGEST = 2.0**-126, 2.0**128 - 2.0**104
-"""Of the positive numbers that programs compute with at full precision."""
+"""The smallest and largest positive numbers that programs compute with at full precision."""
 BOUNDS = {
     "above": (">", lambda value, bound: value > bound),
     "least": (">=", lambda value, bound: value >= bound),

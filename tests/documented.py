@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ ROOT = choices.conf_folder().parent
 README = (ROOT / "README.md").read_text()
 PAGES = {str(path.relative_to(ROOT)): path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
 TEXTS = (README, *PAGES.values())
+BARE = "bare"
+"""Of a home, the folder where mistakes are made."""
 
 
 class Command(NamedTuple):
@@ -77,6 +80,9 @@ def make_home(folder: Path, run) -> Path:
     scripts = [command for command in everything() if command.program == "python"]
     for script in scripts:
         subprocess.run([sys.executable, *script.words], cwd=folder, check=True)
+    # Without the members of the pages, which nnrun would name among the choices that fit.
+    (folder / BARE).mkdir()
+    shutil.copy(folder / "houses.csv", folder / BARE)
     made_up_files.write_sequences(folder / "waves.tsv")
     made_up_files.write_npz(folder / "arrays.npz")
     assert run("debug=tiny", "model=vae", "dataset=digits", "hydra.run.dir=RUN", folder=folder).code == 0
@@ -88,7 +94,7 @@ def make_home(folder: Path, run) -> Path:
 def check(command: Command, home: Path, run) -> None:
     """Runs a command shrunk, or a mistake as it stands, which must say what the page has it say."""
     if command.refusal:
-        done = run(*command.words, folder=home)
+        done = run(*command.words, folder=home / BARE)
         assert (done.code, done.err.strip()) == (2, command.refusal)
         return
     if command.words[:2] == ("resume", "RUN"):

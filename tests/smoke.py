@@ -1,20 +1,21 @@
-"""Every model on every data set whose kind it accepts, under debug=tiny: `python -m tests.smoke [PART PARTS]`.
+"""Every model on every data set whose kind it accepts, under debug=tiny: `python -m tests.smoke [PROCESSES]`.
 
-Data sets that come as files get small made-up ones.
+Data sets that come as files get small made-up ones. What fits is found once; each process then trains its share.
 """
 
 import contextlib
 import itertools
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from nnrun.commands import cli
-from nnrun.compose import compatible, compose
-from nnrun.config import choices, run_config
+from nnrun.compose import checked, compose
+from nnrun.config import choices
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from tests import compiling
@@ -28,32 +29,51 @@ LARGE = (
 )
 """Other layouts, tried on one data set each."""
 NARROW = {"vgg": ["model.width=8", "model.dense_sizes=[64,64]"]}
-"""Of networks whose weights take longer than all else."""
+"""Words for networks whose weights take longer than all else."""
 
 
-def main(part: int = 0, parts: int = 1) -> int:
-    """Runs every `parts`-th of them from `part` on, and counts; 1 when one failed."""
-    failed, passed = [], 0
+def main(processes: int = 1) -> int:
+    """Runs all of them, and counts; 1 when one failed."""
     os.environ.setdefault("XLA_FLAGS", compiling.FLAGS)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         compose.prepare_imports()
-        devices.prepare()
-        roots = write_image_sets(Path(folder))
-        for overrides in [*pairs(roots), *large()][part::parts]:
-            started = time.time()
-            code = cli.run(["debug=tiny", *overrides])
-            print(
-                f"{'ok' if code == 0 else 'FAILED'} {time.time() - started:5.1f} s  {' '.join(overrides)}", flush=True
+        commands = [*pairs(write_image_sets(Path(folder))), *large()]
+        print(f"{len(commands)} pairs fit", flush=True)
+        paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.smoke", "-"],
+                env=os.environ | {"PYTHONPATH": paths},
+                stdin=subprocess.PIPE,
+                text=True,
             )
-            passed, failed = passed + (code == 0), failed + [overrides] * (code != 0)
+            for _ in range(processes)
+        ]
+        for part, worker in enumerate(workers):
+            assert worker.stdin
+            worker.stdin.write(json.dumps(commands[part::processes]))
+            worker.stdin.close()
+        failed = sum(worker.wait() for worker in workers)
         completed = [json.loads(p.read_text())["status"] for p in Path(folder).glob("outputs/runs/*/*/summary.json")]
-        assert completed.count("completed") == passed
-    print(f"{passed} passed, {len(failed)} failed")
+        assert completed.count("completed") == len(commands) - failed
+    print(f"{len(commands) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def pairs(roots: dict[str, str]) -> list[list[str]]:
+def work(commands: list[list[str]]) -> int:
+    """Trains each of the commands; how many failed."""
+    devices.prepare()
+    failed = 0
+    for overrides in commands:
+        started = time.time()
+        code = cli.run(["debug=tiny", *overrides])
+        print(f"{'ok' if code == 0 else 'FAILED'} {time.time() - started:5.1f} s  {' '.join(overrides)}", flush=True)
+        failed += code != 0
+    return failed
+
+
+def pairs(roots: dict[str, dict[str, str]]) -> list[list[str]]:
     """`model=... dataset=...` for every fit: the kind of data, and no image too small for the network."""
     found = []
     for name, model in itertools.product(choices.choices("dataset"), choices.choices("model")):
@@ -61,7 +81,7 @@ def pairs(roots: dict[str, str]) -> list[list[str]]:
         words = [f"model={model}", *NARROW.get(model, []), f"dataset={name}", *of_files]
         (composed,) = compose.compose_all(words, multirun=False)
         with contextlib.suppress(ConfigError):
-            compatible.check_fit(run_config.build(composed.plain))
+            checked.check([checked.build(composed)])
             found.append(words)
     return found
 
@@ -73,4 +93,4 @@ def large() -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(work(json.load(sys.stdin)) if sys.argv[1:] == ["-"] else main(*map(int, sys.argv[1:])))

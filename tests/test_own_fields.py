@@ -137,6 +137,7 @@ def test_it_is_evaluated_and_exported(command, home, monkeypatch, sketchy):
     for words in (
         ("predict", "run", "unknown.npz", "--trust", "--output", "found.csv", "--overwrite"),
         ("evaluate", "run", "new.npz", "--trust"),
+        ("evaluate", "run", "--trust"),
         ("export", "run", "--trust", "--output", "bag.stablehlo", "--overwrite"),
     ):
         done = command(*words, folder=folder)

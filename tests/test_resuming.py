@@ -213,7 +213,7 @@ def test_a_run_that_another_process_works_on_is_not_resumed(nnrun, tmp_path, tra
 def test_a_live_run_holds_its_folder_and_a_dead_one_lets_go(nnrun, tmp_path):
     words = ["debug=tiny", "dataset=iris", "training.epochs=100000", "hydra.run.dir=run"]
     with subprocess.Popen([sys.executable, "-m", "nnrun", *words], cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
-        deadline = time.time() + 120
+        deadline = time.time() + 900
         while not (tmp_path / "run" / "metrics.csv").exists():
             assert process.poll() is None
             assert time.time() < deadline

@@ -24,7 +24,7 @@ RUN = (*RUN, "optimizer.learning_rate=1e-1", "training.epochs=16", "hydra.run.di
 
 DRIVER = """
     import faulthandler, os, signal, sys, threading
-    faulthandler.dump_traceback_later(100, exit=True)
+    faulthandler.dump_traceback_later(900, exit=True)
     from nnrun.commands import cli
     from nnrun.execution import devices
     from nnrun.execution.serial import SerialRun
@@ -92,7 +92,7 @@ POINTS = {
 def killed(folder, point, count, delay, *words):
     """Whether a process that runs a command was killed before its end, and what it said."""
     words = [sys.executable, "-c", textwrap.dedent(DRIVER), point, str(count), str(delay), *words]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=1200)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0, done.stdout
 

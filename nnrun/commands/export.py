@@ -14,7 +14,7 @@ from nnrun.schema import nearest
 
 SUFFIXES = {"stablehlo": ".stablehlo", "onnx": ".onnx", "safetensors": ".safetensors"}
 LIBRARIES = {"onnx": ("jax2onnx", "onnxruntime")}
-"""Of the extra of that name."""
+"""Libraries that a format needs: those of the extra of its name."""
 
 
 def export(words: list[str]) -> int:

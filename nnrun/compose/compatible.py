@@ -16,8 +16,10 @@ from nnrun.errors import ConfigError
 from nnrun.host import own_code
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.models.kernels.randomness import Streams
+from nnrun.training import initial
 from nnrun.training.network import Network, split, weight_names
 from nnrun.training.objective import check_objective
+from nnrun.training.state import Weights
 
 BATCH = 2
 """Examples of the batch that a user's network is tried with."""
@@ -68,10 +70,13 @@ def check_network(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None
     """Raises ConfigError where the network cannot be built, or one that is not ours cannot be called."""
     model = config.model.cls
     shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
-    names = weight_names(split(shapes)[1])
+    _, params, _, statistics = split(shapes)
+    names = weight_names(params)
     for glob in config.training.trainable:
         if not any(fnmatch.fnmatch(name, glob) for name in names):
             raise ConfigError(f"training.trainable has {glob}, which matches no weight. {schema.nearest(glob, names)}")
+    if config.training.initial is not None:
+        initial.check(config.training.initial, Weights(params, statistics))
     if not config.model.target.startswith("nnrun."):
         try_network(config, spec)
 

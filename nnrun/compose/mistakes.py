@@ -17,7 +17,7 @@ CALL = re.compile(r"(\w+\()+|[\[{]")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 MISSING_CHOICE = re.compile(r"Could not find '([^'\s]+)/([^'/]+)'")
 OPTIONS = re.compile(r"^\t(\S+)$", re.MULTILINE)
-"""In Hydra's message, the choices of a group, which for its own come from plugins too."""
+"""Lines of Hydra's message that name the choices of a group; those of its own groups come from plugins too."""
 REFERENCE = re.compile(r"Interpolation key '([^']+)' not found.*full_key: (\S+)", re.DOTALL)
 SPACE = "search.space."
 TWO_WORDS = re.compile(r"(\S+)\s+([+~]*[\w./@]+=.*)")
@@ -45,7 +45,7 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
 
 
 def swept_itself(key: str) -> str:
-    """For a key that was put under search.space on the command line."""
+    """The advice for a key that was put under search.space on the command line."""
     return f"{SPACE}{key} belongs into a recipe. On the command line give the key itself its values: {key}=VALUE,VALUE."
 
 
@@ -68,7 +68,7 @@ def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> st
 
 
 def needs_quotes(override: str) -> str:
-    """For an override that Hydra's grammar refuses: the quoted form that works."""
+    """The advice for an override that Hydra's grammar refuses: the quoted form that works."""
     key, equals, value = override.partition("=")
     if ".." in key:
         return f"{key} has an empty part. Write the key with single dots: {re.sub(r'[.]+', '.', key)}={value}."
@@ -95,7 +95,7 @@ def needs_quotes(override: str) -> str:
 
 
 def _two_words(key: str, words: re.Match[str]) -> str:
-    """For a value that goes on with another override, the quotes of the shell around both."""
+    """The advice for a value that goes on with another override: the quotes of the shell are around both."""
     return (
         f"{key} is given two words at once: {words[0]}. Write them apart, without quotes: {key}={words[1]} {words[2]}"
     )

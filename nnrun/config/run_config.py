@@ -33,6 +33,7 @@ class TrainingConfig:
     devices: int | Literal["auto"] = size("auto", "devices that share a batch; auto: all CPU cores for recurrent nets")
     early_stopping: EarlyStoppingConfig = dataclasses.field(default=EarlyStoppingConfig())
     trainable: tuple[str, ...] = setting(("*",), "globs of the names of the weights that learn")
+    initial: str | None = setting(None, "safetensors file or folder of a run whose weights to start from; null: drawn")
     checkpoint_seconds: float = setting(20.0, "time between saved states to continue from", least=0)
 
 

@@ -18,7 +18,8 @@ Kind = Literal["table", "series", "image", "tokens", "audio"]
 ScalingKind = Literal["standard", "minmax", "none"]
 
 EXCERPT_ROWS, EXCERPT_BYTES = 100_000, 2**30
-"""Of a part that may be larger than memory, for predictions, figures and naive baselines; metrics are of all rows."""
+"""The excerpt of a part that may be larger than memory: predictions, figures and naive baselines are of it, metrics of
+all rows."""
 ROWS_AT_ONCE = 4096
 
 
@@ -138,8 +139,8 @@ class Scaling:
         return np.exp(found) if self.log else found
 
 
-UNSCALED = Scaling(np.float32(0), np.float32(1))  # type: ignore[arg-type]
-"""For data without a scaled field of that name, tokens for example."""
+UNSCALED = Scaling(np.zeros((), np.float32), np.ones((), np.float32))
+"""The scaling of data without a scaled field of that name, tokens for example."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Data:
         return low, high
 
     def excerpt(self) -> "Data":
-        """The same with the first rows of every part that is mapped: at most EXCERPT_ROWS, and EXCERPT_BYTES."""
+        """The data set with the first rows of every mapped part alone: at most EXCERPT_ROWS, and EXCERPT_BYTES."""
         if not any(map(is_mapped, (self.train, self.val, self.test))):
             return self
         train, val, test = map(_excerpt, (self.train, self.val, self.test))

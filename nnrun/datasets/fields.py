@@ -72,7 +72,7 @@ class Field:
         return math.prod(self.shape)
 
     def outliers(self, values: np.ndarray) -> np.ndarray:
-        """Where (examples, *shape) are no whole numbers, or not in the field's range."""
+        """A mask of the values (examples, *shape) that are no whole numbers, or not in the field's range."""
         found = values != np.rint(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
         return found | (values < 0) | (values >= np.array(self.below)) if self.below else found
 
@@ -87,7 +87,8 @@ def by_name(usual: Iterable[Field], own: Iterable[Field]) -> dict[str, Field]:
 
 def check(usual: tuple[Field, ...], own: tuple[Field, ...]) -> None:
     """Raises ConfigError where the fields of a data set's own do not fit each other or the usual ones."""
-    fields, shapes = by_name(usual, own), {field.name: field.shape for field in usual}
+    shapes, all_shapes = ({field.name: field.shape for field in some} for some in (usual, (*usual, *own)))
+    lengths = {field.name for field in by_name(usual, own).values() if field.whole and field.shape == ()}
     if len({field.name for field in own}) < len(own):
         raise ConfigError(
             f"Every field needs a name of its own, but got {', '.join(field.name for field in own)}. Rename one."
@@ -95,11 +96,10 @@ def check(usual: tuple[Field, ...], own: tuple[Field, ...]) -> None:
     for field in own:
         if shapes.get(field.name, field.shape) != field.shape:
             raise field._wrong("shape", f"{shapes[field.name]}, as DataSpec has it", field.shape)
-        lengths = [other.name for other in fields.values() if other.whole and other.shape == ()]
         if field.lengths is not None and field.lengths not in lengths:
             raise field._wrong("lengths", "the name of a field of single whole numbers", field.lengths)
-        images = [other.shape for other in fields.values() if other.name == field.moves_with]
-        if field.moves_with is not None and (len(field.shape) < 2 or [field.shape[:2]] != [s[:-1] for s in images]):
+        images = all_shapes.get(field.moves_with or "", ())
+        if field.moves_with is not None and not (len(images) == 3 and images[:2] == field.shape[:2]):
             sides = f"the name of images (height, width, channels) with the sides of its own shape {field.shape}"
             raise field._wrong("moves_with", sides, field.moves_with)
 
@@ -114,7 +114,13 @@ def check_part(part: Part, fields: Iterable[Field]) -> None:
             continue
         kinds = "iub" if field.whole else "fiub"
         if values.shape[1:] != field.shape or values.dtype.kind not in kinds:
+            numbers = "whole numbers" if field.whole else "numbers"
             raise ConfigError(
-                f"The field {field.name} must hold {'whole ' if field.whole else ''}numbers (n, *{field.shape}), but "
-                f"got {values.dtype} of shape {values.shape}. Correct it in the data set."
+                f"The field {field.name} must hold {numbers} {rows(field.shape)}, but got {values.dtype} of "
+                f"shape {values.shape}. Correct it in the data set."
             )
+
+
+def rows(shape: tuple[int, ...]) -> str:
+    """The shape of any number of examples, in words."""
+    return f"(n, {', '.join(map(str, shape))})" if shape else "(n,)"

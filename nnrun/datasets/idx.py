@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,6 @@ class IdxReader(Reader):
     labels: the label of each class in such files.
     """
 
-    name: ClassVar[str] = "idx"
     arrays: ArrayReader
     labels: tuple[int, ...]
 

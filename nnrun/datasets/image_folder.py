@@ -14,7 +14,7 @@ from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Scaling,
 from nnrun.datasets.images import files as image_files
 from nnrun.datasets.images.files import Form, Resize
 from nnrun.datasets.images.reader import ImageReader, Listing, labelled, names
-from nnrun.datasets.parts.given_parts import Division, divide
+from nnrun.datasets.parts.given_parts import Parts, divide
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions
 from nnrun.errors import ConfigError
@@ -23,7 +23,7 @@ from nnrun.schema import setting, size
 PARTS = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))
 """Names of the folders above the classes, in any case, where parts have folders of their own."""
 BLOCK_BYTES = 2**24
-"""Of decoded images held at a time while a cache is filled."""
+"""Bytes of decoded images that are held at a time while a cache is filled."""
 CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 
 
@@ -74,11 +74,11 @@ class ImageFolder(Dataset):
         files = [path for part in tree.parts for path in part.files]
         labels = np.concatenate([part.labels for part in tree.parts if part.labels is not None])
         given = [len(part.files) for part in tree.parts]
-        division = divide((given[0], given[1], given[2]), labels, self.config, self._path())
-        labels = labels[division.order]
-        chosen = Listing([files[i] for i in division.order], labels)
+        parts = divide((given[0], given[1], given[2]), labels, self.config, self._path())
+        labels = labels[parts.order]
+        chosen = Listing([files[i] for i in parts.order], labels)
         key = self._cache_key(reader.form, chosen)
-        images, targets = division.cut(_images(reader, chosen, self._path(), key)), division.cut(labels)
+        images, targets = parts.cut(_images(reader, chosen, self._path(), key)), parts.cut(labels)
         train, val, test = ({"inputs": i, "targets": t} for i, t in zip(images, targets, strict=True))
         return Data(
             self.spec(),
@@ -90,11 +90,11 @@ class ImageFolder(Dataset):
             target_names=("class",),
             class_names=tree.classes,
             reader=reader,
-            labels={"file": names(_last(chosen.files, division), self._path())},
+            labels={"file": names(_last(chosen.files, parts), self._path())},
         )
 
     def _cache_key(self, form: Form, chosen: Listing) -> str | None:
-        """Where the decoded images are in the cache, None where they are kept in memory."""
+        """The place of the decoded images in the cache; None where they are kept in memory."""
         size = int(np.prod(form.shape)) * len(chosen.files)
         if not array_cache.is_wanted(self.config.cache, size):
             return None
@@ -156,8 +156,8 @@ def _scaling(train: np.ndarray, kind: ScalingKind, key: str | None) -> Scaling:
     return Scaling(np.array(kept["offset"][0]), np.array(kept["scale"][0]))
 
 
-def _last(files: list[Path], division: Division) -> list[Path]:
-    return files[len(division.train) + len(division.val) :]
+def _last(files: list[Path], parts: Parts) -> list[Path]:
+    return files[len(parts.train) + len(parts.val) :]
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.series.windowed import Forecasting, SeriesConfig
+from nnrun.datasets.series.windowed import SeriesConfig, Windowed
 from nnrun.schema import size
 
 TRANSIENT = 500
@@ -19,7 +19,7 @@ class MackeyGlassConfig(SeriesConfig):
     interval: int = size(1, "units of time from one step to the next")
 
 
-class MackeyGlass(Forecasting):
+class MackeyGlass(Windowed):
     """dx/dt = 0.2 x(t-τ) / (1 + x(t-τ)^10) - 0.1 x(t), sampled every `interval`; chaotic, without a period.
 
     Source: Mackey & Glass, Oscillation and chaos in physiological control systems, Science 197 (1977).

@@ -3,7 +3,7 @@
 import abc
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,8 +66,6 @@ class Reader(abc.ABC):
     these. preprocessing.json names ours by their keys in `nnrun.folders.preprocessing.READERS`; a user's own needs
     arrays of float32, a class at the top of a Python file beside ./conf, and --trust where it is to be found again.
     """
-
-    name: ClassVar[str]
 
     @abc.abstractmethod
     def blocks(self, source: Path, size: int) -> Iterator[Block]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnrun.datasets.series.windowed import Forecasting, SeriesConfig
+from nnrun.datasets.series.windowed import SeriesConfig, Windowed
 from nnrun.errors import ConfigError
 from nnrun.schema import setting
 
@@ -18,7 +18,7 @@ class SineConfig(SeriesConfig):
     noise: float = setting(0.1, "standard deviation of Gaussian noise on every value", least=0.0)
 
 
-class Sine(Forecasting):
+class Sine(Windowed):
     """x_t = Σ_i a_i sin(2π t / p_i + φ_i) + noise · ε_t, with random phases φ_i and ε_t ~ N(0, 1).
 
     The season that baselines use is the longest period, rounded; the others repeat in it where they divide it.

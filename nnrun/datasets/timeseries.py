@@ -184,7 +184,7 @@ class Timeseries(Dataset):
         return chosen
 
     def _time_format(self, time: str | None) -> str | None:
-        """As stated, or as told from all rows."""
+        """The pattern of the times, as stated, or as told from all rows."""
         c, place = self.config, Place(self._path, self._table.rows)
         if time is None:
             return None

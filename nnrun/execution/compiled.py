@@ -15,8 +15,9 @@ from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.models.base import UNOPTIMIZED
 from nnrun.training import batches
+from nnrun.training.initial import Initial
 from nnrun.training.program import Program
-from nnrun.training.state import Fitted, State
+from nnrun.training.state import Fitted, State, Weights
 
 COPIED_BYTES = 32 * 2**20
 """A training part up to this size is laid out in the order of the epoch, which takes as much again on every device."""
@@ -50,8 +51,9 @@ class Compiled:
         # Fewer rows make longer streams, of which each starts without a past.
         self._shape = batches.chunk_shape(data, batch if in_order else None)
         self._chunks: dict[int, tuple[Part, list[Any]]] = {}
+        self.initial = Initial(static.training.initial)
         self.initialize = jax.jit(
-            lambda traced, fitted: jax.lax.map(lambda one: self.program.init(one, fitted), traced),
+            lambda traced, fitted, initial: jax.lax.map(lambda one: self.program.init(one, fitted, initial), traced),
             compiler_options=UNOPTIMIZED,
         )
         options = compiler_options()
@@ -68,11 +70,17 @@ class Compiled:
         Computed on one device: decompositions inside a program over several CPU devices can hang, see the orthogonal
         initializer.
         """
-        return jax.device_get(self.initialize(traced, self.fitted()))
+        return jax.device_get(self.initialize(traced, self.fitted(), self.initial.arrays(self._shapes(traced))))
+
+    def like(self, traced: Any) -> State:
+        """What `init_all` would give, as shapes alone but for what was fitted."""
+        fitted = self.fitted()
+        of_each = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (len(traced["seed"]), *leaf.shape)), fitted)
+        return jax.eval_shape(self.initialize, traced, fitted, {})._replace(fitted=of_each)
 
     def lower_init(self, traced: Any) -> Any:
         """The program behind `init_all`, to be compiled beside others."""
-        return self.initialize.lower(traced, self.fitted())
+        return self.initialize.lower(traced, self.fitted(), self.initial.like(self._shapes(traced)))
 
     def fitted(self) -> Fitted:
         """What was fitted on the training data."""
@@ -97,6 +105,11 @@ class Compiled:
             some = min(lasting, end - position)
             yield source, np.int32(some)
             position += some
+
+    def _shapes(self, traced: Any) -> Callable[[], Weights]:
+        """Those of one member's weights, when they are asked for."""
+        one = jax.tree.map(lambda numbers: numbers[0], traced)
+        return lambda: jax.eval_shape(self.program.init, one, self.fitted()).weights
 
     def _steps(self) -> Callable[..., Any]:
         return self.program.steps

@@ -1,4 +1,4 @@
-"""Where training steps get their rows: from arrays on the devices, or from chunks read ahead out of mapped files."""
+"""The rows that training steps get: from arrays on the devices, or from chunks read ahead out of mapped files."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from nnrun.training import batches
 from nnrun.training.program import Chunk
 
 CHUNK_BYTES = 32 * 2**20
-"""Of a chunk; four of them are in memory at a time."""
+"""Bytes of a chunk; four of them are in memory at a time."""
 BLOCK_BYTES = 64 * 2**10
 """Neighbouring rows read at once: large enough that a disk reads them as fast as a whole file."""
 

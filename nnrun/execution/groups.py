@@ -17,12 +17,12 @@ from nnrun.training.program import Program
 from nnrun.training.state import Fitted
 
 MOST_TRIALS = 512
-"""Of a chunk: large enough that dispatching it costs nothing, small enough that results come in while it goes on."""
+"""Most trials of a chunk: dispatching so many costs nothing, and results come in while the sweep goes on."""
 STATE_BYTES = {"cpu": 512 * 2**20}
 STATE_BYTES_ELSEWHERE = 4 * 2**30
-"""Of the states of a chunk; training holds twice that, because a stretch writes new ones."""
+"""Most bytes of the states of a chunk; training holds twice that, because a stretch writes new ones."""
 VMAP_PARAMETERS = 4_096
-"""On a CPU, networks up to this size train faster under vmap, larger and recurrent ones under map."""
+"""Most parameters of a network that trains faster under vmap on a CPU; larger and recurrent ones do under map."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def evaluation(program: Program, chunks: Iterable[Any], count: int) -> Evaluatio
 
 def evaluations(program: Program, chunks: Iterable[Any], count: int) -> Callable[[int], Evaluation]:
     """The Evaluation of a slot as a function of it, where the Statistics of `program` have a leading axis of slots."""
-    found = _fetched(program, chunks)
+    found = _over(program, chunks)
     sums = {name: np.sum([f.sums[name] for f in found], 0) for name in found[0].sums}
     rows = {name: np.concatenate([f.rows[name] for f in found], 1)[:, :count] for name in found[0].rows}
     return lambda slot: Evaluation(*({name: values[slot] for name, values in kept.items()} for kept in (sums, rows)))
@@ -52,9 +52,14 @@ def evaluations(program: Program, chunks: Iterable[Any], count: int) -> Callable
 
 def outputs(program: Program, chunks: Iterable[Any], count: int) -> Outputs:
     """The Outputs of the `count` examples of padded chunks as NumPy arrays (n, ...)."""
-    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *_fetched(program, chunks))
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *_over(program, chunks))
 
 
-def _fetched(program: Program, chunks: Iterable[Any]) -> list[Any]:
-    # Each is fetched before the next is placed: a part may be larger than the memory of the devices.
-    return [jax.device_get(program(chunk)) for chunk in chunks]
+def _over(program: Program, chunks: Iterable[Any]) -> list[Any]:
+    """What a program says of the chunks, on the host.
+
+    It is fetched at the end, which lets the devices work ahead. Where a part may be larger than their memory, the
+    program itself fetches what it says of a chunk before the next one is placed.
+    """
+    found: list[Any] = jax.device_get([program(chunk) for chunk in chunks])
+    return found

@@ -21,8 +21,8 @@ from nnrun.training.state import State
 KEPT_PROGRAMS = 4
 KEPT_DATA = 2
 Trainer = GroupRun | SerialRun
-Restore = Callable[[GroupSettings, State, Data], tuple[State, dict[str, Any]] | None]
-"""Gives what `Saved` had of a group, for a state like this and these data; None where it begins."""
+Restore = Callable[[GroupSettings, Callable[[], State], Data], tuple[State, dict[str, Any]] | None]
+"""Gives what `Saved` had of a group, for a state like that which is asked for, and these data; None where it begins."""
 
 
 class Local:
@@ -49,7 +49,7 @@ class Local:
             open_jobs.discard(i)
             return Ended(jobs[i].number, state, error, trainer.parameters, seconds, partial(trainer.weights, i))
 
-        if saved := self._restore(group, trainer.state, prepared.data):
+        if saved := self._restore(group, lambda: trainer.like, prepared.data):
             state, notes = saved
             trainer.restore(state, notes["layout"])
             histories = [notes["histories"][str(job.number)] for job in jobs]

@@ -44,6 +44,15 @@ class SerialRun:
     def _initial(self) -> State:
         return jax.tree.map(lambda leaf: leaf[0], self.compiled.init_all(self._twice()))
 
+    @property
+    def like(self) -> State:
+        """What a saved state looks like: shapes alone but for what was fitted, so that nothing is drawn for it."""
+        return self._shapes._replace(fitted=self.compiled.fitted())
+
+    @cached_property
+    def _shapes(self) -> State:
+        return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
+
     def _twice(self) -> Any:
         # A loop over a single member would be unrolled and round otherwise than in a group.
         return jax.tree.map(lambda number: np.stack([number, number]), self._numbers)
@@ -128,7 +137,7 @@ class SerialRun:
     def outputs(self, part: Part) -> Outputs:
         """The best weights' Outputs on a part, as NumPy arrays (n, ...)."""
         state, chunks = self.state.to_judge(best=True), self.compiled.chunks(part)
-        return judge.outputs(lambda chunk: self._outputs(state, chunk), chunks, batches.count(part))
+        return judge.outputs(lambda chunk: jax.device_get(self._outputs(state, chunk)), chunks, batches.count(part))
 
     def _statistics(self, state: State, chunk: Part) -> Any:
         return self.compiled.evaluate(self.traced, state, chunk)
@@ -157,10 +166,6 @@ class Judged(SerialRun):
 
     def _judge(self, state: State, chunk: Part) -> Any:
         return self.compiled.judge(self.traced, state, chunk)
-
-    @cached_property
-    def _shapes(self) -> State:
-        return jax.eval_shape(self.program.init, self._numbers, self.compiled.fitted())
 
     def _statistics(self, state: State, chunk: Part) -> Any:
         return super()._statistics(state, chunk) if self.program.generates else self._judge(state, chunk)[0]

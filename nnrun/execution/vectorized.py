@@ -90,6 +90,11 @@ class GroupRun:
         """What training carries; initial weights are drawn when first asked for."""
         return self.placement.put(self.compiled.init_all(self._numbers))
 
+    @property
+    def like(self) -> State:
+        """What a saved state looks like: shapes alone but for what was fitted, so that nothing is drawn for it."""
+        return self.compiled.like(self._numbers)
+
     def compile(self) -> float:
         """Compiles what training needs; the seconds it took."""
         return compile_together(self._lowered())
@@ -155,10 +160,11 @@ class GroupRun:
     def evaluate(self, part: Part, best: bool = False) -> list[Evaluation]:
         """Statistics of every example of a part, under the current or the best weights."""
         arguments = self.traced, self.state.to_judge(best), self.placement.put(self._active)
-        found = judge.evaluations(
-            lambda chunk: self.compiled.evaluate(*arguments, chunk)[0], self.compiled.chunks(part), batches.count(part)
-        )
-        return self._of_members(found)
+
+        def statistics(chunk: Part) -> Any:
+            return jax.device_get(self.compiled.evaluate(*arguments, chunk)[0])
+
+        return self._of_members(judge.evaluations(statistics, self.compiled.chunks(part), batches.count(part)))
 
     def repack(self) -> None:
         """Spreads the active members over the devices again where that saves work; call between epochs."""

@@ -33,6 +33,7 @@ LARGEST = 2**27
 LARGEST_FILE = 2**25
 """Bytes; numbers and texts take ten times as much memory as in the file."""
 DAMAGES = (msgspec.MsgspecError, ConfigError, KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError)
+"""What reading and converting a file may raise that no run wrote."""
 LATER = ("scalings",)
 """What the files of earlier versions do not have."""
 

@@ -185,8 +185,8 @@ def _check_value(path: Path, key: str, value: Any, top: bool = True) -> None:
 
 def continuing(folder: Path, *configs: dict[str, Any]) -> str:
     """The command that goes on in a folder of one's own, whose configs may name members of one's own."""
-    foreign = any(foreign(plain) for plain in configs)
-    return f"nnrun resume {shlex.quote(str(folder))}{' --trust' * foreign}"
+    trust = " --trust" if any(map(foreign, configs)) else ""
+    return f"nnrun resume {shlex.quote(str(folder))}{trust}"
 
 
 def refuse_foreign_code(folder: Path, plain: dict[str, Any]) -> None:

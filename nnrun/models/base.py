@@ -107,7 +107,7 @@ def in_one_program(model: Model, function: Callable[..., Any], *arrays: Any) -> 
 
 
 def program_of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for more than one call: takes the arrays, and is compiled once for their shapes."""
+    """`in_one_program` for more than one call: takes the arrays, and is compiled once for their shapes."""
     graph, state = nnx.split(model)
 
     def whole(state: Any, *arrays: Any) -> Any:

@@ -14,7 +14,7 @@ from nnrun.schema import is_off
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 MONOTONE = ("relu", "leaky_relu", "elu", "tanh", "sigmoid")
-"""Those that never fall where their input rises."""
+"""Activations that never fall where their input rises."""
 Normalization = Literal["none", "batch", "layer"]
 
 

@@ -43,7 +43,7 @@ class LSTMCell(Cell):
     def backward(
         self, layout: StepLayout, weights: Weights, state: State, saved: Saved, d_state: State
     ) -> tuple[jax.Array, State]:
-        """With s = tanh(C): dC += dH O (1 - s²), then dI = dC G, dF = dC C_{t-1}, dO = dH s, dG = dC I."""
+        """Gradients, s = tanh(C): dC += dH O (1 - s²), then dI = dC G, dF = dC C_{t-1}, dO = dH s, dG = dC I."""
         activations, (s,) = saved
         i, f, o, g = layout.split(activations, 4)
         d_hidden, d_cell = d_state

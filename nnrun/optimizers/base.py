@@ -18,7 +18,7 @@ class OptimizerConfig:
 
 
 def kernels(params: Any) -> Any:
-    """True where weight decay applies: arrays of two or more axes, not biases and normalization scales."""
+    """Which leaves weight decay applies to: arrays of two or more axes, not biases and normalization scales."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 

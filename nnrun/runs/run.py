@@ -91,7 +91,7 @@ class Run:
             raise
 
     def _begin(self) -> None:
-        """From here on the folder tells of this run."""
+        """Writes the first files: from here on the folder tells of this run."""
         self.folder.write_config(self.plain, self.choices)
         self._write_summary()
         self._begun = True
@@ -104,13 +104,14 @@ class Run:
         self.trainer = trainer = SerialRun(self.config, data)
         trainer.compile()
         self.seconds["compile"] = time.perf_counter() - building
-        self.summary["parameters"] = trainer.parameters
         self._notes = checkpointed.notes_of(self.config, data, self.summary)
         if resume:
             self._restore(trainer)
+        self.summary["parameters"] = trainer.parameters
+        if resume:
             self._begin()
         self.folder.write_preprocessing(data)
-        for note in data.notes:
+        for note in (*data.notes, *trainer.compiled.initial.remarks):
             self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
@@ -142,11 +143,11 @@ class Run:
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
-        restored = checkpointed.newest(self.folder.path / "checkpoints", trainer.state, self.terminal.line)
+        restored = checkpointed.newest(self.folder.path / "checkpoints", trainer.like, self.terminal.line)
         if restored is None:
             self.terminal.line("No usable checkpoint: starting over.")
             return
-        checkpointed.check_data(self.folder.path, restored, trainer.state, self._notes)
+        checkpointed.check_data(self.folder.path, restored, trainer.like, self._notes)
         trainer.restore(restored.state)
         self.history = restored.history
         self.summary |= {"epochs": len(self.history), **restored.summary}

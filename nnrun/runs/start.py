@@ -14,7 +14,7 @@ _process_start = iter([time.time()])
 
 
 def begun() -> float:
-    """When the work asked for began, in seconds of the system clock: for the first who asks, with the process."""
+    """The time at which the work began, in seconds of the system clock: for the first who asks, that of the process."""
     return next(_process_start, None) or time.time()
 
 

@@ -14,7 +14,7 @@ CAUTION = 1.96
 MARGIN = 0.1
 """An improvement counts from there on: without it the probability is largest next to the best point."""
 FAR = -100.0
-"""Below that many deviations the asymptotic form of the improvement is exact to rounding."""
+"""Number of deviations below which the asymptotic form of the improvement is exact to rounding."""
 
 
 def _log_ei(mean: np.ndarray, deviation: np.ndarray, best: float) -> Promise:

@@ -137,7 +137,7 @@ class Belief:
     costs: np.ndarray
 
     def joined(self, rows: np.ndarray, costs: np.ndarray) -> "Belief":
-        """With more rows behind."""
+        """The matrix with more rows behind."""
         return Belief(np.concatenate([self.rows, rows]), np.concatenate([self.costs, costs]))
 
 

@@ -58,7 +58,7 @@ class Compare(Strategy):
         return unasked((point for _, point in self._points()), asked)
 
     def _points(self) -> Iterator[tuple[str, Params]]:
-        """As many for each search; a point that an earlier search has asked for is drawn anew."""
+        """The points of the random searches, as many for each; one that an earlier search asked for is drawn anew."""
         given: list[Params] = []
         for name, points in self._searches():
             for point in itertools.islice(unasked(points, given), len(self._grid)):

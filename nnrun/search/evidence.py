@@ -8,7 +8,7 @@ OUTLIER = 10.0
 LARGEST = 1e100
 """Squares of larger costs overflow."""
 POWERS = np.arange(-5.05, 7.1, 0.1)
-"""Of the transformation; none of them is 0 or 2, where its formula is a logarithm."""
+"""Exponents of the transformation; none of them is 0 or 2, where its formula is a logarithm."""
 
 
 def chosen(costs: np.ndarray, limit: int) -> np.ndarray:

@@ -32,6 +32,6 @@ class Forest:
 
 
 class ExtraTrees(Forest):
-    """The same with splits at random places."""
+    """A forest whose trees split at random places."""
 
     regressor, least_in_leaf = ExtraTreesRegressor, 1

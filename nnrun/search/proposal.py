@@ -1,4 +1,4 @@
-"""Where an acquisition function is largest: many candidates, then climbs from the best of them."""
+"""The point at which an acquisition function is largest: many candidates, then climbs from the best of them."""
 
 from collections.abc import Callable
 from typing import Any

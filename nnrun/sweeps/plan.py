@@ -1,4 +1,4 @@
-"""From a command with several values to a search space, and from a point of it to the config of a trial."""
+"""A command with several values becomes a search space, and a point of it becomes the config of a trial."""
 
 import itertools
 import math

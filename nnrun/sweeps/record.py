@@ -40,7 +40,7 @@ class Record:
 
     @property
     def title(self) -> str:
-        """For people: `random search: mlp on digits`."""
+        """The sweep in words: `random search: mlp on digits`."""
         model, dataset = (
             ", ".join(dict.fromkeys(base.choices[group] for base in self.plan.bases.values()))
             for group in ("model", "dataset")

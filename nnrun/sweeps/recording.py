@@ -103,21 +103,24 @@ class Recorder:
         ended = tuple(Ended(trial.number, "failed", reason) for trial in trials if not trial.is_final)
         self._close({trial.number: trial for trial in trials}, {}, ended)
 
-    def restore(self, group: GroupSettings, like: State, data: Data) -> tuple[State, dict[str, Any]] | None:
-        """What was saved of a group, where it is whole.
+    def restore(
+        self, group: GroupSettings, like: Callable[[], State], data: Data
+    ) -> tuple[State, dict[str, Any]] | None:
+        """What was saved of a group, where it is whole; `like()` is a state of its shapes, with what was fitted.
 
         Raises SweepError when it was trained on other data, and ConfigError for what a run's folder cannot keep of
         them: now, and not once all trials are trained.
         """
         Preprocessing.of(data)
-        examples, stacked = counts(data), group.batching != "serial"
-        try:
-            state, notes = self._folder.load_group(group.number, like, stacked)
-        except ValueError as error:
-            if self._folder.has_group(group.number):
-                self._folder.log(f"Warning: {error} The group starts anew.")
+        if not self._folder.has_group(group.number):
             return None
-        if changes := changed_data(state.fitted, notes["examples"], like.fitted, examples, stacked):
+        examples, stacked, wanted = counts(data), group.batching != "serial", like()
+        try:
+            state, notes = self._folder.load_group(group.number, wanted, stacked)
+        except ValueError as error:
+            self._folder.log(f"Warning: {error} The group starts anew.")
+            return None
+        if changes := changed_data(state.fitted, notes["examples"], wanted.fitted, examples, stacked):
             raise SweepError(
                 f"The data of {self._folder.path} changed while its trials were trained: {changes}. Put the old data "
                 f"back, then: nnrun resume {shlex.quote(str(self._folder.path))}"

@@ -39,7 +39,7 @@ class Statistics(NamedTuple):
 
 
 Summed = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
-"""On the host: the added-up sums and the joined rows of a part."""
+"""The added-up sums and the joined rows of a part, on the host."""
 
 
 class Task(abc.ABC):

@@ -19,7 +19,7 @@ from nnrun.tasks.base import ArrayScaling, Statistics, Summed, Task
 from nnrun.tasks.baselines.scores import score
 
 MOST_RANKED_CLASSES = 100
-"""With more classes the scores of every example are too much to keep, and AUROC is left out."""
+"""Most classes for which the scores of every example are kept; with more, AUROC is left out."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Classification(Task):
 
     @classmethod
     def without_training(cls, config: ClassificationConfig) -> ClassificationConfig:
-        """Without balanced class weights: the loss weighs every class the same."""
+        """The config without balanced class weights: the loss weighs every class the same."""
         return dataclasses.replace(config, class_weights="none") if config.class_weights == "balanced" else config
 
     @property
@@ -129,7 +129,7 @@ class Classification(Task):
         return self.finish_all([(sums, rows)], data)[0]
 
     def finish_all(self, found: Sequence[Summed], data: Data) -> list[dict[str, float]]:
-        """The same of several networks, whose AUROCs are one computation."""
+        """The metrics of several networks, whose AUROCs are one computation."""
         ranked: list[dict[str, float]] = [{}] * len(found)
         if self._ranked:
             first = found[0][1]

@@ -48,7 +48,7 @@ class GradientNorms(Regression):
     figures: ClassVar[tuple[str, ...]] = ("learning_curves", "gradient_norms", "predicted_vs_true")
 
     def output_spec(self) -> OutputSpec:
-        """As for regression. Raises ConfigError unless the data is series of equal length with one target each."""
+        """A regression's head. Raises ConfigError unless the data is series of equal length with one target each."""
         if self.data.kind != "series" or self.data.per_step or self.data.lengths:
             raise ConfigError(
                 "task=gradient_norms needs series of equal length with one target each, but the data set is of kind "
@@ -117,7 +117,7 @@ class GradientNorms(Regression):
 def open_gates(
     model: Any, blocks: tuple[tuple[int, float], ...], steps: int, key: jax.Array, opened: jax.Array
 ) -> None:
-    """Where `opened`, sets biases of the first layer's gates to ± log u, u ~ U(1, steps - 1), one u per unit."""
+    """Sets biases, where `opened`, of the first layer's gates to ± log u, u ~ U(1, steps - 1), one u per unit."""
     bias, units = model.layers[0][0].bias, model.layers[0][0].units
     memory = jnp.log(jax.random.uniform(key, (units,), minval=1.0, maxval=max(steps - 1.0, 1.0 + 1e-6)))
     rows = bias[...].reshape(-1, units)

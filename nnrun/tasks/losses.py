@@ -10,7 +10,7 @@ from nnrun.schema import is_off
 
 
 def wide(x: jax.Array) -> jax.Array:
-    """At least float32: sums of exponentials and squares lose too much below."""
+    """The values in float32 at least: sums of exponentials and squares lose too much below."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
@@ -60,7 +60,7 @@ def binary_cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def valid_steps(targets: jax.Array | np.ndarray, lengths: jax.Array | np.ndarray | None) -> jax.Array:
-    """True where a target counts, to broadcast against `targets` (batch, time, ...): steps before `lengths` (batch,).
+    """A mask of the steps before `lengths` (batch,), to broadcast against `targets` (batch, time, ...).
 
     Without lengths all count.
     """

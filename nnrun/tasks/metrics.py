@@ -125,7 +125,7 @@ def _areas(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _areas_of_block(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """From one sort of all scores, each with a last bit that marks positives."""
+    """AUROC from one sort of all scores, each with a last bit that marks positives."""
     marked = _whole_numbers(scores).astype(np.int64) << 1 | positive
     marked.sort(-1)
     ranks = (marked & 1).astype(np.float64) @ np.arange(1.0, marked.shape[-1] + 1)
@@ -148,7 +148,7 @@ def _whole_numbers(scores: np.ndarray) -> np.ndarray:
 
 
 def _area_with_ties(hits: np.ndarray, ordered: np.ndarray) -> float:
-    """From the scores of the positives and all scores in order."""
+    """AUROC from the scores of the positives and all scores in order."""
     count, misses = len(hits), len(ordered) - len(hits)
     rank = (np.searchsorted(ordered, hits, "left") + np.searchsorted(ordered, hits, "right") + 1) / 2
     return float((rank.sum() - count * (count + 1) / 2) / (count * misses))

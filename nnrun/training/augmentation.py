@@ -140,5 +140,5 @@ def _grey(images: jax.Array) -> jax.Array:
 
 
 def _largest(images: jax.Array) -> float | None:
-    """Of bytes; other values have no bound."""
+    """The largest value of bytes; others have no bound."""
     return 255.0 if images.dtype == jnp.uint8 else None

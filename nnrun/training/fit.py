@@ -136,7 +136,7 @@ def fit(
 
 
 def _staying(active: list[int], trainer: Trainer) -> list[int]:
-    """Those of the active members that were not stopped while the loop was suspended."""
+    """The active members that were not stopped while the loop was suspended."""
     return [i for i in active if i not in trainer.stopped]
 
 
@@ -146,7 +146,7 @@ def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:
 
 
 def metrics_of_all(found: Sequence[Any], task: Task, data: Data, part: str) -> list[dict[str, float]]:
-    """The same of several networks."""
+    """The metrics of several networks on the same part."""
     finished = task.finish_all([(one.sums, one.rows) for one in found], data)
     own = [{"loss": one.loss, **one.terms, **more} for one, more in zip(found, finished, strict=True)]
     return [{f"{part}/{name}": value for name, value in values.items()} for values in own]

@@ -3,7 +3,7 @@
 The same functions train one run and, mapped over their leading arguments, a whole group of trials.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from nnrun.models.kernels.randomness import Streams
 from nnrun.tasks.base import Statistics
 from nnrun.training.augmentation import augment
 from nnrun.training.frozen import EVERY, Frozen, completed, learning
+from nnrun.training.initial import started
 from nnrun.training.network import Network, weight_names
 from nnrun.training.shuffling import permutation
 from nnrun.training.state import EpochSums, Fitted, State, Traced, Weights
@@ -57,9 +58,10 @@ class Program:
         self.streams = self._network.streams
         self.answer_size = self._network.output.size * (spec.inputs[0] if self._network.output.per_step else 1)
 
-    def init(self, traced: Traced, fitted: Fitted) -> State:
-        """The state before the first step."""
-        weights, numbers = self._network.create(traced, _key(traced, "weights"))
+    def init(self, traced: Traced, fitted: Fitted, initial: Mapping[str, jax.Array] | None = None) -> State:
+        """The state before the first step; `initial` has weights by name in the place of those that are drawn."""
+        drawn, numbers = self._network.create(traced, _key(traced, "weights"))
+        weights = started(drawn, initial or {})
         learnt = learning(weights.params, weight_names(weights.params), self._static.training.trainable)
         optimizer, memory = self._direction(traced).init(learnt), self._schedule(traced).initial()
         carry = self._network.initial_carry(traced, weights, numbers, self._batch_size)
@@ -68,7 +70,7 @@ class Program:
     def steps(self, traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
         """The state after `count` (dynamic) batches, all of one epoch.
 
-        `source` is the training part, shuffled here, or a Chunk that has them all.
+        `source` is the training part, shuffled here unless it is read as streams, or a Chunk that has them all.
         """
         rows = self._given(source) if isinstance(source, Chunk) else self._shuffled(traced, state.step, source)
         step = _Step(self._static, traced, state, self._network, self.train_steps)
@@ -174,7 +176,7 @@ class Program:
         return found
 
     def _of_chunk(self, found: Statistics) -> Statistics:
-        """Those of a chunk from those of its batches."""
+        """The statistics of a chunk, from those of its batches."""
         return Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), self._joined(found.rows))
 
     def _joined(self, stacked: Any) -> Any:

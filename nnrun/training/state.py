@@ -64,7 +64,7 @@ class EpochSums(NamedTuple):
 
     @classmethod
     def none(cls) -> "EpochSums":
-        """Before the first step of an epoch."""
+        """The sums before the first step of an epoch."""
         return cls(jnp.float32(0), jnp.float32(0), jnp.float32(0))
 
 

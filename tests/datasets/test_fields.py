@@ -131,12 +131,12 @@ def part(count, **changes):
         (
             {"depth": np.ones((2, 6))},
             {},
-            "The field depth must hold numbers (n, *(6, 8)), but got float64 of shape (2, 6).",
+            "The field depth must hold numbers (n, 6, 8), but got float64 of shape (2, 6).",
         ),
         (
             {"targets": np.ones((2, 6, 8))},
             {},
-            "The field targets must hold whole numbers (n, *(6, 8)), but got float64",
+            "The field targets must hold whole numbers (n, 6, 8), but got float64",
         ),
         ({}, {}, "The field depth is scaled, but Data.scalings has no depth. Fit one."),
     ],

@@ -84,7 +84,7 @@ def test_the_artifact_runs_where_nnrun_is_not_installed(nnrun, finished_run, tmp
     isolated = [sys.executable, "-I", "-S", "-c"]
     path = f"import sys; sys.path.insert(0, {str(bare)!r})\n"
     found = subprocess.run(
-        [*isolated, path + SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
+        [*isolated, path + SCRIPT], cwd=tmp_path, capture_output=True, text=True, timeout=900, check=True
     )
     refused = subprocess.run([*isolated, path + "import nnrun"], cwd=tmp_path, capture_output=True, text=True)
     assert refused.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'nnrun'"

@@ -23,7 +23,7 @@ Caching = Literal["auto", "always", "never"]
 AUTO_BYTES = 2**30
 """Arrays of more bytes are cached by `dataset.cache=auto`."""
 ABANDONED_SECONDS = 86_400.0
-"""After which a conversion that was not finished is no longer another process's work."""
+"""Age after which a conversion that was not finished is no longer another process's work."""
 
 
 def is_wanted(caching: Caching, size: int) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ import numpy as np
 from nnrun.errors import ConfigError, RunError
 
 Arrays = dict[str, np.ndarray]
-Layout = dict[str, tuple[tuple[int, ...], np.dtype]]
+Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
 """Name -> shape and type of what a file says that it holds."""
 MOST_HEADER = 2**20
+MOST_PACKED = 1032
+"""Bytes that deflate makes of one, at best."""
 DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
@@ -32,7 +35,7 @@ def told(source: Path) -> Iterator[None]:
         raise RunError(f"{source} is damaged: {' '.join(str(error).split())}.") from None
 
 
-def npy_blocks(source: Path, size: int, check: Callable[[Layout], None]) -> Iterator[Arrays]:
+def npy_blocks(source: Path, size: int, check: Callable[[Headers], None]) -> Iterator[Arrays]:
     """The rows of the one array, mapped, not loaded, as `inputs`; `check` sees the layout first."""
     with told(source):
         values = np.load(source, mmap_mode="r", allow_pickle=False)
@@ -43,34 +46,34 @@ def npy_blocks(source: Path, size: int, check: Callable[[Layout], None]) -> Iter
         yield {"inputs": np.asarray(values[start : start + size])}
 
 
-def npz_blocks(source: Path, size: int, names: tuple[str, ...], check: Callable[[Layout], None]) -> Iterator[Arrays]:
+def npz_blocks(source: Path, size: int, names: tuple[str, ...], check: Callable[[Headers], None]) -> Iterator[Arrays]:
     """The rows of those arrays of `names` that the archive holds, unpacked as they are needed."""
     with contextlib.ExitStack() as stack:
         with told(source):
             archive = stack.enter_context(zipfile.ZipFile(source))
             held = [name for name in names if f"{name}.npy" in archive.namelist()]
-            members = {name: _Member(stack.enter_context(archive.open(f"{name}.npy"))) for name in held}
-        check({name: (member.shape, member.dtype) for name, member in members.items()})
-        total = len(next(iter(members.values())))
+            columns = {name: _Column(stack.enter_context(archive.open(f"{name}.npy"))) for name in held}
+        check({name: (column.shape, column.dtype) for name, column in columns.items()})
+        total = len(next(iter(columns.values())))
         for start in range(0, total, size):
             with told(source):
-                block = {name: member.rows(min(size, total - start)) for name, member in members.items()}
+                block = {name: column.rows(min(size, total - start)) for name, column in columns.items()}
             yield block
 
 
-def npz_layout(source: Path) -> Layout:
+def npz_layout(source: Path) -> Headers:
     """What the archive says that it holds, by name."""
     with told(source), zipfile.ZipFile(source) as archive:
-        found: Layout = {}
+        found: Headers = {}
         for member in archive.namelist():
             if member.endswith(".npy"):
                 with archive.open(member) as stream:
-                    held = _Member(stream)
+                    held = _Column(stream)
                 found[member.removesuffix(".npy")] = held.shape, held.dtype
         return found
 
 
-class _Member:
+class _Column:
     """An array of an archive, read row by row."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -91,6 +94,18 @@ class _Member:
         if len(content) < wanted:
             raise ValueError(f"it ends early, it should hold {len(self)} rows")
         return np.frombuffer(content, self.dtype).reshape(shape)
+
+
+def check_claim(path: Path, size: int) -> None:
+    """Raises RunError when a file, packed or not, cannot hold `size` bytes, or the machine's memory cannot."""
+    if size > MOST_PACKED * path.stat().st_size + 1024:
+        raise RunError(f"{path} says that it holds {size:,} bytes, which no file of its length does. Replace the file.")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > memory:
+        raise RunError(
+            f"{path} holds {size / 1e9:.1f} GB of values, but this machine has {memory / 1e9:.1f} GB of memory. Give "
+            "fewer examples, or the images as files: dataset=image_folder reads any number of them."
+        )
 
 
 def csv_header(source: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from nnrun.datasets.arrays.memory import check_claim
+from nnrun.datasets.arrays.file import check_claim
 from nnrun.errors import RunError
 
 UNSIGNED_BYTE = 8

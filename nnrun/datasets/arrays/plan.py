@@ -8,18 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.arrays.file import Layout, npz_blocks, npz_layout
-from nnrun.datasets.arrays.memory import check_claim
+from nnrun.datasets.arrays.file import Headers, check_claim, npz_blocks, npz_layout
 from nnrun.datasets.base import DataSpec, Kind
 from nnrun.errors import ConfigError
 
 PARTS = ("train", "val", "test")
 NAMES = ("inputs", "targets", "lengths")
 KERAS = {"inputs": "x", "targets": "y"}
-"""With the part behind them: x_train, y_train, x_test, y_test."""
+"""Names that a part is put behind: x_train, y_train, x_test, y_test."""
 BLOCK_ROWS = 1024
 MOST_CLASSES = 1000
-"""More different whole numbers are no classes unless that is stated."""
+"""Largest number of different whole numbers that are taken for classes, unless that is stated."""
 KINDS: dict[int, tuple[Kind, str]] = {
     2: ("table", "(n, features)"),
     3: ("series", "(n, steps, channels)"),
@@ -71,7 +70,7 @@ def plan(path: Path, kind: str, targets: str, stamp: tuple[int, int]) -> Plan:
 
 def read(path: Path, member: str) -> np.ndarray:
     """One array of the file, filled block by block. Raises RunError for a damaged file."""
-    layout: Layout = {}
+    layout: Headers = {}
     found, rows = np.empty(0), 0
     for block in npz_blocks(path, BLOCK_ROWS, (member,), layout.update):
         values = block[member]
@@ -82,7 +81,7 @@ def read(path: Path, member: str) -> np.ndarray:
     return found
 
 
-def _members(layout: Layout, part: str) -> Members:
+def _members(layout: Headers, part: str) -> Members:
     prefix = "" if part == "train" else f"{part}_"
     names = {name: (prefix + name, f"{KERAS.get(name, name)}_{part}") for name in NAMES}
     found = {name: [key for key in keys if key in layout] for name, keys in names.items()}
@@ -100,7 +99,7 @@ def _check_type(path: Path, name: str, member: str, shape: tuple[int, ...], dtyp
         raise ConfigError(f"{path}: {member} has the shape {shape}, in which there is no example.")
 
 
-def _check_part(path: Path, layout: Layout, train: Members, part: Members) -> None:
+def _check_part(path: Path, layout: Headers, train: Members, part: Members) -> None:
     """A part that was given has what the training part has, of the same shapes."""
     if not part:
         return

@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from nnrun.datasets.arrays import file
-from nnrun.datasets.arrays.file import Arrays, Layout
+from nnrun.datasets.arrays.file import Arrays, Headers
 from nnrun.datasets.base import DataSpec
-from nnrun.datasets.fields import Field
+from nnrun.datasets.fields import Field, rows
 from nnrun.datasets.part import Part, count
 from nnrun.datasets.reader import Block, Reader, listed
 from nnrun.datasets.tables.values import as_number
@@ -19,7 +19,7 @@ from nnrun.errors import ConfigError, RunError
 
 SUFFIXES = (".npy", ".npz", ".csv")
 MOST_SHOWN = 20
-"""Of the classes in an error."""
+"""How many classes an error lists."""
 NAMES = ("inputs", "targets", "lengths", "anomaly")
 """Arrays that every source may have."""
 
@@ -35,7 +35,6 @@ class ArrayReader(Reader):
     no class is called by a number, its position from 0.
     """
 
-    name: ClassVar[str] = "arrays"
     shape: tuple[int, ...]
     columns: tuple[str, ...] = ()
     targets: tuple[int, ...] | None = None
@@ -88,7 +87,7 @@ class ArrayReader(Reader):
         return tuple(n for n in file.csv_header(source) if n not in {*self.columns, *self.target_names})
 
     def _read(self, source: Path, size: int) -> Iterator[Arrays]:
-        def check(layout: Layout) -> None:
+        def check(layout: Headers) -> None:
             self._check(layout, str(source))
 
         if source.suffix == ".npy":
@@ -101,10 +100,10 @@ class ArrayReader(Reader):
         else:
             raise ConfigError(f"{source} must end in one of {', '.join(SUFFIXES)} and hold raw inputs of {self.shape}.")
 
-    def _check(self, layout: Layout, what: str) -> None:
+    def _check(self, layout: Headers, what: str) -> None:
         """Raises ConfigError for arrays of another shape or type, before anything of them is read."""
         if "inputs" not in layout:
-            raise ConfigError(f"{what} must have an array inputs: numbers of shape {_rows(self.shape)}.")
+            raise ConfigError(f"{what} must have an array inputs: numbers of shape {rows(self.shape)}.")
         self._check_complete(layout, what)
         (shape, _), flat = layout["inputs"], math.prod(self.shape)
         further = {field.name: field for field in self.fields}
@@ -118,7 +117,7 @@ class ArrayReader(Reader):
             whole = name in further and further[name].whole
             if not (alike or flattened) or not got or dtype.kind not in ("iub" if whole else "fiub"):
                 raise ConfigError(
-                    f"{what} must hold {name} of shape {_rows(wanted[name] or ())}, all {'whole ' if whole else ''}"
+                    f"{what} must hold {name} of shape {rows(wanted[name] or ())}, all {'whole ' if whole else ''}"
                     f"numbers, but got {dtype} of shape {got}. Save the raw values, one example per row."
                 )
             if got[0] != shape[0]:
@@ -132,7 +131,7 @@ class ArrayReader(Reader):
         for field in self.fields:
             if not field.answer and field.name not in arrays:
                 raise ConfigError(
-                    f"{what} must have an array {field.name}: numbers of shape {_rows(field.shape)}. Give an .npz file "
+                    f"{what} must have an array {field.name}: numbers of shape {rows(field.shape)}. Give an .npz file "
                     "or a dict with all arrays."
                 )
 
@@ -180,7 +179,7 @@ class ArrayReader(Reader):
         return np.array(numbers, np.int32)[inverse].reshape(values.shape)
 
     def _numbers_of(self, labels: list[str], what: str) -> list[int]:
-        """Of the classes that are called so, by value where both are numbers, or stand at that position."""
+        """The number of the class that is called so, by value where both are numbers, or stands at that position."""
         names = self.class_names or tuple(map(str, range(self.classes or 0)))
         by_name = {name: number for number, name in enumerate(names)}
         by_value: dict[float | None, int]
@@ -227,10 +226,6 @@ def _some(names: Sequence[str]) -> str:
 def _without_last_one(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """Grey images without their channel, and single targets without their column, are taken as well."""
     return shape[:-1] if shape and shape[-1] == 1 else shape
-
-
-def _rows(shape: tuple[int, ...]) -> str:
-    return f"(n, {', '.join(map(str, shape))})" if shape else "(n,)"
 
 
 def _numbers(column: Any, name: str, where: str, line: int) -> np.ndarray:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 LARGEST_PIXELS = 2**26
-"""Of one image; a small file can claim any number."""
+"""Most pixels of one image; a small file can claim any number."""
 Resize = Literal["stretch", "crop"]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,6 @@ class ImageReader(Reader):
     An array in memory or in a `.npy` or `.npz` file is taken as it is: (n, height, width, channels).
     """
 
-    name: ClassVar[str] = "images"
     form: Form
     class_names: tuple[str, ...]
 

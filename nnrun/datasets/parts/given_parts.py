@@ -10,7 +10,7 @@ from nnrun.datasets.parts.split import FEWEST, random_order, share, stratified_o
 from nnrun.errors import ConfigError
 
 
-class Division(NamedTuple):
+class Parts(NamedTuple):
     """Indices of the examples of each part."""
 
     train: np.ndarray
@@ -30,7 +30,7 @@ class Division(NamedTuple):
 
 def divide(
     counts: tuple[int, int, int], labels: np.ndarray | None, config: DatasetConfig, source: str | Path | None = None
-) -> Division:
+) -> Parts:
     """Indices into the examples of the given training, validation and test part, one after the other.
 
     counts: how many were given of each, 0 for a part that is cut from the training part, by `dataset.seed`.
@@ -52,7 +52,7 @@ def divide(
             "dataset.val_fraction and dataset.test_fraction."
         )
     cut_val, cut_test, train = np.split(orders[0], [val, val + test])
-    return Division(train, np.sort(orders[1] if counts[1] else cut_val), np.sort(orders[2] if counts[2] else cut_test))
+    return Parts(train, np.sort(orders[1] if counts[1] else cut_val), np.sort(orders[2] if counts[2] else cut_test))
 
 
 def _order(start: int, count: int, labels: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:

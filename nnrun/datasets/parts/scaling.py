@@ -33,7 +33,7 @@ def fit_inputs(part: Part, kind: ScalingKind) -> Scaling:
 
 
 def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> Scaling:
-    """The same for bytes, from how often each of the 256 occurs: exact, and one pass over what may be mapped."""
+    """The scaling of bytes, from how often each of the 256 occurs: exact, and one pass over what may be mapped."""
     counts, size = np.zeros((rows.shape[1], 256)), max(1, CHUNK // rows.shape[1])
     for start in range(0, len(rows), size):
         block = rows[start : start + size]

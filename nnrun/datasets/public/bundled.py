@@ -14,7 +14,7 @@ from nnrun.errors import RunError
 
 
 def folder() -> Path:
-    """Where the installed scikit-learn keeps its data files. Raises RunError when it is not installed."""
+    """The folder in which the installed scikit-learn keeps its data files. Raises RunError when it is not installed."""
     found = find_spec("sklearn")
     if found is None or found.origin is None:
         raise RunError("This data set is a file of scikit-learn, which is missing. Run: pip install scikit-learn.")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.arrays.file import Layout, npz_blocks
+from nnrun.datasets.arrays.file import Headers, npz_blocks
 from nnrun.errors import ConfigError, NnrunError, RunError
 
 SUFFIXES = (".ts", ".tsv", ".txt", ".npz")
@@ -154,7 +154,7 @@ def _line(path: Path, number: int, what: str) -> NnrunError:
 
 
 def _read_npz(path: Path) -> Sequences:
-    def check(layout: Layout) -> None:
+    def check(layout: Headers) -> None:
         _check_layout(layout, path)
 
     arrays = next(npz_blocks(path, MOST_SEQUENCES, ("inputs", "lengths", "targets"), check), None)
@@ -172,7 +172,7 @@ def _read_npz(path: Path) -> Sequences:
     return Sequences(cut, None if targets is None else targets.astype(str), np.arange(len(cut)) + 1)
 
 
-def _check_layout(layout: Layout, path: Path) -> None:
+def _check_layout(layout: Headers, path: Path) -> None:
     shape, kind = layout.get("inputs", ((), np.dtype("V")))
     if len(shape) not in (2, 3) or kind.kind not in "fiub":
         got = f"{kind} of shape {shape}" if "inputs" in layout else "none"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ class SequencesReader(Reader):
     unequal: the training files had sequences of unequal length, so examples carry `lengths`.
     """
 
-    name: ClassVar[str] = "sequences"
     length: int
     channels: int
     unequal: bool

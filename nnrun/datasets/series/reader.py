@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,6 @@ class TimeseriesReader(Reader):
     what comes next.
     """
 
-    name: ClassVar[str] = "timeseries"
     columns: tuple[str, ...]
     targets: tuple[int, ...]
     time: str | None

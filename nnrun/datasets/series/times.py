@@ -121,7 +121,7 @@ def _unread(words: "polars.Series", pattern: str) -> int:
 
 
 def _moments(words: "polars.Series", pattern: str) -> "polars.Series":
-    """In UTC where texts end in an offset from it; null where a text is no time of the pattern.
+    """The times of texts, in UTC where these end in an offset from it; null where a text is no time of the pattern.
 
     That is also one whose year has two digits, and one without an offset where others have one.
     """

@@ -33,7 +33,7 @@ class SeriesConfig(WindowConfig):
     noise: float = setting(0.0, "standard deviation of Gaussian noise on every value", least=0.0)
 
 
-class Forecasting(Dataset):
+class Windowed(Dataset):
     """Base of series: the parts are pieces of time (training, validation, test), and a window lies inside one piece.
 
     So no value that a training window sees or forecasts occurs in a validation or test window. `dataset.limit` caps

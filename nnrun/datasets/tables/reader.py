@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,6 @@ class TableReader(Reader):
     targets where they are numbers. left_out: columns that told nothing, and why. Rows are labelled `row`, from 1.
     """
 
-    name: ClassVar[str] = "table"
     format: TableFormat
     columns: tuple[str, ...]
     numeric: tuple[Numeric, ...]

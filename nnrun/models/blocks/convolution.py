@@ -31,7 +31,7 @@ def product_convolution(
 def framework_convolution(
     x: jax.Array, kernel: jax.Array, stride: Sequence[int], amounts: Pads, pool: Pool = None
 ) -> jax.Array:
-    """The same by `jax.lax.conv_general_dilated`."""
+    """The convolution by `jax.lax.conv_general_dilated`."""
     layout = ("NHC", "HIO", "NHC") if x.ndim == 3 else ("NHWC", "HWIO", "NHWC")
     y = jax.lax.conv_general_dilated(x, kernel, stride, amounts, dimension_numbers=layout)
     return y if pool is None else max_pool(y, pool)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 @dataclass(frozen=True)
 class StepLayout:
-    """Where the features of a step lie: (batch, features), or (features, batch) with `features_first`.
+    """The axes of a step: (batch, features), or (features, batch) with `features_first`.
 
     Sequences have time in front of either. With features first the processor multiplies large weights by few columns
     faster (measured 1.3 times at 256 units), while small networks lose more in the element-wise part than they gain.

@@ -12,7 +12,7 @@ from nnrun.models.kernels.products import Pool, Products, fitting_pieces, piecew
 from nnrun.models.kernels.windows import positions, shifts
 
 PIECE_BYTES = 2 * 2**20
-"""Of the patches of a piece: more than that leaves the cache between being written and being multiplied."""
+"""Bytes of the patches of a piece: more than that leaves the cache between being written and being multiplied."""
 KERNEL_BYTES = PIECE_BYTES // 4
 """Kernels that are larger are not read again for every piece: that costs more than it saves."""
 

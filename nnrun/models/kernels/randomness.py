@@ -53,7 +53,7 @@ def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def bernoulli(key: jax.Array, probability: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """True with a probability in steps of 2^-24, which may be traced.
+    """Booleans that are true with a probability in steps of 2^-24, which may be traced.
 
     The first word of Threefry decides for the first half of the leading axis, its second word for the second half.
     """

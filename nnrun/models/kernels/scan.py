@@ -182,7 +182,7 @@ def _forwards(step: Any, carry: State, memory: jax.Array, inputs: Any) -> tuple[
 
 
 def _backwards(step: Any, carry: State, memory: jax.Array, inputs: Any) -> tuple[State, jax.Array]:
-    """The same from the end, without others.
+    """The scan from the end, without `others`.
 
     The next row is read ahead, after the writing of this one, or the compiler copies the memory at every step.
     """

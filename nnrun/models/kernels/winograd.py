@@ -35,12 +35,12 @@ TO_OUTPUTS: Rows = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 WINDOW, TILE, STEP = 3, 4, 2
 LEAST_CHANNELS = {1: 64, 2: 32}
-"""By axes of space: with fewer the products that are saved do not pay for the sums before and after (measured)."""
+"""Fewest channels, by axes of space: with fewer the saved products do not pay for the sums around them (measured)."""
 PIECE_BYTES = 20 * 2**20
-"""Of what is multiplied in a piece and its products, where all cores share the work: smaller matrices do not keep two
-busy (measured)."""
+"""Bytes of what is multiplied in a piece and its products, where all cores share the work: smaller matrices do not keep
+two busy (measured)."""
 CORE_PIECE_BYTES = PIECE_BYTES // 8
-"""The same where every core trains a trial of its own: what is in its cache counts more (measured)."""
+"""Bytes of a piece where every core trains a trial of its own: what is in its cache counts more (measured)."""
 USUAL_BATCH = 16
 """The rule when to choose this form counts so many examples, so that no other batch gets other numbers."""
 
@@ -135,7 +135,7 @@ class Winograd(Products):
 
 
 def _summed_products(d_y: jax.Array, x: jax.Array) -> jax.Array:
-    """Of matrices (batch * tiles, outputs) and (batch * tiles, inputs): (outputs, inputs)."""
+    """The product (outputs, inputs) of matrices (batch * tiles, outputs) and (batch * tiles, inputs)."""
     return jax.lax.dot_general(d_y, x, (((0,), (0,)), ((), ())))
 
 
