@@ -198,3 +198,27 @@ def test_a_sweep_that_failed_is_not_tried_again(tmp_path, monkeypatch):
     assert large.failure == NO_MEMORY
     with np.load(tmp_path / "digits_like.npz") as file:
         assert {name: file[name].shape for name in file} == {"inputs": (1797, 64), "targets": (1797,)}
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("batching", {"`execution.batching=vmap`", "`execution.batching=map`"}),
+        ("convolution", {"framework's `lax.conv_general_dilated`", "ours"}),
+        ("precision", {"`training.precision=float32`", "`training.precision=bfloat16`"}),
+        ("single", {"single run"}),
+    ],
+)
+def test_every_part_lists_its_ways_side_by_side(part, names, quick, monkeypatch):
+    """Nothing is built here: what is compared has the same name and the same amount of work."""
+    monkeypatch.setattr(
+        accelerator_parts, "measure", lambda ways, _: [Row(way.what, way.name, amount=way.amount) for way in ways]
+    )
+    amounts: dict[str, dict[str, float]] = {}
+    for row in accelerator_parts.PARTS[part](quick):
+        amounts.setdefault(row.what, {})[row.way] = row.amount
+    assert amounts
+    for ways in amounts.values():
+        assert set(ways) == names
+        assert len(set(ways.values())) == 1
