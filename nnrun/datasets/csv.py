@@ -1,6 +1,6 @@
 """A table from a file: csv, tsv or parquet."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,21 +15,21 @@ from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import check_fractions
 from nnrun.datasets.tables import dialect, source
-from nnrun.datasets.tables import plan as table_plan
-from nnrun.datasets.tables.plan import Plan
+from nnrun.datasets.tables.file import stamp_of
+from nnrun.datasets.tables.plan import Plan, prepare
 from nnrun.datasets.tables.roles import Column
 from nnrun.datasets.tables.split import TEST, TRAIN, VAL
-from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 
 FURTHEST = 100_000
-"""Largest position of a column."""
+"""The largest position of a column."""
+PARTS = (TRAIN, VAL, TEST)
 
 
 @dataclass(frozen=True)
 class CsvConfig(DatasetConfig):
-    """Keys of dataset=csv."""
+    """The keys of dataset=csv."""
 
     path: str | None = setting(None, "table that is divided into parts: .csv, .tsv, .txt or .parquet")
     train: str | None = setting(None, "instead of path, where parts have files of their own")
@@ -104,7 +104,7 @@ class Csv(Dataset):
         self.config = config
 
     def task(self) -> str:
-        """classification or regression, as the target is."""
+        """The task that the target calls for: classification or regression."""
         if self.config.path is None and self.config.train is None:
             return "regression"
         if self.config.target is None:
@@ -116,46 +116,46 @@ class Csv(Dataset):
         return self.spec().task
 
     def spec(self) -> DataSpec:
-        """Types and parts need all rows, which are read once while the files do not change. Raises ConfigError."""
+        """The types, which need all rows; these are read once while the files stay the same. Raises ConfigError."""
         return self._plan().spec
 
     def load(self) -> Data:
-        """Fills the parts in the order of the file. Raises RunError for a file that changes meanwhile."""
+        """The parts, filled in the order of the file. Raises RunError for a file that changes meanwhile."""
         plan = self._plan()
         parts = self._parts(plan)
+        plan.files.forget()
         reader, kind = plan.reader, self.config.scaling
-        numbers = bool(reader.targets)
         return Data(
             plan.spec,
             parts[TRAIN],
             parts[VAL],
             parts[TEST],
             _input_scaling(plan, parts[TRAIN]["inputs"], kind),
-            fit(parts[TRAIN]["targets"], kind) if numbers else None,
+            fit(parts[TRAIN]["targets"], kind) if reader.targets else None,
             reader.input_names,
             reader.target_names,
             reader.label.classes if reader.label else (),
             reader=reader,
-            labels={"row": np.concatenate([np.flatnonzero(codes == TEST) + 1 for codes in plan.parts])},
+            labels={"row": np.concatenate([np.flatnonzero(codes == TEST) + 1 for codes in plan.parts.values()])},
             notes=_notes(plan),
         )
 
     def _plan(self) -> Plan:
         sources = self._sources()
         try:
-            return _prepared(self.config, tuple(sources.items()), tuple(map(_stamp, sources.values())))
-        except RunError as error:
+            return _prepared(self.config, tuple(sources.items()), tuple(map(stamp_of, sources.values())))
+        except (RunError, OSError) as error:
             raise ConfigError(str(error)) from None
 
     def _parts(self, plan: Plan) -> dict[int, Part]:
-        """Arrays in memory, or from the cache, where they are converted once while the files and keys are the same."""
+        """The arrays of every part, in memory or from the cache, which keeps them while files and keys are the same."""
         if not array_cache.is_wanted(self.config.cache, plan.bytes):
             return _fill(plan)
-        found, counts = {}, _counts(plan)
-        for part, count in counts.items():
-            cache = ArrayCache(array_cache.key(plan.sources, ["table", repr(self.config), part]))
-            size = plan.bytes * count // sum(counts.values())
-            found[part] = cache.open() or cache.fill(_blocks(plan, part), size)
+        found = {}
+        for part in PARTS:
+            cache = ArrayCache(array_cache.key(plan.files.paths.values(), ["table", repr(self.config), part]))
+            size = plan.bytes * plan.rows(part) // sum(map(plan.rows, PARTS))
+            found[part] = cache.open() or cache.fill((block for _, block in _blocks(plan, [part])), size)
         return found
 
     def _sources(self) -> dict[int, Path]:
@@ -184,56 +184,37 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     )
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What tells whether a file was changed."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
 @lru_cache(maxsize=4)
 def _prepared(config: CsvConfig, sources: tuple[tuple[int, Path], ...], stamps: Any) -> Plan:
-    return table_plan.prepare(config, dict(sources))
-
-
-def _counts(plan: Plan) -> dict[int, int]:
-    """Rows of each part."""
-    return {part: sum(int((codes == part).sum()) for codes in plan.parts) for part in (TRAIN, VAL, TEST)}
+    return prepare(config, dict(sources))
 
 
 def _fill(plan: Plan) -> dict[int, Part]:
-    """Each part's arrays."""
-    counts = _counts(plan)
-    found: dict[int, Part] = {part: {} for part in counts}
-    filled = dict.fromkeys(counts, 0)
-    for frame, place, codes in plan.blocks():
-        block = plan.reader.encode(frame, place, plan.spec.targets is not None)
-        for part, arrays in found.items():
-            mine = codes == part
-            start, end = filled[part], filled[part] + int(mine.sum())
-            for name, values in block.items():
-                target = arrays.setdefault(name, np.empty((counts[part], *values.shape[1:]), values.dtype))
-                target[start:end] = values[mine]
-            filled[part] = end
+    """The arrays of every part, in memory."""
+    found: dict[int, Part] = {part: {} for part in PARTS}
+    filled = dict.fromkeys(PARTS, 0)
+    for part, block in _blocks(plan, PARTS):
+        start = filled[part]
+        for name, values in block.items():
+            if name not in found[part]:
+                found[part][name] = np.empty((plan.rows(part), *values.shape[1:]), values.dtype)
+            filled[part] = start + len(values)
+            found[part][name][start : filled[part]] = values
     return found
 
 
-def _blocks(plan: Plan, part: int) -> Iterator[Part]:
-    """The rows of a part, in the order of the files."""
-    for frame, place, codes in plan.blocks():
-        mine = codes == part
-        yield plan.reader.encode(
-            frame.filter(mine), Place(place.source, place.rows[mine]), plan.spec.targets is not None
-        )
+def _blocks(plan: Plan, parts: Collection[int]) -> Iterator[tuple[int, Part]]:
+    """The rows of some parts, each with its part, in the order of the files."""
+    for rows, codes in plan.blocks():
+        for part in parts:
+            mine = codes == part
+            if mine.any():
+                yield part, plan.reader.encode(rows.filter(mine).cells, plan.spec.targets is not None)
 
 
 def _input_scaling(plan: Plan, train: np.ndarray, kind: Any) -> Scaling:
-    """Fitted where an input has a unit; zeros and ones stay as they are."""
-    scaled = np.array([flag for column in plan.reader.inputs for flag in column.scaled()], bool)
-    if not scaled.any():
-        return Scaling(np.zeros(len(scaled), np.float32), np.ones(len(scaled), np.float32))
-    fitted = fit(train, kind)
+    """The scaling of the inputs, fitted where one has a unit; zeros and ones stay as they are."""
+    scaled = np.array([flag for column in plan.reader.inputs for flag in column.inputs().values()], bool)
+    fitted = fit(train, kind if scaled.any() else "none")
     offset, scale = np.where(scaled, fitted.offset, 0), np.where(scaled, fitted.scale, 1)
     return Scaling(offset.astype(np.float32), scale.astype(np.float32))

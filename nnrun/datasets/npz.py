@@ -14,7 +14,7 @@ from nnrun.datasets.part import Part, take
 from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import check_fractions
-from nnrun.datasets.tables import precision
+from nnrun.datasets.tables import single_precision
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 
@@ -122,7 +122,7 @@ def _coarse(path: Path, member: str, values: np.ndarray) -> Iterable[str]:
     if np.can_cast(values.dtype, np.float32):
         return ()
     columns = values if values.ndim > 1 else values[:, None]
-    return precision.remarks(columns, [f"{i + 1} of {member}" for i in range(columns.shape[-1])], path).values()
+    return single_precision.remarks(columns, [f"{i + 1} of {member}" for i in range(columns.shape[-1])], path).values()
 
 
 def _targets(path: Path, plan: Plan, member: str, values: np.ndarray) -> np.ndarray:

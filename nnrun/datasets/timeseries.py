@@ -16,7 +16,7 @@ from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
 from nnrun.datasets.series.table import Missing, SeriesTable, series_numbers, time_column
 from nnrun.datasets.series.times import check_pattern, is_time, time_pattern
 from nnrun.datasets.series.windowed import WindowConfig, naive_error
-from nnrun.datasets.tables import precision
+from nnrun.datasets.tables import single_precision
 from nnrun.datasets.tables.dialect import Header, Separator
 from nnrun.datasets.tables.file import Table, check_columns, read_table
 from nnrun.datasets.tables.values import Place
@@ -231,7 +231,7 @@ class Timeseries(Dataset):
         """Raises ConfigError where the targets are constant in the training rows, or in single precision."""
         c, columns = self.config, self.reader.columns
         same, targets = remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
-        coarse = precision.remarks(train, columns, self._path)
+        coarse = single_precision.remarks(train, columns, self._path)
         if c.horizon:
             remarks.check_targets(same, targets, bool(self._named), self._path)
             remarks.check_precision(coarse, targets, bool(self._named))

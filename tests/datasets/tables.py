@@ -16,7 +16,7 @@ def write(path, columns, separator=","):
 
 def make(file, **values):
     schema = config_class("nnrun.datasets.csv.Csv")
-    return Csv(build("dataset", {"path": str(file), "target": "class", **values}, schema))
+    return Csv(build("dataset", {"path": file and str(file), "target": "class", **values}, schema))
 
 
 def load(file, **values):

@@ -2,8 +2,7 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.datasets.tables.column_names import numbers
-from nnrun.datasets.tables.values import Place
+from nnrun.datasets.tables.values import Place, numbers
 from nnrun.errors import RunError
 
 PLACE = Place("t.csv", np.array([0, 3, 4, 5, 6, 7, 8]))

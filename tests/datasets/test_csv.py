@@ -8,7 +8,7 @@ import polars
 import pytest
 
 from nnrun.datasets.tables import split
-from nnrun.datasets.tables.columns import WEEKDAYS
+from nnrun.datasets.tables.date import WEEKDAYS
 from nnrun.datasets.tables.split import Fractions, by_group, by_time
 from nnrun.errors import ConfigError, RunError
 from tests.datasets.tables import load, make, refusal, write
@@ -155,7 +155,7 @@ def test_features_and_drop_by_name_or_position(table):
 
 def test_classes_are_in_equal_proportions_and_no_row_is_in_two_parts(table):
     plan = make(table)._plan()
-    (codes,) = plan.parts
+    (codes,) = plan.parts.values()
     no = np.array(columns()["class"]) == "no"
     for part, share in ((0, 0.7), (1, 0.15), (2, 0.15)):
         assert abs((codes == part).sum() - share * ROWS) <= 1
@@ -167,7 +167,7 @@ def test_classes_are_in_equal_proportions_and_no_row_is_in_two_parts(table):
 
 def test_a_column_of_numbers_is_stratified_by_its_deciles(tmp_path):
     path = write(tmp_path / "t.csv", {"x": range(400, 1000), "class": np.random.default_rng(0).normal(size=600)})
-    (codes,) = make(path, stratify="class")._plan().parts
+    (codes,) = make(path, stratify="class")._plan().parts.values()
     values = np.loadtxt(path, delimiter=",", skiprows=1)[:, 1]
     decile = np.searchsorted(np.quantile(values, np.linspace(0, 1, 11)[1:-1]), values, side="right")
     assert all(abs(np.bincount(decile[codes == part], minlength=10) - share * 60).max() <= 2
@@ -179,7 +179,7 @@ def test_no_group_is_in_two_parts(tmp_path):
     path = write(tmp_path / "t.csv", {"x": range(3, 203), "patient": groups, "class": np.arange(200) % 2})
     for seed in range(5):
         dataset = make(path, group="patient", seed=seed)
-        (codes,) = dataset._plan().parts
+        (codes,) = dataset._plan().parts.values()
         sets = [set(groups[codes == part]) for part in range(3)]
         assert sum(map(len, sets)) == len(set.union(*sets)) == 17
         assert all(sets)
@@ -191,7 +191,7 @@ def test_the_newest_rows_are_the_test_and_equal_times_stay_together(tmp_path):
     dates = [f"{day:02}.03.2024" for day in days]
     path = write(tmp_path / "t.csv", {"x": range(3, 103), "day": dates, "class": np.arange(100) % 2})
     dataset = make(path, time="day")
-    (codes,) = dataset._plan().parts
+    (codes,) = dataset._plan().parts.values()
     train, val, test = (days[codes == part] for part in range(3))
     assert train.max() < val.min()
     assert val.max() < test.min()
@@ -201,7 +201,7 @@ def test_the_newest_rows_are_the_test_and_equal_times_stay_together(tmp_path):
 
 def test_parts_of_very_many_rows_are_drawn_row_by_row(table, monkeypatch):
     monkeypatch.setattr(split, "MANY_ROWS", 50)
-    (codes,) = make(table, seed=3)._plan().parts
+    (codes,) = make(table, seed=3)._plan().parts.values()
     assert set(codes) == {0, 1, 2}
     usable = np.arange(20_000) % 10 > 0
     codes = split.by_draws(usable, Fractions(0.15, 0.1), np.random.default_rng(0))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnrun.datasets.tables import source
-from nnrun.datasets.tables.fitting import Range
+from nnrun.datasets.tables.range import Range
 from tests.datasets.tables import load, make, refusal, write
 
 ROWS = 60

@@ -9,12 +9,13 @@ import pytest
 from jax import export
 
 from nnrun.datasets.base import Scaling
-from nnrun.datasets.tables.columns import Category, Date, Numeric
+from nnrun.datasets.tables.category import Category
+from nnrun.datasets.tables.date import NO_DAY, Date
+from nnrun.datasets.tables.numeric import Numeric
 from nnrun.datasets.tables.reader import TableReader
 from nnrun.datasets.tables.source import TableFormat
-from nnrun.datasets.tables.values import Place
 from nnrun.folders import preprocessing
-from nnrun.trained.export.arguments import NO_DAY, TableInputs
+from nnrun.trained.export.arguments import TableInputs
 
 EPOCH = datetime.datetime(1970, 1, 1)
 PARTS = ("years", "season", "weekday", "hour")
@@ -70,7 +71,7 @@ def test_columns_become_what_the_reader_makes_of_them(kinds):
     assert [(SIZE, *one.shape) for one in raw.arguments] == [array.shape for array in arrays]
     names = [one.name for one in raw.arguments]
     batch = jax.jit(lambda *arrays: raw.batch(dict(zip(names, arrays, strict=True))))(*arrays)
-    expected = reader.encode(frame, Place("made up", np.arange(SIZE)), False)
+    expected = reader.block(frame).part
     assert set(batch) == set(expected)
     assert batch["inputs"].dtype == np.float32
     np.testing.assert_allclose(batch["inputs"], expected["inputs"], atol=2e-5)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from nnrun.datasets.series.times import rises, time_labels, times
-from nnrun.datasets.tables.column_names import numbers
 from nnrun.datasets.tables.file import Table
-from nnrun.datasets.tables.values import GROUPED, Place
+from nnrun.datasets.tables.values import GROUPED, Place, numbers
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:

@@ -2,10 +2,12 @@
 
 import codecs
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError, NnrunError, RunError
 
 Separator = Literal["auto", "comma", "semicolon", "tab", "pipe", "space"]
@@ -47,13 +49,51 @@ def undecodable(path: Path, error: UnicodeDecodeError, encoding: str) -> ConfigE
 
 
 def check_packed(path: Path, start: bytes) -> None:
-    """Raises ConfigError for a file that begins as a compressed one does."""
+    """Refuses, by a ConfigError, a file that begins as a compressed one does."""
     for magic, kind in PACKED.items():
         if start.startswith(magic):
             raise ConfigError(f"{path} is {kind}, not text. Unpack it, or save the table as csv or parquet.")
 
 
-def separator_of(path: Path, line: str) -> str:
+class Head(NamedTuple):
+    """What the first line of a table tells.
+
+    titled: whether that line holds the names. before: how many blank lines stand before it.
+    """
+
+    names: tuple[str, ...]
+    separator: str
+    titled: bool
+    before: int
+
+
+def head(path: Path, text: str, separator: Separator, header: Header) -> Head:
+    """The head of a text, of which the first line suffices.
+
+    Raises ConfigError for blank lines alone, for two equal names, and where it is unclear what the first line is.
+    """
+    below = text.lstrip("\r\n")
+    mark = _separator(path, below.partition("\n")[0]) if separator == "auto" else SEPARATORS[separator]
+    fields = next(csv.reader(io.StringIO(below, newline=""), delimiter=mark), [])
+    if not any(field.strip() for field in fields):
+        raise ConfigError(f"{path} holds nothing but blank lines. Name a table with at least a header and one row.")
+    numeric = [as_number(field) is not None for field in fields]
+    if header == "auto" and any(numeric) and not all(numeric):
+        raise ConfigError(
+            f"{path}: the first line holds numbers and texts ({', '.join(fields[:4])}, ...), so it may be names or a "
+            "row. Set dataset.header=true or dataset.header=false."
+        )
+    titled = not all(numeric) if header == "auto" else header
+    names = tuple((titled and field.strip()) or f"column_{i + 1}" for i, field in enumerate(fields))
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise ConfigError(
+                f"{path} has two columns named {name}: columns {names.index(name) + 1} and {i + 1}. Rename one."
+            )
+    return Head(names, mark, titled, text[: len(text) - len(below)].count("\n"))
+
+
+def _separator(path: Path, line: str) -> str:
     """The tab of a .tsv, else the mark that the line has most of outside of quotes."""
     if path.suffix.lower() == ".tsv":
         return "\t"
@@ -63,43 +103,17 @@ def separator_of(path: Path, line: str) -> str:
     return best if counts[best] else ","
 
 
-def names_of(path: Path, fields: list[str], header: Header) -> tuple[str, ...] | None:
-    """The columns' names, None where the first line is a row. Raises ConfigError where that is unclear."""
-    numeric = [_is_number(field) for field in fields]
-    if header is False or (header == "auto" and all(numeric)):
-        return None
-    if header == "auto" and any(numeric):
-        raise ConfigError(
-            f"{path}: the first line holds numbers and texts ({', '.join(fields[:4])}, ...), so it may be names or a "
-            "row. Set dataset.header=true or dataset.header=false."
-        )
-    names = tuple(field.strip() or positions(len(fields))[i] for i, field in enumerate(fields))
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise ConfigError(
-                f"{path} has two columns named {name}: columns {names.index(name) + 1} and {i + 1}. Rename one."
-            )
-    return names
-
-
-def positions(count: int) -> list[str]:
-    """Names for columns without one."""
-    return [f"column_{i + 1}" for i in range(count)]
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
 def damage(path: Path, lines: Iterable[str], separator: str, width: int) -> NnrunError | None:
     """An error for the first line that is not `width` fields, or for a quote that nothing closes or opens."""
-    record = list[str]()
-    reader = csv.reader(_kept(lines, record), delimiter=separator, strict=True)
-    start = 1
+    record, start = list[str](), 1
+
+    def kept() -> Iterator[str]:
+        # The parser alone knows where a record ends, but not how its quotes were written.
+        for line in lines:
+            record.append(line)
+            yield line
+
+    reader = csv.reader(kept(), delimiter=separator, strict=True)
     try:
         for fields in reader:
             if fields and len(fields) != width:
@@ -108,34 +122,21 @@ def damage(path: Path, lines: Iterable[str], separator: str, width: int) -> Nnru
                     "Put fields that hold the separator into double quotes, or set dataset.separator."
                 )
             if "".join(record).count('"') % 2:
-                return _lone_quote(path, start, next(field for field in fields if '"' in field))
+                field = next(field for field in fields if '"' in field)
+                quoted = '"' + field.replace('"', '""') + '"'
+                return RunError(
+                    f"{path}, line {start} has a double quote inside the field {field}, which nothing closes. Take it "
+                    f"out, or write the field as {quoted}."
+                )
             start = reader.line_num + 1
             record.clear()
     except csv.Error as error:
-        return RunError(
-            f"{path}, line {start}: {_reason(error)}. Check the double quotes of the row that begins there."
-        )
+        open_quote = "unexpected end of data" in str(error)
+        reason = "a double quote is opened and never closed" if open_quote else str(error)
+        return RunError(f"{path}, line {start}: {reason}. Check the double quotes of the row that begins there.")
     return None
 
 
-def _kept(lines: Iterable[str], record: list[str]) -> Iterator[str]:
-    for line in lines:
-        record.append(line)
-        yield line
-
-
-def _reason(error: csv.Error) -> str:
-    return "a double quote is opened and never closed" if "unexpected end of data" in str(error) else str(error)
-
-
-def _lone_quote(path: Path, line: int, field: str) -> RunError:
-    quoted = '"' + field.replace('"', '""') + '"'
-    return RunError(
-        f"{path}, line {line} has a double quote inside the field {field}, which nothing closes. Take it out, or write "
-        f"the field as {quoted}."
-    )
-
-
 def first_line(error: Exception) -> str:
-    """Of the text of an error, without its point."""
+    """The first line of what an error says, without its point."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

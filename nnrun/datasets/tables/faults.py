@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 from nnrun.datasets.tables.notation import Notation
 from nnrun.datasets.tables.roles import hint
-from nnrun.datasets.tables.values import Place
+from nnrun.datasets.tables.values import Cells
 
 
 class Found(NamedTuple):
-    """A value of a column: the file and the row, from 1, that have it; `typed` is the column's name in a command."""
+    """A value of a column, with the file and the row, from 1, that have it.
+
+    typed: how the column's name is written in a command.
+    """
 
     column: str
     typed: str
@@ -19,13 +22,14 @@ class Found(NamedTuple):
     word: str
 
     @classmethod
-    def at(cls, place: Place, position: int, column: str, typed: str, word: str) -> "Found":
+    def at(cls, cells: Cells, position: int, typed: str) -> "Found":
         """The value at a position of some rows."""
-        return cls(column, typed, place.source, int(place.rows[position]) + 1, word)
+        row = int(cells.place.rows[position]) + 1
+        return cls(cells.name, typed, cells.place.source, row, cells.known[position])
 
 
 def written(found: Found, notation: Notation) -> str:
-    """For numbers that are written in another way."""
+    """Says that numbers are written in another way."""
     names = f"Where they are names of categories: {hint('types', found.typed, 'categorical')}."
     return (
         f"{found.source}: column {found.column} holds numbers with {notation.what}, in row {found.row} "
@@ -34,14 +38,14 @@ def written(found: Found, notation: Notation) -> str:
 
 
 def nearly_dates(found: Found) -> str:
-    """For the value that is no date."""
+    """Says which value among dates is none."""
     return (
         f"{found.source}: column {found.column} holds dates, but row {found.row} is {found.word!r}. {_ways_out(found)}"
     )
 
 
 def mixed(found: Found) -> str:
-    """For the value that is no number."""
+    """Says which value among numbers is none."""
     return (
         f"{found.source}: column {found.column} mixes numbers and texts: row {found.row} is {found.word!r}. "
         f"{_ways_out(found)}"
@@ -49,7 +53,7 @@ def mixed(found: Found) -> str:
 
 
 def no_pattern(found: Found) -> str:
-    """For dates that are written in several ways."""
+    """Says that dates are written in several ways."""
     return (
         f"{found.source}: the dates of column {found.column} are not written alike, or in a way that is not known. "
         f"State how, for example {hint('types', found.typed, '%d.%m.%Y')}."
@@ -57,7 +61,7 @@ def no_pattern(found: Found) -> str:
 
 
 def day_or_month(found: Found, pattern: str) -> str:
-    """For dates that may be read in two ways, the `pattern` of one of which is shown."""
+    """Says that dates may be read in two ways, the `pattern` of one of which is shown."""
     return (
         f"{found.source}: the dates of column {found.column} may begin with the day or with the month. State it, for "
         f"example {hint('types', found.typed, pattern)}."
@@ -65,7 +69,7 @@ def day_or_month(found: Found, pattern: str) -> str:
 
 
 def no_times(found: Found) -> str:
-    """For a column that cannot order the rows."""
+    """Says that a column cannot order the rows."""
     return (
         f"{found.source}: dataset.time names column {found.column}, which holds neither dates nor numbers: row "
         f"{found.row} is {found.word!r}. State how its dates are written, for example "
@@ -74,7 +78,7 @@ def no_times(found: Found) -> str:
 
 
 def lacking(found: Found, missing: int, rows: int) -> str:
-    """For the first row without a target, of `missing` among the `rows` of its file."""
+    """Says which is the first row without a target, of `missing` among the `rows` of its file."""
     return (
         f"{found.source}: the target {found.column} is missing in {missing} of {rows} rows, first in row {found.row}. "
         "Fill it in, or leave these rows out: dataset.without_target=drop."
@@ -82,7 +86,7 @@ def lacking(found: Found, missing: int, rows: int) -> str:
 
 
 def text(found: Found, different: str, rows: int) -> str:
-    """For texts that are no categories; `different` is how many there are in `rows`."""
+    """Says that texts are no categories; `different` is how many there are in `rows`."""
     return (
         f"{found.source}: column {found.column} holds text, {different} different values in {rows} rows "
         f"(row {found.row}: {found.word[:40]!r}), which is no category. Leave it out, dataset.drop=[{found.typed}], or "
@@ -91,7 +95,7 @@ def text(found: Found, different: str, rows: int) -> str:
 
 
 def no_classes(found: Found, different: str, rows: int) -> str:
-    """For a target of too many texts."""
+    """Says that a target has too many different texts."""
     return (
         f"{found.source}: the target {found.column} has {different} different texts in {rows} rows, too many for "
         "classes. Name another column: dataset.target=NAME."

@@ -1,6 +1,5 @@
 """A table from a csv, tsv or parquet file as a polars frame, with errors that name file, row and column."""
 
-import csv
 import io
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -9,18 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.tables.dialect import (
-    SEPARATORS,
-    Header,
-    Separator,
-    damage,
-    decoded,
-    first_line,
-    names_of,
-    positions,
-    separator_of,
-)
-from nnrun.errors import ConfigError, RunError
+from nnrun.datasets.tables.dialect import Head, Header, Separator, damage, decoded, first_line, head
+from nnrun.errors import ConfigError, NnrunError, RunError
 
 if TYPE_CHECKING:
     import polars
@@ -29,7 +18,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 
 
 class Table(NamedTuple):
-    """A frame, and of each of its rows the number (n,), counted from 0 below the header with blank lines."""
+    """A frame, and the number (n,) of each of its rows, counted from 0 below the header with blank lines."""
 
     frame: "polars.DataFrame"
     rows: np.ndarray
@@ -53,15 +42,21 @@ def read_table(
     """
     path = Path(path)
     try:
-        found = path.stat()
+        stamp = stamp_of(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.path.") from None
     if path.is_dir() or path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path} must be a table: a file that ends in one of {', '.join(SUFFIXES)}.")
-    table = _cached(path, found.st_mtime_ns, found.st_size, separator, encoding, header, rows)
-    if (again := path.stat()).st_mtime_ns != found.st_mtime_ns or again.st_size != found.st_size:
+    table = _cached(path, stamp, separator, encoding, header, rows)
+    if stamp_of(path) != stamp:
         raise changed(path)
     return table
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What tells whether a file was changed: its time of change and its bytes. Raises OSError where it is gone."""
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def changed(path: Path) -> RunError:
@@ -70,7 +65,7 @@ def changed(path: Path) -> RunError:
 
 
 def check_columns(frame: "polars.DataFrame", names: tuple[str, ...], source: str | Path, key: str) -> None:
-    """Raises ConfigError for the first of `names` (the value of `key`) that the table does not have."""
+    """Refuses, by a ConfigError, the first of `names` (the value of `key`) that the table does not have."""
     from nnrun.schema import nearest
 
     for name in names:
@@ -80,9 +75,9 @@ def check_columns(frame: "polars.DataFrame", names: tuple[str, ...], source: str
 
 @lru_cache(maxsize=4)
 def _cached(
-    path: Path, modified: int, length: int, separator: Separator, encoding: str, header: Header, rows: int | None
+    path: Path, stamp: tuple[int, int], separator: Separator, encoding: str, header: Header, rows: int | None
 ) -> Table:
-    if length == 0:
+    if stamp[1] == 0:
         raise ConfigError(f"{path} is empty. Name a table with at least a header and one row.")
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path, rows)
@@ -97,51 +92,47 @@ def _read_parquet(path: Path, rows: int | None) -> Table:
 
     try:
         frame = polars.read_parquet(path, n_rows=rows)
-        return Table(frame, np.arange(frame.height))
     except (polars.exceptions.PolarsError, OSError) as error:
         raise RunError(f"{path} is no whole parquet file: {first_line(error)}.") from None
+    return Table(frame, np.arange(frame.height))
 
 
 def _read_text(path: Path, separator: Separator, encoding: str, header: Header, rows: int | None) -> Table:
     import polars
 
     whole = decoded(path, encoding)
-    text = whole.lstrip("\r\n")
-    first = text.partition("\n")[0]
-    mark = separator_of(path, first) if separator == "auto" else SEPARATORS[separator]
-    fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=mark), [])
-    if not any(field.strip() for field in fields):
-        raise ConfigError(f"{path} holds nothing but blank lines. Name a table with at least a header and one row.")
-    names = names_of(path, fields, header)
+    top = head(path, whole, separator, header)
     # Without a mark of its encoding polars takes a text that begins with x^ for a compressed one.
-    titled, content = names is not None, text.encode("utf-8-sig")
+    content = whole.lstrip("\r\n").encode("utf-8-sig")
+
+    def wrong() -> NnrunError | None:
+        return damage(path, io.StringIO(whole, newline=""), top.separator, len(top.names))
+
     try:
         frame = polars.read_csv(
             content,
-            separator=mark,
-            has_header=titled,
-            new_columns=list(names or positions(len(fields))),
+            separator=top.separator,
+            has_header=top.titled,
+            new_columns=list(top.names),
             infer_schema=False,
             n_rows=rows,
         )
     except polars.exceptions.PolarsError as error:
-        raise damage(path, io.StringIO(whole, newline=""), mark, len(fields)) or RunError(
-            f"{path}: {first_line(error)}."
-        ) from None
-    if frame.width != len(fields) or (frame.height and frame[:, -1].null_count()):
-        short = damage(path, io.StringIO(whole, newline=""), mark, len(fields))
-        if short is not None:
-            raise short
-    return without_blank_lines(frame, 0, lambda: blank_lines(io.BytesIO(content), titled, len(fields)))
+        raise wrong() or RunError(f"{path}: {first_line(error)}.") from None
+    # A line that is too short ends in nulls: only then the lines are looked through for it.
+    suspicious = frame.width != len(top.names) or (frame.height and frame[:, -1].null_count())
+    if suspicious and (short := wrong()) is not None:
+        raise short
+    return without_blank_lines(frame, 0, lambda: blank_lines(io.BytesIO(content), top))
 
 
-def blank_lines(lines: Iterable[bytes], titled: bool, width: int) -> np.ndarray:
-    """(n,) numbers of the rows that are blank lines and no rows of the table: of a single column those at its end."""
-    row, quoted, found = -int(titled), False, list[int]()
+def blank_lines(lines: Iterable[bytes], top: Head) -> np.ndarray:
+    """The numbers (n,) of blank lines that are no rows of the table: where it has one column, those at its end."""
+    row, quoted, found = -int(top.titled), False, list[int]()
     for line in lines:
         if not quoted and not line.strip(b"\r\n"):
             found.append(row)
-        elif width == 1:
+        elif len(top.names) == 1:
             found.clear()
         quoted ^= bool(line.count(b'"') % 2)
         row += not quoted
@@ -149,7 +140,7 @@ def blank_lines(lines: Iterable[bytes], titled: bool, width: int) -> np.ndarray:
 
 
 def without_blank_lines(frame: "polars.DataFrame", start: int, blank: Callable[[], np.ndarray]) -> Table:
-    """A frame whose first row has the number `start`; `blank` is only asked where a row has nothing but nulls."""
+    """The table of a frame whose first row has the number `start`; `blank` is asked only where a row is all nulls."""
     import polars
 
     rows = np.arange(start, start + frame.height)

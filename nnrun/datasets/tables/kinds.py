@@ -1,7 +1,7 @@
 """What the columns of a table hold: numbers, categories, dates; told from all their values unless it is stated."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -10,17 +10,7 @@ import numpy as np
 from nnrun.datasets.tables import faults
 from nnrun.datasets.tables.faults import Found
 from nnrun.datasets.tables.notation import Notation, first_no_date, fitting_notations, notations
-from nnrun.datasets.tables.values import (
-    FORMATS,
-    Place,
-    by_value,
-    fitting_patterns,
-    infinity,
-    known,
-    numbers,
-    texts,
-    unreadable,
-)
+from nnrun.datasets.tables.values import FORMATS, Cells, by_value, first, fitting_patterns, texts, unreadable
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -36,17 +26,20 @@ MANY_DIFFERENT = 20
 
 
 class Kind(NamedTuple):
-    """What a column holds; `pattern` is how its dates are written. `empty`: nothing, in any row."""
+    """What a column holds: numeric, one_hot, embedding, date, or empty; `pattern` is how its dates are written."""
 
-    kind: Literal["numeric", "categorical", "one_hot", "embedding", "date", "empty"]
+    kind: str
     pattern: str = ""
 
 
 class Profile:
-    """Gathers what the values of one column can be, block by block; `typed` is how its name is written in a command."""
+    """Gathers what the values of one column can be, block by block.
 
-    def __init__(self, name: str, typed: str, missing: Sequence[str], decimal: str) -> None:
-        self.name, self._typed, self._missing, self._decimal = name, typed, missing, decimal
+    typed: how its name is written in a command. source: the file that is named where no value is to blame.
+    """
+
+    def __init__(self, name: str, typed: str, decimal: str, source: Path) -> None:
+        self.name, self._typed, self._source = name, typed, source
         self._rows, self._missing_rows, self.numbers = Counter[str | Path](), Counter[str | Path](), 0
         self.whole, self.temporal, self.numeric = True, False, False
         self.values: set[str] | None = set()
@@ -54,68 +47,54 @@ class Profile:
         self._lacking: Found | None = None
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
-        self._count, self._last = 0, -1
         self._patterns: tuple[str, ...] = FORMATS
         self._notations = notations(decimal)
         self._no_date: Found | None = None
 
-    def update(self, column: "polars.Series", place: Place) -> None:
+    def update(self, cells: Cells) -> None:
         """Looks at the next rows. Raises ConfigError for lists, bytes, and times without a date."""
-        if fault := unreadable(column):
-            raise ConfigError(f"{place.source}: column {self.name} {fault}: dataset.drop=[{self._typed}].")
-        words = known(column, self._missing)
-        found = numbers(words, (), self._decimal)
-        given = words.drop_nulls()
-        self._rows[place.source] += len(column)
-        self._missing_rows[place.source] += len(column) - len(given)
-        self.numbers += len(found) - found.null_count()
-        self.temporal, self.numeric = column.dtype.is_temporal(), column.dtype.is_numeric()
-        self.whole = self.whole and bool((found.drop_nulls() == found.drop_nulls().round(0)).all())
+        file = cells.place.source
+        if fault := unreadable(cells.column):
+            raise ConfigError(f"{file}: column {self.name} {fault}: dataset.drop=[{self._typed}].")
+        words, numbers, wrong = cells.known, cells.numbers, cells.wrong
+        given, wrong_ones = words.drop_nulls(), int(wrong.sum())
+        self.temporal, self.numeric = cells.dtype.is_temporal(), cells.dtype.is_numeric()
+        if self._lacking is None and words.null_count():
+            self._lacking = Found.at(cells, first(words.is_null()), self._typed)
+        if self.other is None and wrong_ones:
+            self.other = Found.at(cells, first(wrong), self._typed)
+        if self.other is None and len(self._starts) < 2 and len(given):
+            # Two different leads over the rows of the file tell that it does not number them.
+            lead = numbers - np.arange(self._rows[file], self._rows[file] + len(words))
+            self._starts |= {lead.min(), lead.max()}  # type: ignore[arg-type]
+        self._rows[file] += len(words)
+        self._missing_rows[file] += len(words) - len(given)
+        self.numbers += len(given) - wrong_ones
+        self.whole = self.whole and bool((numbers == numbers.round(0)).all())
+        self._infinity = self._infinity or cells.infinity()
         if self.values is not None:
             self.values = _collected(self.values, given.unique())
-        if self._lacking is None and words.null_count():
-            self._lacking = self._at(place, words, int(words.is_null().arg_true()[0]))
-        self._count_rows(found, place)
-        self._infinity = self._infinity or infinity(found, place)
-        wrong = found.is_null() & words.is_not_null()
-        if self.other is None and wrong.any():
-            self.other = self._at(place, words, int(wrong.arg_true()[0]))
-        if self._notations and wrong.any():
+        if self._notations and wrong_ones:
             self._notations = () if self.temporal else fitting_notations(words.filter(wrong), self._notations)
         if self._patterns and not self.temporal and len(given):
-            self._narrow(words, place)
-
-    def _narrow(self, words: "polars.Series", place: Place) -> None:
-        before = self._patterns
-        self._patterns = () if self.numeric else fitting_patterns(words, before)
-        if not self.numeric and not self._patterns:
-            position = first_no_date(words, before)
-            self._no_date = None if position is None else self._at(place, words, position)
-
-    def _at(self, place: Place, words: "polars.Series", position: int) -> Found:
-        return Found.at(place, position, self.name, self._typed, words[position])
-
-    def _count_rows(self, found: "polars.Series", place: Place) -> None:
-        """What the numbers lead by over the rows of their file, counted without blank lines."""
-        self._count = 0 if place.rows[0] <= self._last else self._count
-        if len(self._starts) < 2:
-            lead = (found - np.arange(self._count, self._count + len(found))).drop_nulls()
-            self._starts |= set(lead.unique().head(2).to_list())
-        self._count, self._last = self._count + len(found), int(place.rows[-1])
+            before = self._patterns
+            self._patterns = () if self.numeric else fitting_patterns(words, before)
+            if not self.numeric and not self._patterns and (no_date := first_no_date(words, before)) is not None:
+                self._no_date = Found.at(cells, no_date, self._typed)
 
     @property
     def rows(self) -> int:
-        """Of all files."""
+        """How many rows all files have."""
         return self._rows.total()
 
     @property
     def filled(self) -> int:
-        """Rows of all files in which it is not missing."""
+        """In how many rows of all files it is not missing."""
         return self.rows - self._missing_rows.total()
 
     @property
     def lacking(self) -> str | None:
-        """Says of a target where it is missing, in the first file in which it is."""
+        """What is said of a target that is missing, in the first file in which it is."""
         if self._lacking is None:
             return None
         missing, rows = (count[self._lacking.source] for count in (self._missing_rows, self._rows))
@@ -123,7 +102,7 @@ class Profile:
 
     @property
     def different(self) -> int:
-        """Different values, MOST_CLASSES + 1 for more than MOST_CLASSES."""
+        """How many different values there are, MOST_CLASSES + 1 for more than MOST_CLASSES."""
         return MOST_CLASSES + 1 if self.values is None else len(by_value(self.values))
 
     @property
@@ -136,61 +115,64 @@ class Profile:
         """Whether it numbers the rows from 0 or 1, except for empty ones."""
         return self.is_numeric and self.rows > 1 and 2 * self.filled > self.rows and self._starts in ({0.0}, {1.0})
 
-    def input_kind(self, source: str | Path, stated: str | None, most: int, categorical: str) -> Kind:
-        """As a column of inputs: as `stated`, or told from the values; texts of more than `most` kinds are refused."""
+    def input_kind(self, stated: str | None, most: int, categorical: str) -> Kind:
+        """What it is as a column of inputs: as `stated`, or told from the values.
+
+        Raises ConfigError for texts of more than `most` kinds.
+        """
         if stated is not None:
-            return self._stated(source, stated, categorical)
+            return self._stated(stated, categorical)
         if self.filled == 0:
             return Kind("empty")
         if self.is_numeric:
             return self._number()
         if self.temporal or self._patterns:
-            return Kind("date", self._pattern(source))
+            return Kind("date", self._pattern())
         if 2 * self.numbers >= self.filled:
-            raise ConfigError(self._mixed(source))
+            raise ConfigError(self._mixed())
         if self._no_date is not None:
             raise ConfigError(faults.nearly_dates(self._no_date))
         if self._notation:
-            raise ConfigError(faults.written(self._odd(source), self._notation))
-        if self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
-            raise ConfigError(faults.text(self._odd(source), _about(self.different), self.filled))
-        return Kind("embedding" if categorical == "embedding" else "one_hot")
+            raise ConfigError(faults.written(self._odd, self._notation))
+        if self._is_text(most):
+            raise ConfigError(faults.text(self._odd, _about(self.different), self.filled))
+        return Kind(categorical)
 
-    def _stated(self, source: str | Path, stated: str, categorical: str) -> Kind:
+    def _stated(self, stated: str, categorical: str = "one_hot") -> Kind:
         if "%" in stated:
             return Kind("date", stated)
         if stated == "numeric":
             if self.other is not None:
-                raise ConfigError(self._mixed(source))
+                raise ConfigError(self._mixed())
             return self._number()
         if stated == "date":
-            return Kind("date", self._pattern(source))
-        if stated == "categorical":
-            return Kind("embedding" if categorical == "embedding" else "one_hot")
-        kind: Kind = Kind(stated)  # type: ignore[arg-type]
-        return kind
+            return Kind("date", self._pattern())
+        return Kind(categorical if stated == "categorical" else stated)
 
-    def time_kind(self, source: str | Path, stated: str | None) -> Kind:
-        """As the column that rows are ordered by. Raises ConfigError unless it holds dates or numbers."""
+    def time_kind(self, stated: str | None) -> Kind:
+        """What it is as the column that rows are ordered by. Raises ConfigError unless it holds dates or numbers."""
         if stated is not None and stated != "numeric":
-            return self._stated(source, stated, "")
+            return self._stated(stated)
         if self.is_numeric:
             return self._number()
         if self.temporal or self._patterns:
-            return Kind("date", self._pattern(source))
+            return Kind("date", self._pattern())
         if self._no_date is not None:
             raise ConfigError(faults.nearly_dates(self._no_date))
-        raise ConfigError(faults.no_times(self._odd(source)))
+        raise ConfigError(faults.no_times(self._odd))
 
-    def is_label(self, source: str | Path, stated: str | None) -> bool:
+    def is_label(self, stated: str | None) -> bool:
         """Whether the column as a target means classes; else numbers. Raises ConfigError where it means neither."""
         if stated == "numeric":
-            self._stated(source, stated, "")
+            self._stated(stated)
             return False
         if stated is None and self._notation:
-            raise ConfigError(faults.written(self._odd(source), self._notation))
+            raise ConfigError(faults.written(self._odd, self._notation))
         if stated is not None or not self.is_numeric:
-            self._check_classes(source)
+            if 0 < self.numbers < self.filled and 2 * self.numbers >= self.filled:
+                raise ConfigError(self._mixed())
+            if self._is_text(MOST_CLASSES):
+                raise ConfigError(faults.no_classes(self._odd, _about(self.different), self.filled))
             return True
         if self.whole and self.different <= FEW_NUMBERS and self.filled >= 5 * self.different:
             return True
@@ -198,36 +180,34 @@ class Profile:
         return False
 
     def _number(self) -> Kind:
-        """Raises RunError for an infinity."""
+        """The kind of a number. Raises RunError for an infinity."""
         if self._infinity is not None:
             raise self._infinity
         return Kind("numeric")
 
-    def _check_classes(self, source: str | Path) -> None:
-        if 0 < self.numbers < self.filled and 2 * self.numbers >= self.filled:
-            raise ConfigError(self._mixed(source))
-        if self.different > MOST_CLASSES or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled):
-            raise ConfigError(faults.no_classes(self._odd(source), _about(self.different), self.filled))
+    def _is_text(self, most: int) -> bool:
+        """Whether it holds more than `most` different values, or many that are hardly ever repeated."""
+        return self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled)
 
-    def _pattern(self, source: str | Path) -> str:
+    def _pattern(self) -> str:
         if self.temporal:
             return ""
         if self._no_date is not None:
             raise ConfigError(faults.nearly_dates(self._no_date))
         if not self._patterns:
-            raise ConfigError(faults.no_pattern(self._odd(source)))
+            raise ConfigError(faults.no_pattern(self._odd))
         days = {pattern.index("%d") for pattern in self._patterns if "%d" in pattern}
         if len(days) > 1:
-            raise ConfigError(faults.day_or_month(self._odd(source), self._patterns[0]))
+            raise ConfigError(faults.day_or_month(self._odd, self._patterns[0]))
         return self._patterns[0]
 
-    def _odd(self, source: str | Path) -> Found:
+    @property
+    def _odd(self) -> Found:
         """The first value that is no number; an empty one in row 1 where there is none."""
-        return self.other or Found(self.name, self._typed, source, 1, "")
+        return self.other or Found(self.name, self._typed, self._source, 1, "")
 
-    def _mixed(self, source: str | Path) -> str:
-        odd = self._odd(source)
-        return faults.written(odd, self._notation) if self._notation else faults.mixed(odd)
+    def _mixed(self) -> str:
+        return faults.written(self._odd, self._notation) if self._notation else faults.mixed(self._odd)
 
     @property
     def _notation(self) -> Notation | None:
@@ -236,7 +216,7 @@ class Profile:
 
 
 def check_stated(types: Mapping[str, str]) -> None:
-    """Raises ConfigError for a type that does not exist and for a pattern that no date can be written in."""
+    """Refuses, by a ConfigError, a type that does not exist and a pattern that no date can be written in."""
     for name, kind in types.items():
         if kind not in get_args(Stated) and "%" not in str(kind):
             raise ConfigError(
@@ -246,7 +226,7 @@ def check_stated(types: Mapping[str, str]) -> None:
 
 
 def _collected(values: set[str], more: "polars.Series") -> set[str] | None:
-    """With more of them, None once there are more than MOST_CLASSES."""
+    """The values with more of them, None once there are more than MOST_CLASSES."""
     together = None if len(more) > MOST_CLASSES else values | set(texts(more).to_list())
     return None if together is None or len(together) > MOST_CLASSES else together
 

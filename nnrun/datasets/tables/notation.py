@@ -4,14 +4,14 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nnrun.datasets.tables.values import BEGINNING, GROUPED, dates
+from nnrun.datasets.tables.values import BEGINNING, GROUPED, dates, first
 
 if TYPE_CHECKING:
     import polars
 
 DECIMAL_COMMA = shlex.quote('dataset.decimal=","')
 NEARLY = 0.8
-"""Share of the values that must be dates for the others to be taken for mistakes."""
+"""The share of the values that must be dates for the others to be taken for mistakes."""
 
 
 class Notation(NamedTuple):
@@ -42,21 +42,21 @@ POINTS = Notation(
     GROUPED,
     "Take the points out of the file, or, where they stand before the decimals, set dataset.decimal=. or write commas.",
 )
-"""Beside the others where the mark before the decimals is a comma."""
+"""One more notation, where the mark before the decimals is a comma."""
 
 
 def notations(decimal: str) -> tuple[Notation, ...]:
-    """Those that a column with this mark before the decimals may be written in."""
+    """The notations that a column with this mark before the decimals may be written in."""
     return (POINTS, *NOTATIONS) if decimal == "," else NOTATIONS
 
 
 def fitting_notations(words: "polars.Series", among: Sequence[Notation]) -> tuple[Notation, ...]:
-    """Those in which every text is written."""
+    """The notations in which every text is written."""
     return tuple(one for one in among if words.str.contains(one.pattern).all())
 
 
 def first_no_date(words: "polars.Series", among: Sequence[str]) -> int | None:
-    """Position of the first text that is no date of the pattern that nearly all others are written in, if one is."""
+    """The position of the first text that is no date of the pattern that nearly all others have, if there is one."""
     given, few = words.is_not_null(), words.drop_nulls().head(100)
     if few.str.contains(BEGINNING).sum() < NEARLY * len(few):
         return None
@@ -64,4 +64,4 @@ def first_no_date(words: "polars.Series", among: Sequence[str]) -> int | None:
     wrong = [given & dates(words, one).is_null() for one in likely]
     best = min(wrong, key=lambda one: one.sum(), default=given)
     few_wrong = 0 < int(best.sum()) <= (1 - NEARLY) * int(given.sum())
-    return int(best.arg_true()[0]) if few_wrong else None
+    return first(best) if few_wrong else None

@@ -1,64 +1,65 @@
 """From the keys of dataset=csv and the files to types, parts and a fitted reader, before any array is made."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.reader import UnseenNotes
-from nnrun.datasets.tables import kinds as table_kinds
-from nnrun.datasets.tables import roles as table_roles
-from nnrun.datasets.tables import single_precision
-from nnrun.datasets.tables import source as table_source
-from nnrun.datasets.tables.columns import Category, Date, Label, Numeric
-from nnrun.datasets.tables.division import Division
-from nnrun.datasets.tables.fitting import Fit, NumericFit, fits, label
+from nnrun.datasets.tables import kinds, roles, single_precision, source
+from nnrun.datasets.tables.category import Category, CategoryFit, Label, label
+from nnrun.datasets.tables.date import Date, DateFit
+from nnrun.datasets.tables.division import TableDivision, by_row
+from nnrun.datasets.tables.files import Files
 from nnrun.datasets.tables.kinds import Kind, Profile
+from nnrun.datasets.tables.numeric import Numeric, NumericFit
 from nnrun.datasets.tables.reader import TableReader, Target
-from nnrun.datasets.tables.roles import Roles
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.split import TRAIN, UNUSED
-from nnrun.datasets.tables.values import Place
+from nnrun.datasets.tables.values import Rows
 from nnrun.errors import ConfigError
 
-if TYPE_CHECKING:
-    import polars
-
 MOST_INPUTS = 20_000
+Fit = NumericFit | DateFit | CategoryFit
 
 
 @dataclass(frozen=True)
 class Plan:
     """What loading needs: for every file the part (rows,) of each of its rows, the reader, and notes for the user."""
 
-    sources: tuple[Path, ...]
-    format: TableFormat
-    parts: tuple[np.ndarray, ...]
+    files: Files
+    parts: dict[int, np.ndarray]
     reader: TableReader
     spec: DataSpec
     notes: tuple[str, ...]
 
+    def rows(self, part: int) -> int:
+        """How many rows a part has."""
+        return sum(int((codes == part).sum()) for codes in self.parts.values())
+
     @property
     def bytes(self) -> int:
-        """Of the arrays of all parts together."""
+        """How much the arrays of all parts take together."""
         columns = len(self.reader.input_names) + len(self.reader.cardinalities) + len(self.reader.target_names)
-        return 4 * columns * sum(int((codes != UNUSED).sum()) for codes in self.parts)
+        return 4 * columns * sum(int((codes != UNUSED).sum()) for codes in self.parts.values())
 
-    def blocks(self) -> Iterator[tuple["polars.DataFrame", Place, np.ndarray]]:
-        """The rows that are used, in the order of the files, and the part of each."""
-        for source, parts in zip(self.sources, self.parts, strict=True):
-            for frame, place in table_source.blocks(source, self.format):
-                mine = parts[place.rows]
-                used = mine != UNUSED
-                yield frame.filter(used), Place(source, place.rows[used]), mine[used]
+    def blocks(self) -> Iterator[tuple[Rows, np.ndarray]]:
+        """All rows in the order of the files, and the part of each. Raises RunError for a date that is none."""
+        for file, parts in self.parts.items():
+            for rows in self.files.blocks(file):
+                codes = parts[rows.place.rows]
+                used = codes != UNUSED
+                # Before the rows are divided, so that the first one of the file that is wrong is named.
+                self.reader.check_dates(rows.filter(used).cells)
+                yield rows, codes
 
 
 def prepare(config: Any, sources: dict[int, Path]) -> Plan:
-    """Reads the files as often as needed. `sources` are by part; without one for a part it is cut from TRAIN's.
+    """The plan for files by part; without one for a part it is cut from TRAIN's. A small file is read once.
 
     Raises ConfigError or RunError for what does not fit.
     """
@@ -69,73 +70,84 @@ class _Preparation:
     """The steps of `prepare`, and what they share."""
 
     def __init__(self, config: Any, sources: dict[int, Path]) -> None:
-        self.config, self.sources = config, sources
+        self.config, self.first = config, sources[TRAIN]
         self.format = TableFormat(config.separator, config.encoding, config.header, config.decimal)
-        self.first = sources[TRAIN]
-        self.columns = table_source.column_names(self.first, self.format)
-        self.roles: Roles = table_roles.assign(config, self.columns, self.first)
+        self.columns = source.column_names(self.first, self.format)
+        self.roles = roles.assign(config, self.columns, self.first)
+        self.files = Files(sources, self.format, self.roles)
         self._check_roles()
 
     def plan(self) -> Plan:
-        """All steps in order."""
-        profiles = self._profiles()
-        label = self._label(profiles)
-        self._check_targets(profiles, label)
-        kinds, left_out = self._kinds(profiles)
-        parts = Division(self.config, self.sources, self.format, self.roles, profiles).parts(label)
-        inputs, numbers = self._fitted(kinds, label, parts)
-        reader = self._reader(inputs, left_out, label)
-        targets = () if label else (len(reader.targets),) if reader.targets else None
-        task = "classification" if label else "regression" if reader.targets else "reconstruction"
-        classes = len(label.classes) if label else None
-        spec = DataSpec("table", (len(reader.input_names),), targets, task, classes, categories=reader.cardinalities)
-        notes = (*self._coarse(inputs, numbers), *self._unseen(reader, parts))
-        return Plan(tuple(self.sources.values()), self.format, tuple(parts.values()), reader, spec, notes)
+        """The plan, by all steps in order."""
+        profiles, usable = self._gathered()
+        classes = self._label(profiles)
+        self._check_targets(profiles, classes)
+        wanted, left_out = self._kinds(profiles)
+        parts = TableDivision(self.config, self.files, self.roles, profiles, usable).parts(classes)
+        inputs = self._fits(wanted)
+        targets = self._fits({name: Kind("numeric") for name in self.roles.targets if classes is None})
+        for rows in self.files.blocks(TRAIN):
+            training = parts[TRAIN][rows.place.rows] == TRAIN
+            if training.any():
+                cells = rows.filter(training).cells
+                for one in (*inputs, *targets):
+                    one.update(cells[one.name])
+        reader = self._reader(inputs, left_out, classes)
+        shape = () if classes else (len(reader.targets),) if reader.targets else None
+        task = "classification" if classes else "regression" if reader.targets else "reconstruction"
+        count = len(classes.classes) if classes else None
+        spec = DataSpec("table", (len(reader.input_names),), shape, task, count, categories=reader.cardinalities)
+        notes = (*self._coarse(inputs, targets), *self._unseen(reader, parts))
+        return Plan(self.files, parts, reader, spec, notes)
 
     def _check_roles(self) -> None:
-        roles, config = self.roles, self.config
-        chosen = [key for key in ("group", "time", "stratify") if getattr(roles, key) is not None]
+        config = self.config
+        chosen = [key for key in ("group", "time", "stratify") if getattr(self.roles, key) is not None]
         if len(chosen) > 1:
             raise ConfigError(
                 f"dataset.{chosen[0]} and dataset.{chosen[1]} are different ways to split. Leave one of them null."
             )
-        if not roles.inputs:
+        if not self.roles.inputs:
             raise ConfigError(
                 f"{self.first} has no column left for the inputs. Name some: dataset.features=[NAME,...]."
             )
-        table_kinds.check_stated(roles.types)
-        for source in self.sources.values():
-            columns = table_source.column_names(source, self.format)
-            missing = [name for name in roles.all if name not in columns]
+        kinds.check_stated(self.roles.types)
+        for path in self.files.paths.values():
+            columns = source.column_names(path, self.format)
+            missing = [name for name in self.roles.all if name not in columns]
             if missing:
-                raise ConfigError(f"{source} lacks the column {missing[0]}, which {self.first} has. Add it.")
+                raise ConfigError(f"{path} lacks the column {missing[0]}, which {self.first} has. Add it.")
         if config.target is None and config.without_target == "drop":
             raise ConfigError("dataset.without_target=drop needs a dataset.target.")
 
-    def _frames(self, part: int) -> Iterator[tuple["polars.DataFrame", Place]]:
-        return table_source.blocks(self.sources[part], self.format)
+    def _gathered(self) -> tuple[dict[str, Profile], dict[int, np.ndarray]]:
+        """What every column holds, and by file which of its rows (rows,) have all targets: the one pass over the files.
 
-    def _profiles(self) -> dict[str, Profile]:
-        roles = self.roles
-        profiles = {
-            name: Profile(name, roles.typed[name], roles.missing[name], self.config.decimal) for name in roles.all
-        }
-        for part in self.sources:
-            for frame, place in self._frames(part):
+        What comes after it asks for the same cells, which are read anew only where the file is too large to be kept.
+        """
+        typed, decimal = self.roles.typed, self.config.decimal
+        profiles = {name: Profile(name, typed[name], decimal, self.first) for name in self.roles.all}
+        usable = {}
+        for part in self.files.paths:
+            pieces = []
+            for rows in self.files.blocks(part):
                 for name, profile in profiles.items():
-                    profile.update(frame[name], place)
-        return profiles
+                    profile.update(rows.cells[name])
+                there = [rows.cells[name].known.is_not_null().to_numpy() for name in self.roles.targets]
+                pieces.append((rows.place.rows, np.all(there, axis=0) & np.ones(len(rows.place.rows), bool)))
+            usable[part] = by_row(pieces) if pieces else np.zeros(0, bool)
+        return profiles, usable
 
     def _label(self, profiles: dict[str, Profile]) -> Label | None:
         targets, types = self.roles.targets, self.roles.types
         if len(targets) != 1:
             for name in targets:
                 stated = types.get(name, "numeric")
-                if stated != "numeric" or profiles[name].other or profiles[name].is_label(self.first, stated):
+                if stated != "numeric" or profiles[name].other or profiles[name].is_label(stated):
                     raise ConfigError(f"Several targets must be numbers, but {name} is not. Name one dataset.target.")
             return None
         (name,), profile = targets, profiles[targets[0]]
-        if not profile.filled or not profile.is_label(self.first, types.get(name)):
+        if not profile.filled or not profile.is_label(types.get(name)):
             return None
         return label(name, self.roles.missing[name], profile.values or set(), self.first)
 
@@ -152,44 +164,42 @@ class _Preparation:
                 raise ConfigError(profile.lacking)
 
     def _kinds(self, profiles: dict[str, Profile]) -> tuple[dict[str, Kind], dict[str, str]]:
-        """What each input is, and why others are none."""
-        roles, config = self.roles, self.config
-        kinds, left_out = {}, {}
-        for name in roles.inputs:
-            stated = roles.types.get(name)
+        """What each input holds, and why other columns are no inputs."""
+        config, found, left_out = self.config, dict[str, Kind](), dict[str, str]()
+        for name in self.roles.inputs:
+            stated = self.roles.types.get(name)
             if profiles[name].counts_rows and not stated and config.features is None:
                 left_out[name] = "numbers the rows"
                 continue
-            kind = profiles[name].input_kind(self.first, stated, config.max_categories, config.categorical)
+            kind = profiles[name].input_kind(stated, config.max_categories, config.categorical)
             if kind.kind == "empty":
                 left_out[name] = "is empty"
             else:
-                kinds[name] = kind
-        return kinds, left_out
+                found[name] = kind
+        return found, left_out
+
+    def _fits(self, wanted: Mapping[str, Kind]) -> list[Fit]:
+        """What gathers the training rows of columns of these kinds."""
+        found: list[Fit] = []
+        for name, (kind, pattern) in wanted.items():
+            marks = self.roles.missing[name]
+            if kind == "numeric":
+                found.append(NumericFit(name, marks, self.config.decimal))
+            elif kind == "date":
+                found.append(DateFit(name, marks, pattern))
+            else:
+                found.append(CategoryFit(name, marks, kind == "embedding", self.roles.typed[name], self.first))
+        return found
 
     def _unseen(self, reader: TableReader, parts: dict[int, np.ndarray]) -> Iterator[str]:
         """Sentences about categories that files of their own have and the training part has not."""
-        for part in [part for part in self.sources if part != TRAIN]:
+        for part in [part for part in parts if part != TRAIN]:
             notes = UnseenNotes()
-            for frame, place in self._frames(part):
-                used = parts[part][place.rows] != UNUSED
-                rows, where = frame.filter(used), Place(place.source, place.rows[used])
-                notes.add(rows.height, reader.unseen(rows, where, reader.encode(rows, where, False)))
-            yield from notes.sentences(self.sources[part].name)
-
-    def _fitted(
-        self, kinds: dict[str, Kind], label: Label | None, parts: dict[int, np.ndarray]
-    ) -> tuple[list[Fit], list[Fit]]:
-        """What the training part says of the inputs, and of targets that are numbers."""
-        wanted = kinds, {name: Kind("numeric") for name in self.roles.targets if label is None}
-        inputs, targets = (fits(each, self.roles, self.config.decimal, self.first) for each in wanted)
-        for frame, place in self._frames(TRAIN):
-            training = parts[TRAIN][place.rows] == TRAIN
-            if training.any():
-                rows, where = frame.filter(training), Place(self.first, place.rows[training])
-                for one in (*inputs, *targets):
-                    one.update(rows[one.name], where)
-        return inputs, targets
+            for rows in self.files.blocks(part):
+                used = rows.filter(parts[part][rows.place.rows] != UNUSED)
+                reader.check_dates(used.cells)
+                notes.add(len(used.place.rows), reader.unseen(used.cells))
+            yield from notes.sentences(self.files.paths[part].name)
 
     def _coarse(self, inputs: list[Fit], targets: list[Fit]) -> Iterator[str]:
         """Sentences about inputs that single precision cannot hold. Raises ConfigError for such a target."""

@@ -1,6 +1,6 @@
 """Rows of a new table, read the way the training table was."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,18 +10,22 @@ import numpy as np
 from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader, Unseen, listed
 from nnrun.datasets.tables import source as table_source
-from nnrun.datasets.tables.columns import Category, Date, Input, Label, Numeric
+from nnrun.datasets.tables.category import Category, Label
+from nnrun.datasets.tables.date import Date
+from nnrun.datasets.tables.numeric import Numeric
 from nnrun.datasets.tables.source import TableFormat
-from nnrun.datasets.tables.values import Place, checked_numbers, known
+from nnrun.datasets.tables.values import Cells, Place, Rows
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars
 
+Input = Numeric | Date | Category
+
 
 @dataclass(frozen=True)
 class Target:
-    """A number to be predicted."""
+    """A column of numbers to be predicted."""
 
     name: str
     missing: tuple[str, ...]
@@ -52,83 +56,104 @@ class TableReader(Reader):
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """One per input of the network, embedded columns not counted."""
-        return tuple(name for column in self.inputs for name in column.names())
+        """The names of the network's inputs, among which embedded columns do not count."""
+        return tuple(name for column in self.inputs for name in column.inputs())
+
+    @property
+    def _target_columns(self) -> tuple[Label | Target, ...]:
+        return (self.label,) if self.label else self.targets
 
     @property
     def target_names(self) -> tuple[str, ...]:
         """The columns of the targets."""
-        return (self.label.name,) if self.label else tuple(target.name for target in self.targets)
+        return tuple(target.name for target in self._target_columns)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        """Numbers that each embedded column may have, 0 for never seen among them."""
+        """How many numbers each embedded column may have, 0 for never seen among them."""
         return tuple(column.cardinality for column in self.categories if column.embedded)
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
         """The rows of a csv, tsv or parquet file; `targets` only where no row lacks one."""
         names = self._check(table_source.column_names(source, self.format), source)
-        labelled = self._labelled(source, names)
-        for frame, place in table_source.blocks(source, self.format, size):
-            yield self._block(frame.rename(names), place, labelled)
+
+        def read() -> Iterator[Rows]:
+            for frame, place in table_source.blocks(source, self.format, size):
+                yield self._rows(frame.rename(names), place)
+
+        labelled = all(map(self._has_targets, read()))
+        yield from (self._block(rows, labelled) for rows in read())
 
     def block(self, values: Any) -> Block:
         """The rows of a data frame (polars, pandas), a dict of columns, or an array of the inputs in file order."""
         inputs = {column.name for column in self.inputs}
         frame = table_source.frame_of(values, tuple(name for name in self.columns if name in inputs))
-        names = self._check(frame.columns, "The table")
-        place = Place("The table", np.arange(frame.height))
-        return self._block(frame.rename(names), place, self._has_targets(frame.rename(names)))
+        frame = frame.rename(self._check(frame.columns, "The table"))
+        rows = self._rows(frame, Place("The table", np.arange(frame.height)))
+        return self._block(rows, self._has_targets(rows))
 
     def example_shape(self) -> tuple[int, ...]:
-        """(inputs,)."""
+        """The shape (inputs,) of an example."""
         return (len(self.input_names),)
 
     def origins(self) -> dict[str, dict[str, tuple[int, ...]]]:
         """The inputs, or the embedded number, that each column becomes."""
         found: dict[str, dict[str, tuple[int, ...]]] = {}
-        inputs, embedded = 0, 0
+        counts = {"inputs": 0, "categories": 0}
         for column in self.inputs:
-            if isinstance(column, Category) and column.embedded:
-                found[column.name] = {"categories": (embedded,)}
-                embedded += 1
-            else:
-                found[column.name] = {"inputs": tuple(range(inputs, inputs + len(column.names())))}
-                inputs += len(column.names())
+            embedded = isinstance(column, Category) and column.embedded
+            array, many = ("categories", 1) if embedded else ("inputs", len(column.inputs()))
+            found[column.name] = {array: tuple(range(counts[array], counts[array] + many))}
+            counts[array] += many
         return found
 
     def unknown(self, source: Path) -> tuple[str, ...]:
-        """Columns of a file that are not used, though the training table had none of that name."""
+        """The columns of a file that are not used, though the training table had none of that name."""
         return tuple(name for name in table_source.column_names(source, self.format) if name not in self.columns)
 
-    def encode(self, frame: "polars.DataFrame", place: Place, labelled: bool) -> Part:
+    def encode(self, cells: Mapping[str, Cells], labelled: bool) -> Part:
         """A part of these rows: `inputs`, `categories` where some are embedded, and `targets` where `labelled`."""
-        part = {"inputs": _matrix([a for one in self.inputs for a in one.encode(frame[one.name], place)], frame.height)}
-        embedded = [column.codes(frame[column.name]) for column in self.categories if column.embedded]
-        if embedded:
-            part["categories"] = np.stack(embedded, axis=1)
+        part: Part = self.assembled(np, [column.encode(cells[column.name]) for column in self.inputs])
         if labelled and self.label:
-            part["targets"] = self.label.encode(frame[self.label.name], place)
+            part["targets"] = self.label.encode(cells[self.label.name])
         elif labelled:
-            part["targets"] = _matrix([self._numbers(frame, target, place) for target in self.targets], frame.height)
+            targets = [cells[target.name].checked_numbers().to_numpy() for target in self.targets]
+            part["targets"] = np.stack(targets, -1, dtype=np.float32)
         return part
 
-    def unseen(self, frame: "polars.DataFrame", place: Place, part: Part) -> dict[str, Unseen]:
-        """By column the categories that the training part never had; `part` is what `encode` made of these rows."""
-        found, origins = {}, self.origins()
-        for column in self.categories:
-            ((array, at),) = origins[column.name].items()
-            blank = np.all(part[array][:, list(at)] == 0, axis=1)
-            rows = Place(place.source, place.rows[blank])
-            found[column.name] = column.unseen(frame[column.name].filter(blank), rows) if blank.any() else None
+    def assembled(self, xp: Any, made: list[list[Any]]) -> dict[str, Any]:
+        """The inputs of a batch out of what each column gives; `xp` is the module of the arrays, numpy or jax.numpy."""
+        inputs: list[Any] = []
+        embedded: list[Any] = []
+        for column, arrays in zip(self.inputs, made, strict=True):
+            (embedded if isinstance(column, Category) and column.embedded else inputs).extend(arrays)
+        # An exported function is traced for any number of rows, which no len() could tell.
+        rows = made[0][0].shape[0]
+        found = {"inputs": xp.stack(inputs, -1, dtype=np.float32) if inputs else xp.zeros((rows, 0), np.float32)}
+        return found | ({"categories": xp.stack(embedded, -1)} if embedded else {})
+
+    def check_dates(self, cells: Mapping[str, Cells]) -> None:
+        """Refuses, by a RunError, the first text that is no date as its column's are stated to be written."""
+        for date in self.dates:
+            cells[date.name].checked_moments(date.pattern)
+
+    def unseen(self, cells: Mapping[str, Cells]) -> dict[str, Unseen]:
+        """The categories, by column, that the training part never had."""
+        found = {column.name: column.unseen(cells[column.name]) for column in self.categories}
         return {name: unseen for name, unseen in found.items() if unseen is not None}
 
-    def _numbers(self, frame: "polars.DataFrame", target: Target, place: Place) -> np.ndarray:
-        return checked_numbers(frame[target.name], place, target.missing, self.format.decimal).to_numpy()
+    def _block(self, rows: Rows, labelled: bool) -> Block:
+        return Block(self.encode(rows.cells, labelled), {"row": rows.place.rows + 1}, self.unseen(rows.cells))
 
-    def _block(self, frame: "polars.DataFrame", place: Place, labelled: bool) -> Block:
-        part = self.encode(frame, place, labelled)
-        return Block(part, {"row": place.rows + 1}, self.unseen(frame, place, part))
+    def _rows(self, frame: "polars.DataFrame", place: Place) -> Rows:
+        """The cells of the columns of inputs and targets that a frame has."""
+        columns = [one for one in (*self.inputs, *self._target_columns) if one.name in frame.columns]
+        decimal = self.format.decimal
+        return Rows({one.name: Cells(frame[one.name], place, one.missing, decimal) for one in columns}, place)
+
+    def _has_targets(self, rows: Rows) -> bool:
+        names = self.target_names
+        return bool(names) and all(n in rows.cells and rows.cells[n].known.null_count() == 0 for n in names)
 
     def _check(self, given: Sequence[str], source: Path | str) -> dict[str, str]:
         """New names of the columns, for a file without a header. Raises ConfigError where an input is missing."""
@@ -144,22 +169,3 @@ class TableReader(Reader):
                 "may be empty."
             )
         return names
-
-    def _labelled(self, source: Path, names: dict[str, str]) -> bool:
-        found = table_source.blocks(source, self.format)
-        return bool(self.target_names) and all(self._has_targets(frame.rename(names)) for frame, _ in found)
-
-    def _has_targets(self, frame: "polars.DataFrame") -> bool:
-        targets = [self.label] if self.label else self.targets
-        return bool(targets) and all(
-            target.name in frame.columns and known(frame[target.name], target.missing).null_count() == 0
-            for target in targets
-        )
-
-
-def _matrix(arrays: list[np.ndarray], rows: int) -> np.ndarray:
-    """(rows, arrays) float32."""
-    found = np.empty((rows, len(arrays)), np.float32)
-    for i, array in enumerate(arrays):
-        found[:, i] = array
-    return found

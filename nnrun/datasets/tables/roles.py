@@ -69,15 +69,14 @@ def hint(key: str, typed: str, value: str) -> str:
 
 
 def _missing(found: "_Finder", given: Any) -> dict[str, tuple[str, ...]]:
-    if given is None or isinstance(given, tuple):
-        return {name: _texts(given or ()) for name in found.columns}
-    named = {found.one("missing", key): _texts(value) for key, value in given.items()}
-    return {name: named.get(name, ()) for name in found.columns}
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list | tuple) else [value]
-    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+    """The texts that stand for a missing value, by column, as they are given for all columns or by column."""
+    by_column = {found.one("missing", key): value for key, value in given.items()} if isinstance(given, dict) else None
+    texts = {}
+    for name in found.columns:
+        value = (given or ()) if by_column is None else by_column.get(name, ())
+        values = value if isinstance(value, list | tuple) else [value]
+        texts[name] = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+    return texts
 
 
 class _Finder:
@@ -87,38 +86,32 @@ class _Finder:
         self.columns, self._source = columns, source
 
     def one(self, key: str, given: Column | None) -> str | None:
-        """The name of a column."""
+        """The name of a column. Raises ConfigError for one that is not there."""
+        count = len(self.columns)
         if given is None or str(given) in self.columns:
             return given if given is None else str(given)
+        if isinstance(given, int) and 1 <= abs(given) <= count:
+            return self.columns[given - 1 if given > 0 else given]
         if isinstance(given, int):
-            return self._at(key, given)
-        listed = self._one_column() if len(self.columns) == 1 else nearest(given, self.columns)
-        raise ConfigError(f"dataset.{key} names the column {given}, which {self._source} does not have. {listed}")
-
-    def _one_column(self) -> str:
-        """What may be wrong with a table of a single column."""
-        said = f"Its only column is {self.columns[0]}."
-        if self._source.suffix.lower() == ".parquet":
-            return said
-        return (
-            f"{said} Where that is several names, set the mark between them, dataset.separator, to one of "
-            f"{', '.join(SEPARATORS)}, or write the file with one of these."
-        )
+            raise ConfigError(
+                f"dataset.{key}={given} is no column of {self._source}, which has {count}: they count from 1, or "
+                "from -1 at the end. Set for example -1 for the last one."
+            )
+        near = nearest(given, self.columns)
+        if count == 1:
+            near = f"Its only column is {self.columns[0]}."
+            if self._source.suffix.lower() != ".parquet":
+                near += (
+                    " Where that is several names, set the mark between them, dataset.separator, to one of "
+                    f"{', '.join(SEPARATORS)}, or write the file with one of these."
+                )
+        raise ConfigError(f"dataset.{key} names the column {given}, which {self._source} does not have. {near}")
 
     def all(self, key: str, given: Columns) -> tuple[str, ...]:
         """The names of several columns. Raises ConfigError for one that is named twice."""
-        found = [self.one(key, one) for one in (given if isinstance(given, tuple) else (given,)) if one is not None]
+        found = [self.one(key, one) for one in (given if isinstance(given, tuple) else (given,))]
         names = [name for name in found if name is not None]
         twice = [name for i, name in enumerate(names) if name in names[:i]]
         if twice:
             raise ConfigError(f"dataset.{key} names the column {twice[0]} twice. Name it once.")
         return tuple(names)
-
-    def _at(self, key: str, position: int) -> str:
-        count = len(self.columns)
-        if not 1 <= abs(position) <= count:
-            raise ConfigError(
-                f"dataset.{key}={position} is no column of {self._source}, which has {count}: they count from 1, or "
-                "from -1 at the end. Set for example -1 for the last one."
-            )
-        return self.columns[position - 1 if position > 0 else position]

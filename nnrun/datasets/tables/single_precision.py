@@ -1,37 +1,62 @@
 """Large numbers that vary so little that single precision, in which networks compute, cannot tell them apart."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from nnrun.datasets.tables.fitting import Range
-from nnrun.datasets.tables.precision import is_coarse
+import numpy as np
 
+from nnrun.datasets.parts.scaling import moments
+from nnrun.datasets.tables.range import Range
+
+SHARE = 1e-3
+"""How far apart two neighbouring numbers of single precision may be at most, as a share of the standard deviation."""
 LOST = "but single precision keeps about 7 digits, so much of what it tells"
+
+
+def remarks(values: np.ndarray, names: Sequence[str], source: str | Path) -> dict[str, str]:
+    """Sentences by name about each column (..., columns) that varies too little for its size, unless it is constant."""
+    rows = values.reshape(-1, values.shape[-1])
+    mean, deviation = moments(rows)
+    coarse = _is_coarse(np.maximum(rows.max(axis=0), -rows.min(axis=0)), deviation)
+    return {
+        names[i]: (
+            f"{source}: column {names[i]} varies by {deviation[i]:.3g} around {mean[i]:.7g}, but single precision "
+            f"keeps about 7 digits. Subtract a constant from it, for example {mean[i]:.7g}."
+        )
+        for i in np.flatnonzero(coarse & (np.ptp(rows, axis=0) > 0)).tolist()
+    }
 
 
 def is_lost(values: Range) -> bool:
     """Whether single precision is too coarse at the largest of the values."""
-    return values.varies and bool(is_coarse(max(abs(values.low), abs(values.high)), values.std))
+    return values.varies and bool(_is_coarse(max(abs(values.low), abs(values.high)), values.std))
 
 
 def note(source: Path, name: str, typed: str, values: Range) -> str:
-    """For a column of the inputs; `typed` is how its name is written in a command."""
+    """What is said of a column of the inputs; `typed` is how its name is written in a command."""
     return (
-        f"{source}: column {name} {_varies(values)}, {LOST} is lost: subtract a constant from it, for example "
+        f"{source}: column {name} {_varies(values)} is lost: subtract a constant from it, for example "
         f"{_constant(values)}, or leave it out, dataset.drop=[{typed}]."
     )
 
 
 def refusal(source: Path, name: str, values: Range) -> str:
-    """For a target."""
+    """What is said of a target."""
     return (
-        f"{source}: the target {name} {_varies(values)}, {LOST} would be lost: subtract a constant from it, for "
-        f"example {_constant(values)}, or name another column, dataset.target=NAME."
+        f"{source}: the target {name} {_varies(values)} would be lost: subtract a constant from it, for example "
+        f"{_constant(values)}, or name another column, dataset.target=NAME."
     )
 
 
+def _is_coarse(largest: np.ndarray | float, deviation: np.ndarray | float) -> np.ndarray:
+    """Whether single precision is too coarse at values of this magnitude for columns of this standard deviation."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.spacing(np.asarray(largest, np.float32)) > SHARE * np.asarray(deviation))
+
+
 def _varies(values: Range) -> str:
-    return f"varies by {values.std:.3g} around {values.mean:.10g}"
+    return f"varies by {values.std:.3g} around {values.mean:.10g}, {LOST}"
 
 
 def _constant(values: Range) -> str:

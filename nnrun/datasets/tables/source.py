@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 65_536
 LARGE = 2**26
-"""Bytes of a file from which it is streamed."""
+"""How many bytes of a file make it one that is streamed."""
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How a text file is to be read, see `table_file.read_table`; decimal: the mark before decimals."""
+    """How a text file is to be read, see `file.read_table`; decimal: the mark before decimals."""
 
     separator: dialect.Separator = "auto"
     encoding: str = "utf-8"
@@ -50,30 +50,31 @@ def existing(named: dict[str, str]) -> dict[str, Path]:
 
 def column_names(path: Path, format: TableFormat) -> tuple[str, ...]:
     """The table's columns. Raises ConfigError for a file that is missing, empty or no table."""
-    if _is_large(path):
+    if is_large(path):
         return stream.column_names(path, format)
     return tuple(file.read_table(path, format.separator, format.encoding, format.header).frame.columns)
 
 
 def blocks(path: Path, format: TableFormat, size: int = BLOCK_ROWS) -> Iterator[tuple["polars.DataFrame", Place]]:
-    """At most `size` rows at a time, and where they come from.
+    """The rows of a file, at most `size` at a time, and where they come from.
 
     Raises ConfigError for a file that is no table, RunError for a damaged row and a file that changes.
     """
-    for frame, rows in stream.tables(path, format, size) if _is_large(path) else _slices(path, format, size):
+    if is_large(path):
+        tables = stream.tables(path, format, size)
+    else:
+        tables = stream.cut(file.read_table(path, format.separator, format.encoding, format.header), size)
+    for frame, rows in tables:
         yield frame, Place(path, rows)
 
 
-def _slices(path: Path, format: TableFormat, size: int) -> Iterator[file.Table]:
-    yield from stream.cut(file.read_table(path, format.separator, format.encoding, format.header), size)
-
-
-def _is_large(path: Path) -> bool:
+def is_large(path: Path) -> bool:
+    """Whether a table is streamed, because it is too large to be read at once."""
     return path.suffix.lower() in file.SUFFIXES and path.is_file() and path.stat().st_size > LARGE
 
 
 def frame_of(values: object, names: tuple[str, ...]) -> "polars.DataFrame":
-    """A data frame of polars or pandas, a dict of columns, or an array (n, columns) of the columns `names`, as polars.
+    """The polars frame for a data frame (polars, pandas), a dict of columns, or an array (n, columns) of `names`.
 
     Raises ConfigError for anything else and for an array of another width.
     """
@@ -95,7 +96,7 @@ def frame_of(values: object, names: tuple[str, ...]) -> "polars.DataFrame":
 
 
 def _listed(column: object) -> object:
-    """Plain numbers as they are; a column of mixed objects as texts."""
+    """The values of a column: plain numbers as they are, mixed objects as texts."""
     found = np.asarray(column)
     if found.dtype.kind in "biufM":
         return found

@@ -22,14 +22,14 @@ class Fractions(NamedTuple):
     test: float
 
     def sizes(self, count: int) -> tuple[int, int]:
-        """Rows for validation and for the test, at least FEWEST where there is a share."""
+        """How many rows are for validation and for the test, at least FEWEST where there is a share."""
         val, test = (max(round(count * share), FEWEST) if share else 0 for share in self)
         val = min(val, count - (FEWEST if test else 0) - FEWEST)
         return val, min(test, count - val - FEWEST)
 
 
 def by_draws(usable: np.ndarray, fractions: Fractions, rng: np.random.Generator) -> np.ndarray:
-    """(rows,) uint8 part of every row, each drawn on its own: of many rows the shares come out almost exactly.
+    """The part (rows,) uint8 of every row, each drawn on its own: for many rows the shares come out almost exactly.
 
     Needs no memory beyond what it returns. Rows that are not `usable` are UNUSED.
     """
@@ -44,7 +44,7 @@ def by_draws(usable: np.ndarray, fractions: Fractions, rng: np.random.Generator)
 def by_chance(
     usable: np.ndarray, strata: np.ndarray | None, fractions: Fractions, limit: int | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """(rows,) uint8 part of every row: at random, or with the strata (rows,) in equal proportions in every part.
+    """The part (rows,) uint8 of every row: at random, or with the strata (rows,) in equal proportions in every part.
 
     Rows that are not `usable` and those over the limit are UNUSED.
     """
@@ -56,7 +56,7 @@ def by_chance(
 def by_time(
     usable: np.ndarray, times: np.ndarray, fractions: Fractions, limit: int | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """(rows,) uint8 part of every row: the oldest train, the newest test; rows of the same time stay together."""
+    """The part (rows,) uint8 of every row: the oldest train, the newest test; rows of the same time stay together."""
     rows = _some(usable, limit, rng)
     rows = rows[np.argsort(times[rows], kind="stable")]
     ordered, (val, test) = times[rows], fractions.sizes(len(rows))
@@ -75,7 +75,7 @@ def by_time(
 def by_group(
     usable: np.ndarray, groups: np.ndarray, fractions: Fractions, limit: int | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """(rows,) uint8 part of every row: all rows of a group are in one part.
+    """The part (rows,) uint8 of every row: all rows of a group are in one part.
 
     Groups come in random order. One goes where the largest share of the wanted rows is still lacking, unless it is more
     than twice what is lacking there: then where most rows are lacking.
@@ -96,7 +96,7 @@ def by_group(
 
 
 def _shared_out(sizes: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(groups,) uint8 part of every group; none of the parts that rows are wanted for stays empty."""
+    """The part (groups,) uint8 of every group; none of the parts that rows are wanted for stays empty."""
     lacking, empty = wanted.astype(float), set(np.flatnonzero(wanted).tolist())
     found = np.empty(len(sizes), np.uint8)
     for position, group in enumerate(order):
@@ -110,7 +110,7 @@ def _shared_out(sizes: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.
 
 
 def binned(values: np.ndarray) -> np.ndarray:
-    """(rows,) strata of numbers: each number its own, or the deciles of many; missing ones (nan) are together."""
+    """The strata (rows,) of numbers: each number its own, or the deciles of many; missing ones (nan) are together."""
     known = values[~np.isnan(values)]
     if len(np.unique(known)) <= MANY_NUMBERS:
         return np.unique(values, return_inverse=True)[1]

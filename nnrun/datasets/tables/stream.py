@@ -1,8 +1,6 @@
 """Tables larger than memory: rows come in blocks, and the file is read again for every pass."""
 
 import codecs
-import csv
-import io
 import itertools
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,85 +10,84 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnrun.datasets.tables import dialect
-from nnrun.datasets.tables import file as table_file
-from nnrun.datasets.tables.file import Table
+from nnrun.datasets.tables.dialect import Head
+from nnrun.datasets.tables.file import Table, blank_lines, changed, stamp_of, without_blank_lines
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     import polars
 
 HEAD_BYTES = 2**20
-"""Within which the first line must end."""
+"""How far into the file the first line must end."""
 LIKE_PACKED = b"x^"
-"""For polars the mark of a compressed file, without a mark of the encoding before it."""
+"""What polars takes for the mark of a compressed file, unless a mark of the encoding stands before it."""
 
 
 def column_names(path: Path, format: Any) -> tuple[str, ...]:
     """The table's columns. Raises ConfigError for text that is not UTF-8 and for unusable names."""
     import polars
 
-    if path.suffix.lower() == ".parquet":
-        try:
-            return tuple(polars.read_parquet_schema(path))
-        except (polars.exceptions.PolarsError, OSError) as error:
-            raise RunError(f"{path} is no whole parquet file: {dialect.first_line(error)}.") from None
-    return _head(path, _stamp(path), format)[0]
+    if not _is_parquet(path):
+        return _head(path, stamp_of(path), format).names
+    try:
+        return tuple(polars.read_parquet_schema(path))
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise RunError(f"{path} is no whole parquet file: {dialect.first_line(error)}.") from None
 
 
 def tables(path: Path, format: Any, size: int) -> Iterator[Table]:
-    """At most `size` rows at a time, without blank lines. Raises RunError for damaged lines and a file that changes."""
+    """The rows of a file, at most `size` at a time, without blank lines.
+
+    Raises RunError for damaged lines and a file that changes.
+    """
     import polars
 
-    stamp, checked, start = _stamp(path), False, 0
-    names = column_names(path, format)
-    batches = _scan(path, format, names).collect_batches(chunk_size=size, maintain_order=True)
+    stamp, start = stamp_of(path), 0
+    top = None if _is_parquet(path) else _head(path, stamp, format)
     try:
-        for frame in batches:
-            if path.suffix.lower() != ".parquet" and not checked and frame[:, -1].null_count():
-                checked = True
-                _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
-            if _stamp(path) != stamp:
-                raise table_file.changed(path)
-            yield from cut(_numbered(path, stamp, format, frame, start), size)
+        for frame in _scan(path, top).collect_batches(chunk_size=size, maintain_order=True):
+            # A line that is too short ends in nulls: only then the lines are looked through for it.
+            if top and frame[:, -1].null_count():
+                _check_lines(path, stamp, top)
+            if stamp_of(path) != stamp:
+                raise changed(path)
+            yield from cut(_numbered(frame, start, path, stamp, top), size)
             start += frame.height
     except polars.exceptions.PolarsError as error:
-        if path.suffix.lower() != ".parquet":
-            _check_lines(path, stamp, _head(path, stamp, format)[1], len(names))
+        if top:
+            _check_lines(path, stamp, top)
         raise RunError(f"{path}: {dialect.first_line(error)}.") from None
 
 
-def _numbered(path: Path, stamp: tuple[int, int], format: Any, frame: "polars.DataFrame", start: int) -> Table:
-    if path.suffix.lower() == ".parquet":
-        return Table(frame, np.arange(start, start + frame.height))
-    names, _, titled, before = _head(path, stamp, format)
-    return table_file.without_blank_lines(frame, start, lambda: _blank_lines(path, stamp, before, titled, len(names)))
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
 
 
-def _scan(path: Path, format: Any, names: tuple[str, ...]) -> "polars.LazyFrame":
+def _scan(path: Path, top: Head | None) -> "polars.LazyFrame":
     import polars
 
-    if path.suffix.lower() == ".parquet":
+    if top is None:
         return polars.scan_parquet(path, glob=False)
-    _, separator, titled, before = _head(path, _stamp(path), format)
     return polars.scan_csv(
         path,
-        separator=separator,
-        has_header=titled,
-        skip_lines=before,
+        separator=top.separator,
+        has_header=top.titled,
+        skip_lines=top.before,
         infer_schema=False,
         glob=False,
-        with_column_names=lambda _: list(names),
+        with_column_names=lambda _: list(top.names),
     )
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_mtime_ns, found.st_size
+def _numbered(frame: "polars.DataFrame", start: int, path: Path, stamp: tuple[int, int], top: Head | None) -> Table:
+    if top is None:
+        return Table(frame, np.arange(start, start + frame.height))
+    return without_blank_lines(frame, start, lambda: _blank_lines(path, stamp, top))
 
 
 @lru_cache(maxsize=16)
-def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, ...], str, bool, int]:
-    """Names, separator, whether the first line holds the names, and how many blank ones stand before it."""
+def _head(path: Path, stamp: tuple[int, int], format: Any) -> Head:
+    """What the first line tells, and that the file is one which can be streamed."""
     with path.open("rb") as file:
         start = file.read(HEAD_BYTES)
     dialect.check_packed(path, start)
@@ -106,32 +103,27 @@ def _head(path: Path, stamp: tuple[int, int], format: Any) -> tuple[tuple[str, .
             f"{format.encoding}. Convert it: iconv -f {format.encoding} -t utf-8 {path} > {path.stem}_utf8{path.suffix}"
         )
     try:
-        whole = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
     except UnicodeDecodeError as error:
         raise dialect.undecodable(path, error, "utf-8") from None
-    text = whole.lstrip("\r\n")
-    given, first, before = format.separator, text.partition("\n")[0], whole[: len(whole) - len(text)].count("\n")
-    separator = dialect.separator_of(path, first) if given == "auto" else dialect.SEPARATORS[given]
-    fields = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    names = dialect.names_of(path, fields, format.header)
-    return names or tuple(dialect.positions(len(fields))), separator, names is not None, before
+    return dialect.head(path, text, format.separator, format.header)
 
 
 @lru_cache(maxsize=16)
-def _check_lines(path: Path, stamp: tuple[int, int], separator: str, width: int) -> None:
-    """Raises RunError for the first line of another width, once for an unchanged file."""
+def _check_lines(path: Path, stamp: tuple[int, int], top: Head) -> None:
+    """Refuses, by a RunError, a file with a line of another width; an unchanged file is looked through once."""
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        if (damage := dialect.damage(path, lines, separator, width)) is not None:
+        if (damage := dialect.damage(path, lines, top.separator, len(top.names))) is not None:
             raise damage
 
 
 @lru_cache(maxsize=16)
-def _blank_lines(path: Path, stamp: tuple[int, int], before: int, titled: bool, width: int) -> np.ndarray:
+def _blank_lines(path: Path, stamp: tuple[int, int], top: Head) -> np.ndarray:
     with path.open("rb") as lines:
-        return table_file.blank_lines(itertools.islice(lines, before, None), titled, width)
+        return blank_lines(itertools.islice(lines, top.before, None), top)
 
 
 def cut(table: Table, size: int) -> Iterator[Table]:
-    """At most `size` rows at a time."""
+    """The rows of a table, at most `size` at a time."""
     for start in range(0, table.frame.height, size):
         yield Table(table.frame[start : start + size], table.rows[start : start + size])

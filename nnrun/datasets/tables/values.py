@@ -1,6 +1,7 @@
-"""Columns of a mixed table as texts, numbers and moments; what is missing becomes null."""
+"""The values of a table's columns as texts, numbers and moments; what is missing becomes null."""
 
-from collections.abc import Iterable, Sequence
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,26 +18,12 @@ MISSING = tuple(
     for case in (str, str.upper, str.capitalize)
 )
 """What stands for a missing value in every column."""
+CLOCKS = (" %H:%M:%S%.f", " %H:%M", "")
 PLAIN_FORMATS = (
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d",
-    "%Y/%m/%d %H:%M:%S%.f",
-    "%Y/%m/%d %H:%M",
-    "%Y/%m/%d",
-    "%d.%m.%Y %H:%M:%S%.f",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%m/%d/%Y %H:%M:%S%.f",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y",
-    "%d/%m/%Y %H:%M:%S%.f",
-    "%d/%m/%Y %H:%M",
-    "%d/%m/%Y",
+    *(f"%Y-%m-%d{clock}" for clock in (" %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", "")),
+    *(f"{day}{clock}" for day in ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y") for clock in CLOCKS),
 )
-"""Of those that read a whole column the first counts; a day before the month only where a month cannot be."""
+"""The first of them that reads a whole column counts; a day before the month only where a month cannot be."""
 FORMATS = (
     *PLAIN_FORMATS,
     *(f"{one}{zone}" for one in PLAIN_FORMATS[:2] for zone in ("Z", "%z")),
@@ -46,7 +33,7 @@ FORMATS = (
 )
 """How dates may be written, in the letters of strptime; zones, and other separators, where they must be given."""
 BEGINNING = r"^\d+[-/.]\d"
-"""Of a date in any of them."""
+"""How a date in any of them begins."""
 GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$"
 """A number with points between the thousands, as it is written where a comma stands before the decimals."""
 POINTED = r"^(-?(?:0|[1-9]\d*))\.0+$"
@@ -68,8 +55,169 @@ class Place(NamedTuple):
         return RunError(f"{self.source}, row {row}, column {column} is {got!r}, {rule}")
 
 
+class Given(NamedTuple):
+    """What an exported network takes for the columns of a kind: the array's name and type, the shape of one value.
+
+    about: how values are written.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    about: str
+
+
+class Cells:
+    """The values of a column in some rows; each way to read them is worked out once, however often it is asked for.
+
+    missing: texts that stand for a missing value here, beside the usual ones. decimal: the mark before the decimals.
+    """
+
+    def __init__(self, column: "polars.Series", place: Place, missing: Sequence[str] = (), decimal: str = ".") -> None:
+        self.name, self.dtype, self.place = column.name, column.dtype, place
+        self._missing, self._decimal, self._forms = missing, decimal, {"column": column}
+        self._whole: tuple[Cells, polars.Series] | None = None
+
+    def filter(self, kept: "polars.Series", place: Place) -> "Cells":
+        """The cells of those rows, at `place`, for which `kept` is true."""
+        found = copy.copy(self)
+        found.place, found._forms, found._whole = place, {}, (self, kept)
+        return found
+
+    def form(self, name: str, read: Callable[["Cells"], "polars.Series"]) -> "polars.Series":
+        """What `read` makes of the cells, remembered by a name; of some of the rows by reading all of them once."""
+        if name not in self._forms:
+            if self._whole is None:
+                self._forms[name] = read(self)
+            else:
+                # Asking the whole leaves the form there, for the next selection of its rows.
+                whole, kept = self._whole
+                self._forms[name] = whole.form(name, read).filter(kept)
+        return self._forms[name]
+
+    def settle(self) -> None:
+        """Forgets the texts of numbers and the numbers of texts, so that less memory is held until all is read."""
+        # What is forgotten is read again should it be asked for: a class that is written as a number is.
+        if "wrong" in self._forms:
+            self._forms.pop("numbers" if self.wrong.any() else "texts", None)
+
+    @property
+    def column(self) -> "polars.Series":
+        """The values as they came."""
+        return self.form("column", lambda cells: cells.column)
+
+    @property
+    def texts(self) -> "polars.Series":
+        """The values as trimmed texts, null where missing; see `texts`."""
+        return self.form("texts", lambda cells: texts(cells.column, cells._missing))
+
+    @property
+    def known(self) -> "polars.Series":
+        """The values, null where missing: numbers as they are where no mark has to be looked for, else texts."""
+        if not self.dtype.is_numeric() or self._missing:
+            return self.texts
+        return self.column.fill_nan(None) if self.dtype.is_float() else self.column
+
+    @property
+    def numbers(self) -> "polars.Series":
+        """The values in Float64, null where missing or no number, or one with points between the thousands."""
+        return self.form("numbers", Cells._numbers)
+
+    def _numbers(self) -> "polars.Series":
+        import polars
+
+        words = self.known
+        if self.dtype.is_numeric():
+            found = self.column.cast(polars.Float64).fill_nan(None)
+            return found.set(words.is_null(), None)
+        if self._decimal == ",":
+            words = words.set(words.str.contains(GROUPED).fill_null(False), None).str.replace(",", ".", literal=True)
+        return words.cast(polars.Float64, strict=False).fill_nan(None)
+
+    @property
+    def wrong(self) -> "polars.Series":
+        """Which values are there and no numbers."""
+        return self.form("wrong", lambda cells: cells.numbers.is_null() & cells.known.is_not_null())
+
+    def checked_numbers(self) -> "polars.Series":
+        """The numbers. Raises RunError for a value that is none and for what float32 cannot hold."""
+        if self.wrong.any():
+            rule = "but the column must hold numbers. Correct it, or leave it empty where it is missing."
+            raise self.first_fault(self.wrong, self.known, rule)
+        if (fault := self.infinity()) is not None:
+            raise fault
+        return self.numbers
+
+    def infinity(self) -> RunError | None:
+        """An error about the first number that float32 cannot hold, if there is one."""
+        large = self.numbers.abs() > LARGEST
+        rule = "but numbers must be finite. Correct it, or leave it empty where it is missing."
+        return self.first_fault(large, self.numbers, rule) if large.any() else None
+
+    def moments(self, pattern: str) -> "polars.Series":
+        """The values in seconds since 1970 in Float64, null where missing or no date of the pattern."""
+        return self.form(f"moments {pattern}", lambda cells: cells._moments(pattern))
+
+    def _moments(self, pattern: str) -> "polars.Series":
+        import polars
+
+        found = self.column.cast(polars.Datetime("us")) if is_moment(self.column) else dates(self.texts, pattern)
+        return found.dt.timestamp("us").cast(polars.Float64) / 1e6
+
+    def checked_moments(self, pattern: str) -> "polars.Series":
+        """The moments. Raises RunError for a value that is no date of the pattern."""
+        found = self.moments(pattern)
+        if not self.dtype.is_temporal() and found.null_count():
+            wrong = found.is_null() & self.texts.is_not_null()
+            if wrong.any():
+                raise self.first_fault(wrong, self.texts, f"but its dates are written as {pattern}. Correct it.")
+        return found
+
+    def first_fault(self, wrong: "polars.Series", values: "polars.Series", rule: str) -> RunError:
+        """An error about the first value that is `wrong`, shown as `values` have it."""
+        position = first(wrong)
+        return self.place.fault(self.name, position, values[position], rule)
+
+
+class Rows(NamedTuple):
+    """Some rows of a table: the cells of its columns by name, and where the rows come from."""
+
+    cells: dict[str, Cells]
+    place: Place
+
+    def filter(self, kept: np.ndarray) -> "Rows":
+        """The rows for which `kept` (n,) is true."""
+        import polars
+
+        if kept.all():
+            return self
+        mask, place = polars.Series(kept), Place(self.place.source, self.place.rows[kept])
+        return Rows({name: cells.filter(mask, place) for name, cells in self.cells.items()}, place)
+
+
+def first(mask: "polars.Series") -> int:
+    """The first position at which a mask is true."""
+    return int(mask.arg_true()[0])
+
+
+def numbers(column: "polars.Series", place: Place) -> np.ndarray:
+    """The numbers (n,) float64 of a column, nan where missing. Raises RunError for a text or an infinity."""
+    import polars
+
+    if column.dtype == polars.Boolean:
+        column = column.cast(polars.Int8)
+    elif not (column.dtype == polars.String or column.dtype.is_numeric()):
+        raise RunError(
+            f"{place.source}, column {column.name} holds {column.dtype}, which are no numbers. Leave it out."
+        )
+    return Cells(column, place).checked_numbers().to_numpy()
+
+
 def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Series":
-    """Trimmed texts, null where missing; whole numbers without a point. Raises ConfigError where `unreadable`."""
+    """The trimmed texts of a column, null where missing; whole numbers have no point.
+
+    Raises ConfigError for a column that is `unreadable`.
+    """
     import polars
 
     if column.dtype == polars.String:
@@ -89,7 +237,7 @@ def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Serie
 
 
 def unreadable(column: "polars.Series") -> str | None:
-    """What is wrong, and the next move, where it holds lists, structs, bytes, objects, or times without a date."""
+    """What is wrong with a column of lists, structs, bytes, objects, or times without a date, and the next move."""
     import polars
 
     if column.dtype.is_nested() or column.dtype in (polars.Binary, polars.Object):
@@ -100,14 +248,14 @@ def unreadable(column: "polars.Series") -> str | None:
 
 
 def is_moment(column: "polars.Series") -> bool:
-    """Whether it holds dates, with or without a time of the day."""
+    """Whether a column holds dates, with or without a time of the day."""
     import polars
 
     return column.dtype in (polars.Date, polars.Datetime)
 
 
 def one_spelling(words: "polars.Series") -> "polars.Series":
-    """By value: true and false in small letters, as not every program writes them, whole numbers without a point."""
+    """The same words for the same values: true and false in small letters, whole numbers without a point."""
     words = words.str.replace(POINTED, "${1}")
     return words.str.replace("(?i)^true$", "true").str.replace("(?i)^false$", "false")
 
@@ -127,85 +275,14 @@ def _shortest(column: "polars.Series") -> "polars.Series":
     return column.cast(polars.Int64, strict=False).cast(polars.String).zip_with(whole, column.cast(polars.String))
 
 
-def numbers(column: "polars.Series", missing: Sequence[str] = (), decimal: str = ".") -> "polars.Series":
-    """Float64, null where a value is missing and where a text is no number, or one with points between thousands."""
-    return _parsed(column, known(column, missing), decimal)
-
-
-def known(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Series":
-    """The column with null where a value is missing: numbers as they are where no mark has to be looked for, texts."""
-    if not column.dtype.is_numeric() or missing:
-        return texts(column, missing)
-    return column.fill_nan(None) if column.dtype.is_float() else column
-
-
-def checked_numbers(
-    column: "polars.Series", place: Place, missing: Sequence[str] = (), decimal: str = "."
-) -> "polars.Series":
-    """Float64, null where a value is missing. Raises RunError for other texts and for what float32 cannot hold."""
-    words = known(column, missing)
-    found = _parsed(column, words, decimal)
-    if found.null_count() > words.null_count():
-        position = int((found.is_null() & words.is_not_null()).arg_true()[0])
-        rule = "but the column must hold numbers. Correct it, or leave it empty where it is missing."
-        raise place.fault(column.name, position, words[position], rule)
-    if (fault := infinity(found, place)) is not None:
-        raise fault
-    return found
-
-
-def infinity(found: "polars.Series", place: Place) -> RunError | None:
-    """An error about the first number that float32 cannot hold, if there is one."""
-    large = found.abs() > LARGEST
-    if not large.any():
-        return None
-    position = int(large.arg_true()[0])
-    rule = "but numbers must be finite. Correct it, or leave it empty where it is missing."
-    return place.fault(found.name, position, found[position], rule)
-
-
-def _parsed(column: "polars.Series", words: "polars.Series", decimal: str) -> "polars.Series":
-    import polars
-
-    if column.dtype.is_numeric():
-        found = column.cast(polars.Float64).fill_nan(None)
-        return found.set(words.is_null(), None)
-    if decimal == ",":
-        words = words.set(words.str.contains(GROUPED).fill_null(False), None).str.replace(",", ".", literal=True)
-    return words.cast(polars.Float64, strict=False).fill_nan(None)
-
-
-def moments(column: "polars.Series", pattern: str, missing: Sequence[str] = ()) -> "polars.Series":
-    """Seconds since 1970 in Float64, null where a value is missing and where a text is no date of the pattern."""
-    import polars
-
-    found = column.cast(polars.Datetime("us")) if is_moment(column) else dates(texts(column, missing), pattern)
-    return found.dt.timestamp("us").cast(polars.Float64) / 1e6
-
-
 def dates(words: "polars.Series", pattern: str) -> "polars.Series":
-    """Moments, null where a trimmed text is no date of the pattern."""
+    """The moments of trimmed texts, null where one is no date of the pattern."""
     found = words.str.to_datetime(pattern, strict=False, time_unit="us")
     return found.set(~found.dt.year().is_between(*YEARS).fill_null(True), None)
 
 
-def checked_moments(
-    column: "polars.Series", pattern: str, place: Place, missing: Sequence[str] = ()
-) -> "polars.Series":
-    """Seconds since 1970, null where a value is missing. Raises RunError for a text that is no date."""
-    found = moments(column, pattern, missing)
-    if not column.dtype.is_temporal() and found.null_count():
-        words = texts(column, missing)
-        wrong = found.is_null() & words.is_not_null()
-        if wrong.any():
-            position = int(wrong.arg_true()[0])
-            rule = f"but its dates are written as {pattern}. Correct it."
-            raise place.fault(column.name, position, words[position], rule)
-    return found
-
-
 def fitting_patterns(words: "polars.Series", among: Sequence[str]) -> tuple[str, ...]:
-    """Those of the patterns, out of FORMATS, in which every trimmed text of a column is a date."""
+    """The patterns among those given, out of FORMATS, in which every trimmed text of a column is a date."""
     few = words.drop_nulls().head(20)
     if not few.str.contains(BEGINNING).all():
         return ()
