@@ -5,17 +5,25 @@ import json
 import pytest
 
 from nnrun.folders.ledger import Ledger
-from nnrun.search.space import Categorical, Interval, Space, Steps
+from nnrun.report.sweep.subject import Subject
+from nnrun.search.space import Categorical, Interval, Steps, written
 from nnrun.search.trial import Trial
 from nnrun.sweeps import drawing
-from nnrun.sweeps.drawing import Drawing, Subject
+from nnrun.sweeps.drawing import Drawing
 
 SPACE = {
     "optimizer.learning_rate": Interval(1e-4, 1e-1, log=True),
     "model.hidden_sizes": Categorical(([64], [64, 32], None)),
     "training.batch_size": Steps(16, 16, 4),
 }
-SUBJECT = Subject("grid search: mlp on digits", "nnrun -m …", "val/loss", "minimize", Space(SPACE), "nnrun model=mlp")
+FACTS = {
+    "title": "grid search: mlp on digits",
+    "command": "nnrun -m …",
+    "metric": "val/loss",
+    "direction": "minimize",
+    "space": {key: written(found) for key, found in SPACE.items()},
+    "best_command": "nnrun model=mlp",
+}
 
 
 @pytest.fixture
@@ -51,16 +59,18 @@ def sweep(tmp_path):
     return make
 
 
-def test_a_subject_is_read_back_as_it_was_written():
-    assert Subject.of(json.loads(json.dumps(SUBJECT.plain()))) == SUBJECT
+def test_facts_are_read_back_as_they_were_written():
+    subject = Subject.of(json.loads(json.dumps(FACTS)), [], {})
+    assert subject.space == SPACE
+    assert {key: value for key, value in vars(subject).items() if key in FACTS} == FACTS | {"space": SPACE}
 
 
 @pytest.mark.usefixtures("apart")
 def test_another_process_draws_the_same_report(sweep, monkeypatch):
     here, there = sweep("here"), sweep("there")
-    drawing.write_report(here, SUBJECT)
+    drawing.write_report(here, FACTS)
     with Drawing() as other:
-        other.begin(there, SUBJECT)
+        other.begin(there, FACTS)
         with monkeypatch.context() as patch:
             patch.setattr(drawing, "write_report", lambda *_: pytest.fail("drawn here"))
             other.end()
@@ -76,7 +86,7 @@ def test_where_it_was_killed_the_report_is_drawn_here(sweep):
     with Drawing() as other:
         other._process.kill()
         other._process.wait()
-        other.begin(folder, SUBJECT)
+        other.begin(folder, FACTS)
         other.end()
     assert (folder / "report.html").exists()
 
@@ -86,7 +96,7 @@ def test_its_errors_are_raised_here(sweep):
     folder = sweep("sweep")
     (folder / "report.html").mkdir()
     with Drawing() as other:
-        other.begin(folder, SUBJECT)
+        other.begin(folder, FACTS)
         with pytest.raises(OSError, match=r"report\.html"):
             other.end()
 
@@ -95,11 +105,11 @@ def test_its_errors_are_raised_here(sweep):
 def test_it_ends_with_the_process_that_started_it(sweep):
     folder = sweep("sweep")
     with Drawing() as idle, Drawing() as asked:
-        asked.begin(folder, SUBJECT)
+        asked.begin(folder, FACTS)
         for process in (idle._process, asked._process):
             process.stdin.close()
-        assert idle._process.wait(30) == 0
-        assert asked._process.wait(30) == 1
+        assert idle._process.wait(600) == 0
+        assert asked._process.wait(600) == 1
     assert not list(folder.glob(".*.partial"))
 
 

@@ -47,10 +47,10 @@ def report(words: list[str]) -> int:
     record, _ = sweep_record.read(folder, "trust" in given.flags)
     ledger = Ledger(folder, writes=False)
     try:
-        subject = results.subject(record, ledger.trials(), sweep_record.objective(record))
+        facts = results.facts(record, ledger.trials(), sweep_record.objective(record))
     finally:
         ledger.close()
-    write_report(folder, subject)
+    write_report(folder, facts)
     terminal.say(str(folder / "report.html"))
     return 0
 

@@ -52,10 +52,12 @@ class Axis:
         self.listed = None if _scaled(dimension) else values(dimension)
         self.continuous = isinstance(dimension, Interval) and self.listed is None and not dimension.integer
         self.ordered = not isinstance(dimension, Categorical) or _numeric(dimension.values)
+        self.log = isinstance(dimension, Interval) and dimension.log
         if isinstance(dimension, Categorical) and self.ordered:
             self.listed = tuple(sorted(dimension.values))
         if self.listed is None:
             self._measure(dimension)
+        self._cells = {identity({"": value}): cell for cell, value in reversed([*enumerate(self.listed or ())])}
         self.count = len(self.listed) if self.listed is not None else round(self.high - self.low) + 1
         """Values there are; without meaning for a continuous axis."""
 
@@ -64,9 +66,15 @@ class Axis:
         self.low, self.high = dimension.low, dimension.high
         if not self.continuous:
             self.low, self.high = math.ceil(self.low), math.floor(self.high)
-        self.scale: Callable = np.log if dimension.log else np.asarray
-        self.unscale: Callable = np.exp if dimension.log else np.asarray
+        self.scale: Callable = np.log if self.log else np.asarray
+        self.unscale: Callable = np.exp if self.log else np.asarray
         self.start, self.stop = (float(self.scale(edge)) for edge in (self.low - margin, self.high + margin))
+
+    def __contains__(self, value: Any) -> bool:
+        """Whether the dimension has the value."""
+        if self.listed is not None:
+            return identity({"": value}) in self._cells
+        return type(value) in (int, float) and self.low <= value <= self.high
 
     def decode(self, coordinates: np.ndarray) -> list[Any]:
         """Coordinates in [0, 1], (n,), as plain Python values."""
@@ -78,7 +86,7 @@ class Axis:
     def encode(self, value: Any) -> float:
         """The coordinate of a value: the middle of its cell, or its place between the bounds."""
         if self.listed is not None:
-            return (next(i for i, known in enumerate(self.listed) if _same(known, value)) + 0.5) / len(self.listed)
+            return (self._cells[identity({"": value})] + 0.5) / self.count
         return (float(self.scale(value)) - self.start) / (self.stop - self.start)
 
     def snap(self, coordinates: np.ndarray) -> np.ndarray:
@@ -101,10 +109,6 @@ def _scaled(dimension: Dimension) -> bool:
 
 def _numeric(listed: tuple[Any, ...]) -> bool:
     return len(listed) > 2 and all(type(value) in (int, float) for value in listed)
-
-
-def _same(known: Any, value: Any) -> bool:
-    return (type(known) is type(value) and known == value) or identity({"": known}) == identity({"": value})
 
 
 def decode(space: Space, rows: np.ndarray) -> list[Params]:

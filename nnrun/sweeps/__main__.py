@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from nnrun.sweeps.drawing import Subject, write_report
+from nnrun.sweeps.drawing import write_report
 
 LATER = ("nnrun.report.sweep.page", "nnrun.report.sweep.pictures", "sklearn.ensemble", "scipy.stats", "plotly.offline")
 """Imported by the functions that use them, which here would be too late."""
@@ -25,8 +25,8 @@ def main() -> None:
         importlib.import_module(name)
     if line := sys.stdin.readline():
         threading.Thread(target=_end_with_the_other, daemon=True).start()
-        folder, subject = json.loads(line)
-        write_report(Path(folder), Subject.of(subject))
+        folder, facts = json.loads(line)
+        write_report(Path(folder), facts)
         gc.freeze()  # see nnrun.commands.cli.main
 
 

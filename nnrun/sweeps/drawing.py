@@ -5,35 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnrun.search.space import Space, dimension, written
-
 LIBRARY = "plotly.offline"
 """A process that has this in memory has drawn before, and draws as quickly itself."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What the ledger does not say of a sweep; see SweepRecord."""
-
-    title: str
-    command: str
-    metric: str
-    direction: str
-    space: Space
-    best_command: str
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON knows it; of the space its dimensions alone, which is what a report shows."""
-        return {**vars(self), "space": {key: written(found) for key, found in self.space.dimensions.items()}}
-
-    @classmethod
-    def of(cls, plain: dict[str, Any]) -> "Subject":
-        """The subject that `plain` gave."""
-        return cls(**plain | {"space": Space({key: dimension(found) for key, found in plain["space"].items()})})
 
 
 class Drawing:
@@ -43,7 +19,7 @@ class Drawing:
     """
 
     def __init__(self) -> None:
-        self._asked: tuple[Path, Subject] | None = None
+        self._asked: tuple[Path, dict[str, Any]] | None = None
         self._process = None if LIBRARY in sys.modules else _start()
 
     def __enter__(self) -> "Drawing":
@@ -58,12 +34,12 @@ class Drawing:
         """What a launcher's own processes, which get all that the task function holds, need of it: nothing."""
         return {"_asked": None, "_process": None}
 
-    def begin(self, folder: Path, subject: Subject) -> None:
-        """Asks for the report of a folder, whose ledger is to stay as it is until `end`."""
-        self._asked = folder.resolve(), subject
+    def begin(self, folder: Path, facts: dict[str, Any]) -> None:
+        """Asks for the report of a folder, whose ledger is to stay as it is until `end`; `facts` see `write_report`."""
+        self._asked = folder.resolve(), facts
         if self._process and self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(json.dumps([str(folder.resolve()), subject.plain()]) + "\n")
+                self._process.stdin.write(json.dumps([str(folder.resolve()), facts]) + "\n")
                 self._process.stdin.flush()
 
     def end(self) -> None:
@@ -76,23 +52,26 @@ class Drawing:
             write_report(*self._asked)
 
 
-def write_report(folder: Path, subject: Subject) -> None:
-    """report.html and figures/ of a sweep's folder, finished or not."""
+def write_report(folder: Path, facts: dict[str, Any]) -> None:
+    """Writes report.html and figures/ of a sweep's folder, finished or not.
+
+    facts: what the ledger does not know of the sweep, as JSON does; see `report.sweep.subject.Subject.of`.
+    """
     from nnrun.folders.ledger import Ledger
     from nnrun.host import disk
     from nnrun.report.palette import save
     from nnrun.report.sweep.page import page
     from nnrun.report.sweep.pictures import figures
-    from nnrun.report.sweep.subject import SweepRecord
+    from nnrun.report.sweep.subject import Subject
 
     ledger = Ledger(folder, writes=False)
     try:
-        record = SweepRecord(**vars(subject), trials=ledger.trials(), curves=ledger.curves(subject.metric))
+        subject = Subject.of(facts, ledger.trials(), ledger.curves(facts["metric"]))
     finally:
         ledger.close()
-    disk.write(folder / "report.html", page(record).encode())
+    disk.write(folder / "report.html", page(subject).encode())
     (folder / "figures").mkdir(exist_ok=True)
-    for name, figure in figures(record).items():
+    for name, figure in figures(subject).items():
         save(figure, folder / "figures" / f"{name}.png")
 
 

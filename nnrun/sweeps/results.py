@@ -19,8 +19,9 @@ from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.terminal import Terminal
 from nnrun.runs.run import Run
+from nnrun.search.space import written
 from nnrun.search.trial import Trial
-from nnrun.sweeps.drawing import Drawing, Subject
+from nnrun.sweeps.drawing import Drawing
 from nnrun.sweeps.record import Record
 from nnrun.sweeps.recording import rank
 from nnrun.training.objective import Objective
@@ -73,7 +74,7 @@ class Results:
         """Writes trials.csv, and begins report.html."""
         trials = self.ledger.trials()
         self.folder.write_trials(trials, list(self.record.plan.space))
-        self.drawing.begin(self.folder.path, subject(self.record, trials, self.objective))
+        self.drawing.begin(self.folder.path, facts(self.record, trials, self.objective))
 
     def _show(self, trials: list[Trial], best: list[Trial]) -> None:
         """The best trials, and how many failed."""
@@ -110,17 +111,17 @@ class Results:
             self.terminal.table(columns, rows)
 
 
-def subject(record: Record, trials: list[Trial], objective: Objective) -> Subject:
-    """What the report is about, beside the ledger."""
+def facts(record: Record, trials: list[Trial], objective: Objective) -> dict[str, Any]:
+    """What the report is about, beside the ledger, as JSON knows it."""
     best = ranked(trials, objective)
-    return Subject(
-        title=record.title,
-        command=record.command,
-        metric=objective.metric,
-        direction=objective.direction,
-        space=record.plan.space,
-        best_command=record.command_of(best[0].params) if best else "",
-    )
+    return {
+        "title": record.title,
+        "command": record.command,
+        "metric": objective.metric,
+        "direction": objective.direction,
+        "space": {key: written(found) for key, found in record.plan.space.dimensions.items()},
+        "best_command": record.command_of(best[0].params) if best else "",
+    }
 
 
 def _nothing(trials: list[Trial]) -> str:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from nnrun.report.sweep import SweepRecord
+from nnrun.report.sweep.subject import Subject
 from nnrun.search.space import Categorical, Interval, Space, Steps
 from nnrun.search.trial import Trial
 
@@ -50,5 +50,11 @@ def record(trials, **changes):
     trials = list(trials)
     curves = {t.number: [1.0, 0.5, t.objective or math.nan] for t in trials}
     known = {"title": "random search · net on set", "command": "nnrun -m search=random model=rnn,lstm"}
-    known |= {"metric": "val/loss", "direction": "minimize", "space": SPACE, "trials": trials, "curves": curves}
-    return SweepRecord(**known | {"best_command": "nnrun model=lstm"} | changes)
+    known |= {
+        "metric": "val/loss",
+        "direction": "minimize",
+        "space": SPACE.dimensions,
+        "trials": trials,
+        "curves": curves,
+    }
+    return Subject(**known | {"best_command": "nnrun model=lstm"} | changes)

@@ -1,27 +1,23 @@
-import math
-
 import numpy as np
 import pytest
 
-from nnrun.report.sweep import figures, page
-from nnrun.report.sweep.axis import Axis
 from nnrun.report.sweep.importance import importance
+from nnrun.report.sweep.page import page
+from nnrun.report.sweep.pictures import figures
 from nnrun.search.trial import Trial
-from tests.report.sweep_records import SPACE, drawn, record, trials_of
+from tests.report.sweep_records import drawn, record, trials_of
 
 
 def unit_square(count, objective):
+    """Places of points on three axes, the last of three cells, and their objectives."""
     rng = np.random.default_rng(1)
-    axes = [Axis("a"), Axis("b", log=True), Axis("c", ("x", "y", "z"))]
-    points = [
-        {"a": float(rng.uniform()), "b": float(10 ** rng.uniform(-3, 0)), "c": "xyz"[rng.integers(3)]}
-        for _ in range(count)
-    ]
-    return axes, points, [objective(point, rng) for point in points]
+    points = [{"a": rng.uniform(), "b": rng.uniform(), "c": (rng.integers(3) + 0.5) / 3} for _ in range(count)]
+    places = {key: np.array([point[key] for point in points]) for key in "abc"}
+    return places, [objective(point, rng) for point in points]
 
 
 def test_importance_finds_what_matters():
-    found = importance(*unit_square(200, lambda p, rng: (math.log10(p["b"]) + 1.5) ** 2 + 0.05 * rng.normal()))
+    found = importance(*unit_square(200, lambda p, rng: (3 * p["b"] - 1.5) ** 2 + 0.05 * rng.normal()))
     assert next(iter(found.shares)) == "b"
     assert found.shares["b"] > 0.8
     assert found.explained > 0.7
@@ -35,28 +31,31 @@ def test_importance_of_noise_is_doubted():
         for i in range(60)
     ]
     assert "do not trust the bars" in page(record(noisy))
-    assert "do not trust the bars" in figures(record(noisy))["importance"].axes[0].get_xlabel()
-    assert figures(record(trials_of(40)))["importance"].axes[0].get_xlabel() == ""
+    note = figures(record(noisy))["importance"].axes[0].get_title(loc="left")
+    assert note.endswith("That is little: do not trust the bars.")
+    usual = figures(record(trials_of(40)))["importance"].axes[0].get_title(loc="left")
+    assert usual.endswith("% of the variance among trials it has not seen.")
 
 
 def test_shares_of_a_sum_are_those_of_its_variances():
     """Var(3 u) : Var(v) = 9 : 1 for uniform u and v, without interactions; of ranks, nearly so."""
-    found = importance(*unit_square(1000, lambda p, rng: 3 * p["a"] + (math.log10(p["b"]) + 3) / 3))
+    found = importance(*unit_square(1000, lambda p, rng: 3 * p["a"] + p["b"]))
     assert found.shares["a"] == pytest.approx(0.9, abs=0.04)
     assert found.shares["b"] == pytest.approx(0.1, abs=0.04)
     assert found.shares["c"] < 0.005
 
 
 def test_an_exclusive_or_is_due_to_several_together():
-    found = importance(*unit_square(600, lambda p, rng: float((p["a"] > 0.5) != (p["b"] > 10**-1.5))))
+    found = importance(*unit_square(600, lambda p, rng: float((p["a"] > 0.5) != (p["b"] > 0.5))))
     assert sum(found.shares.values()) < 0.3
 
 
 def test_a_key_that_does_not_apply_takes_nothing_from_the_choice_it_hangs_on():
     rng = np.random.default_rng(0)
     points = [drawn(i, rng) for i in range(100)]
-    axes = [Axis.of(key, dimension) for key, dimension in SPACE.dimensions.items()]
-    found = importance(axes, points, [float(p["model"] == "rnn") + 0.01 * rng.normal() for p in points])
+    objectives = [float(point["model"] == "rnn") + 0.01 * rng.normal() for point in points]
+    trials = [Trial(i, "completed", *one) for i, one in enumerate(zip(points, objectives, strict=True))]
+    found = record(trials).importance
     assert found.shares["model"] > 0.7
     assert found.shares["model.gates"] < 0.05
 
@@ -64,6 +63,6 @@ def test_a_key_that_does_not_apply_takes_nothing_from_the_choice_it_hangs_on():
 def test_importance_is_the_same_each_time_and_needs_trials():
     square = unit_square(50, lambda p, rng: p["a"])
     assert importance(*square) == importance(*square)
-    axes, points, objectives = square
-    assert importance(axes, points[:9], objectives[:9]) is None
-    assert importance([], points, objectives) is None
+    places, objectives = square
+    assert importance({key: found[:9] for key, found in places.items()}, objectives[:9]) is None
+    assert importance({}, objectives) is None

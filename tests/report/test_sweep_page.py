@@ -9,12 +9,14 @@ from matplotlib.text import Text
 from plotly.offline import get_plotlyjs
 
 from nnrun.report.palette import COLOURS
-from nnrun.report.sweep import figures, page
-from nnrun.report.sweep.axis import Axis, objective_scale, ticks
 from nnrun.report.sweep.charts import MOST_CURVES
-from nnrun.report.sweep.plot import spread
+from nnrun.report.sweep.page import page
+from nnrun.report.sweep.pictures import figures
+from nnrun.report.sweep.plot import MOST_LISTED, marks, spread
+from nnrun.report.sweep.scale import objective_scale, ticks
 from nnrun.report.sweep.text import duration, listed, shown
-from nnrun.search.space import Categorical, Interval, Space
+from nnrun.search.points import Axis
+from nnrun.search.space import Categorical, Interval, Steps
 from nnrun.search.trial import Trial
 from tests.report.sweep_records import SPACE, record, trials_of
 
@@ -102,7 +104,7 @@ def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(us
     assert sizes["layout"]["xaxis"]["ticktext"] == ["[64]", "[64, 32]", "null"]
     assert [trace["type"] for trace in sizes["data"]][:2] == ["box", "scatter"]
     box, values = sizes["data"][0], [t.objective for t in usual.scored if t.params["model.hidden_sizes"] == [64]]
-    found = [box[name][box["x"].index(0)] for name in ("q1", "median", "q3")]
+    found = [box[name][box["x"].index(min(box["x"]))] for name in ("q1", "median", "q3")]
     np.testing.assert_allclose(found, np.quantile(values, (0.25, 0.5, 0.75)), rtol=1e-4)
     assert "20 trials without this key." in usual_page
 
@@ -111,18 +113,23 @@ def test_a_logarithmic_interval_has_a_logarithmic_axis_and_choices_have_boxes(us
     ("low", "high", "log", "texts"),
     [
         (0.0, 1.0, False, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
-        (math.log10(1e-4), math.log10(2e-3), True, ["0.0001", "0.0002", "0.0005", "0.001", "0.002"]),
-        (math.log10(0.03), math.log10(0.6), True, ["0.05", "0.1", "0.2", "0.5"]),
-        (math.log10(0.11), math.log10(0.19), True, ["0.12", "0.14", "0.16", "0.18"]),
-        (-6.0, 0.0, True, ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]),
-        (-20.0, 20.0, True, ["1e-14", "1e-07", "1", "1e+07", "1e+14"]),
-        (-2.0, -2.0, True, ["0.01"]),
+        (1e-4, 2e-3, True, ["0.0001", "0.0002", "0.0005", "0.001", "0.002"]),
+        (0.03, 0.6, True, ["0.05", "0.1", "0.2", "0.5"]),
+        (0.11, 0.19, True, ["0.12", "0.14", "0.16", "0.18"]),
+        (1e-6, 1.0, True, ["1e-06", "1e-05", "0.0001", "0.001", "0.01", "0.1", "1"]),
     ],
 )
 def test_ticks_are_whole_round_numbers(low, high, log, texts):
     found = ticks(low, high, log)
     assert list(found.values()) == texts
-    np.testing.assert_allclose([10**at if log else at for at in found], [float(text) for text in texts])
+    np.testing.assert_allclose(list(found), [float(text) for text in texts])
+
+
+def test_ticks_over_many_decades_are_few_powers():
+    at = np.log10(list(ticks(1e-20, 1e20, log=True)))
+    assert 5 <= len(at) <= 8
+    np.testing.assert_allclose(at, at.round(), atol=1e-9)
+    assert len(set(np.diff(at).round())) == 1
 
 
 def test_ticks_reach_a_value_that_lies_beyond_the_axis():
@@ -130,7 +137,7 @@ def test_ticks_reach_a_value_that_lies_beyond_the_axis():
     axis = Outline(page(record(trials))).charts["chart-best"]["layout"]["yaxis"]
     assert axis["type"] == "log"
     assert axis["ticktext"][:4] == ["0.1", "0.2", "0.5", "1"]
-    assert axis["tickvals"][-1] == 1e8
+    assert 1e8 <= axis["tickvals"][-1] <= 1e9
     assert axis["range"][1] < 1
 
 
@@ -142,12 +149,20 @@ def test_few_trials_and_epochs_are_counted_in_whole_numbers(usual_page):
 
 
 def test_a_few_numbers_lie_in_their_order():
-    axis = Axis.of("optimizer.learning_rate", Categorical((0.02, 1e30, 0.3)))
-    assert axis.categories == ("0.02", "0.3", "1e+30")
+    assert marks(Axis(Categorical((0.02, 1e30, 0.3)))) == {1 / 6: "0.02", 0.5: "0.3", 5 / 6: "1e+30"}
+
+
+def test_many_listed_values_have_few_ticks_and_no_boxes():
+    space = {"seed": Steps(0, 1, 30)}
+    made = record((Trial(i, "completed", {"seed": i}, i + 1.0) for i in range(30)), space=space)
+    chart = Outline(page(made)).charts["chart-key-0"]
+    assert chart["layout"]["xaxis"]["ticktext"] == [str(seed) for seed in range(0, 30, 3)]
+    assert len(chart["layout"]["xaxis"]["ticktext"]) <= MOST_LISTED
+    assert {trace["type"] for trace in chart["data"]} == {"scatter"}
 
 
 def test_whole_hyperparameters_have_whole_ticks():
-    space = Space({"model.layers": Interval(1, 3, integer=True)})
+    space = {"model.layers": Interval(1, 3, integer=True)}
     made = record((Trial(i, "completed", {"model.layers": i % 3 + 1}, i + 1.0) for i in range(12)), space=space)
     charts, picture = Outline(page(made)).charts, figures(made)["hyperparameters"]
     assert charts["chart-key-0"]["layout"]["xaxis"]["dtick"] == 1
@@ -164,7 +179,7 @@ def test_failed_trials_are_crosses_to_be_seen(usual_page):
 
 def test_the_best_curve_is_called_by_its_colour():
     """Orange among blue ones; with colours of models only thick."""
-    space = Space({"optimizer.learning_rate": SPACE.dimensions["optimizer.learning_rate"]})
+    space = {"optimizer.learning_rate": SPACE.dimensions["optimizer.learning_rate"]}
     blue, coloured = page(record(trials_of(4), space=space)), page(record(trials_of(4)))
     assert "the thick orange line is the best trial. The bluer another line, the better its trial’s rank." in blue
     assert Outline(blue).charts["chart-curves"]["data"][-1]["line"] == {"color": COLOURS[1], "width": 3}
@@ -177,7 +192,7 @@ def test_the_same_record_gives_the_same_page(usual, usual_page):
 
 
 def test_texts_of_the_user_are_escaped_everywhere():
-    space = Space({f"model.{EVIL}": Categorical((EVIL, "b")), "model": Categorical((EVIL, "x"))})
+    space = {f"model.{EVIL}": Categorical((EVIL, "b")), "model": Categorical((EVIL, "x"))}
     params = {f"model.{EVIL}": EVIL, "model": EVIL}
     trials = [Trial(i, "completed", params, float(i), {f"val/{EVIL}": 0.5}) for i in range(12)]
     trials.append(Trial(12, "failed", params, error=f"{EVIL}\n{EVIL}"))
@@ -276,29 +291,61 @@ def test_a_scale_of_losses_over_decades_is_logarithmic_and_one_value_has_room():
         assert scale.low < value < scale.high
 
 
-def test_static_pictures_are_drawn(usual, tmp_path):
-    drawn_ones = figures(usual)
-    assert list(drawn_ones) == ["best_value", "hyperparameters", "importance"]
-    for name, picture in drawn_ones.items():
+def test_static_pictures_show_the_charts_of_the_page(usual, usual_page, tmp_path):
+    pictures, charts = figures(usual), Outline(usual_page).charts
+    assert list(pictures) == ["best_value", "hyperparameters", "importance", "learning_curves"]
+    for name, picture in pictures.items():
         picture.savefig(tmp_path / f"{name}.png", dpi=40)
-    panels = drawn_ones["hyperparameters"].axes
+    panels = pictures["hyperparameters"].axes
     assert panels[0].get_xlabel() == "optimizer.learning_rate"
     assert panels[0].get_xscale() == "log"
+    for name, key in (("best_value", "best"), ("hyperparameters", "key-0"), ("learning_curves", "curves")):
+        drawn, chart = pictures[name].axes[0].lines, charts[f"chart-{key}"]
+        assert len(drawn) == len(chart["data"])
+        for line, trace in zip(drawn, chart["data"], strict=True):
+            np.testing.assert_array_equal(np.asarray(line.get_ydata(), float), np.array(trace["y"], float))
+            if "x" in trace:
+                np.testing.assert_array_equal(line.get_xdata(), trace["x"])
+        axis = chart["layout"]["yaxis"]
+        ends = np.array(axis["range"])
+        np.testing.assert_allclose(pictures[name].axes[0].get_ylim(), 10**ends if axis.get("type") == "log" else ends)
+    (bars,) = charts["chart-importance"]["data"]
+    assert [bar.get_width() for bar in pictures["importance"].axes[0].patches] == bars["x"]
+    texts = [text.get_text() for text in pictures["importance"].axes[0].texts]
+    assert texts == bars["text"]
+
+
+def test_boxes_of_a_static_picture_have_the_quartiles_of_the_page(usual, usual_page):
+    panel = next(axes for axes in figures(usual)["hyperparameters"].axes if axes.get_xlabel() == "model.hidden_sizes")
+    box = next(
+        chart["data"][0]
+        for chart in Outline(usual_page).charts.values()
+        if chart["layout"].get("xaxis", {}).get("title", {}).get("text") == "model.hidden_sizes"
+    )
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["[64]", "[64, 32]", "null"]
+    drawn = [sorted({float(y) for y in line.get_ydata()}) for line in panel.lines if len(line.get_xdata()) == 5]
+    assert drawn == [[low, high] for low, high in zip(box["q1"], box["q3"], strict=True)]
 
 
 def test_a_legend_of_static_pictures_names_the_choices_that_colours_stand_for(usual):
+    def legend_of(picture):
+        (legend,) = picture.legends
+        handles = zip(legend.get_texts(), legend.legend_handles, strict=True)
+        return {text.get_text(): handle.get_color() for text, handle in handles}
+
     pictures = figures(usual)
-    for name in ("best_value", "hyperparameters"):
-        (legend,) = pictures[name].legends
-        assert legend.get_title().get_text() == "model"
-        assert [text.get_text() for text in legend.get_texts()] == ["rnn", "lstm"]
-        assert [dot.get_color() for dot in legend.legend_handles] == list(COLOURS[:2])
-    space = Space({key: SPACE.dimensions[key] for key in SPACE.dimensions if key != "model"})
-    assert not any(picture.legends for picture in figures(record(trials_of(12), space=space)).values())
+    choices = {"model=rnn": COLOURS[0], "model=lstm": COLOURS[1]}
+    for name in ("best_value", "hyperparameters", "learning_curves"):
+        assert choices.items() <= legend_of(pictures[name]).items()
+    assert list(legend_of(pictures["best_value"])) == [*choices, "best", "best so far", "failed"]
+    space = {key: SPACE.dimensions[key] for key in SPACE.dimensions if key != "model"}
+    plain = figures(record(trials_of(12), space=space))
+    assert list(legend_of(plain["best_value"])) == ["best", "best so far"]
+    assert legend_of(plain["learning_curves"]) == {"best": COLOURS[1]}
 
 
 def test_a_picture_of_one_panel_has_room_for_its_title_beside_the_legend():
-    space = Space({"model": SPACE.dimensions["model"]}, choosers=("model",))
+    space = {"model": SPACE.dimensions["model"]}
     made = record(trials_of(12), space=space, title="random search: rnn, lstm on " + 60 * "x")
     picture = figures(made)["hyperparameters"]
     picture.canvas.draw()

@@ -1,21 +1,17 @@
 """How much of the objective each hyperparameter explains."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nnrun.report.sweep.axis import Axis
-from nnrun.search.space import Params
-
 LEAST_TRIALS = 10
 TREES = 64
 MOST_SAMPLES = 1024
 """Trials that a tree is grown on, drawn with replacement."""
-
-
 LEAST_EXPLAINED = 0.3
+"""R² below which the shares are doubtful."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +31,35 @@ class Importance:
         return self.explained < LEAST_EXPLAINED
 
 
-def importance(axes: Sequence[Axis], points: Sequence[Params], objectives: Sequence[float]) -> Importance | None:
+def importance(places: Mapping[str, np.ndarray], objectives: Sequence[float]) -> Importance | None:
     """Main effects of a functional analysis of variance on a random forest (Hutter, Hoos & Leyton-Brown 2014).
 
-    Ranks stand for the objectives, so a few diverged trials do not decide. Every value between the least and the
-    largest tried weighs the same. A trial to which a key does not apply gets one drawn from the other trials' values,
-    so the key says nothing about it. None with fewer than `LEAST_TRIALS` trials, or where all are equally good.
+    places: key -> where every trial lies on its axis, from 0 to 1, (trials,), NaN where the key does not apply.
+    Ranks stand for the objectives, so a few diverged trials do not decide. Every part of an axis weighs the same. A
+    trial to which a key does not apply gets one drawn from the other trials' values, so the key says nothing about it.
+    None with fewer than `LEAST_TRIALS` trials, or where all are equally good.
     """
-    if len(points) < LEAST_TRIALS or np.ptp(objectives) == 0 or not axes:
+    if len(objectives) < LEAST_TRIALS or np.ptp(objectives) == 0 or not places:
         return None
     from scipy.stats import rankdata
     from sklearn.ensemble import RandomForestRegressor
 
-    places = np.stack([_unit(axis, points) for axis in axes], axis=1)  # (trials, axes)
+    inputs = np.stack([_filled(column) for column in places.values()], axis=1)  # (trials, keys)
     forest = RandomForestRegressor(
-        TREES, min_samples_leaf=3, max_samples=min(len(points), MOST_SAMPLES), oob_score=True, random_state=0
+        TREES, min_samples_leaf=3, max_samples=min(len(objectives), MOST_SAMPLES), oob_score=True, random_state=0
     )
-    forest.fit(places, rankdata(objectives) / len(points))
-    effects = np.mean([_main_effects(tree.tree_, len(axes)) for tree in forest.estimators_], axis=0)
-    order = np.argsort(-effects, kind="stable")
-    return Importance({axes[i].key: float(effects[i]) for i in order}, float(forest.oob_score_))
+    forest.fit(inputs, rankdata(objectives) / len(objectives))
+    effects = np.mean([_main_effects(tree.tree_, len(places)) for tree in forest.estimators_], axis=0)
+    shares = dict(zip(places, map(float, effects), strict=True))
+    return Importance(dict(sorted(shares.items(), key=lambda item: -item[1])), float(forest.oob_score_))
 
 
-def _unit(axis: Axis, points: Sequence[Params]) -> np.ndarray:
-    """Places from 0 to 1, categories in the middle of equal parts, (points,)."""
-    places = axis.places(points)
+def _filled(places: np.ndarray) -> np.ndarray:
+    """The places with a number drawn from the others for every NaN."""
     known = places[np.isfinite(places)]
     if not known.size:
         return np.zeros(len(places))
-    places = np.where(np.isnan(places), np.random.default_rng(0).choice(known, len(places)), places)
-    if axis.categories:
-        return (places + 0.5) / len(axis.categories)
-    places = np.log10(places) if axis.log else places
-    return (places - places.min()) / (np.ptp(places) or 1.0)
+    return np.where(np.isnan(places), np.random.default_rng(0).choice(known, len(places)), places)
 
 
 def _main_effects(tree: Any, axes: int) -> np.ndarray:

@@ -1,13 +1,17 @@
-"""A sweep as the page and the pictures see it."""
+"""A sweep as its report sees it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from nnrun.report.sweep.axis import Axis
+import numpy as np
+
 from nnrun.report.sweep.importance import Importance, importance
 from nnrun.report.sweep.text import shown
-from nnrun.search.space import Categorical, Space
+from nnrun.search.points import Axis
+from nnrun.search.space import Categorical, Dimension, dimension
 from nnrun.search.trial import Trial
 
 MOST_COLOURS = 6
@@ -15,22 +19,29 @@ MOST_COLOURS = 6
 
 
 @dataclass(frozen=True)
-class SweepRecord:
+class Subject:
     """A sweep, finished or not.
 
     title: "random search: mlp on digits". command: what the user typed. metric: "val/accuracy".
-    direction: minimize or maximize. curves: trial number -> the objective's metric per epoch.
+    direction: minimize or maximize. space: the dimensions by their keys.
     best_command: trains the best trial again, to paste; empty where there is none.
+    curves: trial number -> the objective's metric per epoch.
     """
 
     title: str
     command: str
     metric: str
     direction: str
-    space: Space
+    space: dict[str, Dimension]
+    best_command: str
     trials: list[Trial]
     curves: dict[int, list[float]]
-    best_command: str
+
+    @classmethod
+    def of(cls, facts: dict[str, Any], trials: list[Trial], curves: dict[int, list[float]]) -> "Subject":
+        """The subject of the first six fields as JSON knows them, with its trials and their curves."""
+        space = {key: dimension(found) for key, found in facts["space"].items()}
+        return cls(**facts | {"space": space}, trials=trials, curves=curves)
 
     @cached_property
     def scored(self) -> list[Trial]:
@@ -40,7 +51,7 @@ class SweepRecord:
 
     @cached_property
     def ranked(self) -> list[Trial]:
-        """The same, best first; of equals the earlier first."""
+        """The scored trials, best first; of equals the earlier first."""
         sign = -1.0 if self.direction == "maximize" else 1.0
         return sorted(self.scored, key=lambda trial: sign * objective(trial))
 
@@ -50,26 +61,35 @@ class SweepRecord:
         return sorted((t for t in self.trials if t.state == "failed"), key=lambda trial: trial.number)
 
     @cached_property
-    def axes(self) -> list[Axis]:
-        """One axis per dimension of the space, in its order."""
-        return [Axis.of(key, dimension) for key, dimension in self.space.dimensions.items()]
+    def axes(self) -> dict[str, Axis]:
+        """An axis per key of the space, in its order."""
+        return {key: Axis(found) for key, found in self.space.items()}
+
+    def having(self, key: str, trials: Sequence[Trial]) -> list[Trial]:
+        """Those of the trials that the key applies to."""
+        return [trial for trial in trials if key in trial.params and trial.params[key] in self.axes[key]]
+
+    def places(self, key: str, trials: Sequence[Trial]) -> np.ndarray:
+        """Where trials lie on the key's axis, from 0 to 1, (trials,); NaN where the key does not apply."""
+        known = {trial.number: self.axes[key].encode(trial.params[key]) for trial in self.having(key, trials)}
+        return np.array([known.get(trial.number, math.nan) for trial in trials])
 
     @cached_property
     def importance(self) -> Importance | None:
         """What each hyperparameter explains of the objective; None with too few trials."""
-        return importance(self.axes, [t.params for t in self.scored], self.objectives)
+        return importance({key: self.places(key, self.scored) for key in self.axes}, self.objectives)
 
     @property
     def objectives(self) -> list[float]:
-        """Those of the scored trials."""
+        """The objectives of the scored trials."""
         return [objective(trial) for trial in self.scored]
 
     @cached_property
     def hue(self) -> tuple[str, tuple[str, ...]] | None:
         """The first choice of a member (`model=rnn,lstm,gru`) and its values, where colours can tell these apart."""
-        for key, dimension in self.space.dimensions.items():
-            if isinstance(dimension, Categorical) and "." not in key and 2 <= len(dimension.values) <= MOST_COLOURS:
-                return key, tuple(map(shown, dimension.values))
+        for key, found in self.space.items():
+            if isinstance(found, Categorical) and "." not in key and 2 <= len(found.values) <= MOST_COLOURS:
+                return key, tuple(map(shown, found.values))
         return None
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from nnrun.report.sweep.axis import is_number
-from nnrun.report.sweep.subject import SweepRecord
-from nnrun.report.sweep.text import counted, listed, shown
+from nnrun.report.sweep.subject import Subject
+from nnrun.report.sweep.text import counted, is_number, listed, shown
 from nnrun.search.trial import Trial
 
 LAST_STATES = ("pruned", "running", "waiting", "failed")
@@ -18,29 +17,30 @@ WIDEST = 28
 MOST_REASONS = 50
 
 
-def trials_table(record: SweepRecord) -> str:
+def trials_table(subject: Subject) -> str:
     """All trials, the best first; closing tags that HTML lets one omit are omitted."""
-    others = sorted({name for trial in record.trials for name in trial.metrics} - {record.metric})
-    heads = ["trial", "state", record.metric, *record.space, *others, "seconds"]
-    rows = [[trial.number, trial.state, *_values(trial, [*record.space], others)] for trial in _in_order(record)]
+    others = sorted({name for trial in subject.trials for name in trial.metrics} - {subject.metric})
+    heads = ["trial", "state", subject.metric, *subject.space, *others, "seconds"]
+    rows = [[trial.number, trial.state, *_values(trial, [*subject.space], others)] for trial in _in_order(subject)]
     numeric = [all(value == "" or is_number(value) for value in column) for column in zip(*rows, strict=True)]
     buttons = "".join(
         f"<th scope=col{' class=n' * right}><button>{escape(head)}</button>"
         for head, right in zip(heads, numeric, strict=True)
     )
     body = "".join(_row(row) for row in rows)
-    return f'<table id="all-trials"><thead><tr>{buttons}<tbody>{body}</table>'
+    return f'<div class="scroll"><table id="all-trials"><thead><tr>{buttons}<tbody>{body}</table></div>'
 
 
-def failures_table(record: SweepRecord) -> str:
+def failures_table(subject: Subject) -> str:
     """Reasons of failures, the most frequent first; texts that differ in numbers only are one reason."""
     reasons: dict[str, list[Trial]] = {}
-    for trial in record.failed:
+    for trial in subject.failed:
         reasons.setdefault(re.sub(r"\d+", "0", trial.error or "no reason recorded"), []).append(trial)
     groups = sorted(reasons.values(), key=len, reverse=True)
     rows = "".join(_reason(group) for group in groups[:MOST_REASONS])
     more = f"<p>{counted(len(groups) - MOST_REASONS, 'further reason')}.</p>" if len(groups) > MOST_REASONS else ""
-    return f"<table><thead><tr><th>trials<th>reason<th>numbers<tbody>{rows}</table>{more}"
+    head = "<table><thead><tr><th>trials<th>reason<th>numbers<tbody>"
+    return f'<div class="scroll">{head}{rows}</table>{more}</div>'
 
 
 def _reason(group: Sequence[Trial]) -> str:
@@ -57,14 +57,12 @@ def assignments(trial: Trial) -> str:
     return " ".join(f"{key}={shown(value)}" for key, value in trial.params.items())
 
 
-def _in_order(record: SweepRecord) -> Iterator[Trial]:
-    yield from record.ranked
-    scored = {trial.number for trial in record.ranked}
+def _in_order(subject: Subject) -> list[Trial]:
+    """The scored trials by rank, then the others by state and number."""
+    scored = {trial.number for trial in subject.ranked}
+    others = [trial for trial in subject.trials if trial.number not in scored]
     order = {state: place for place, state in enumerate(LAST_STATES)}
-    yield from sorted(
-        (trial for trial in record.trials if trial.number not in scored),
-        key=lambda trial: (order.get(trial.state, 0), trial.number),
-    )
+    return [*subject.ranked, *sorted(others, key=lambda trial: (order.get(trial.state, 0), trial.number))]
 
 
 def _values(trial: Trial, keys: Sequence[str], metrics: Sequence[str]) -> Iterator[Any]:

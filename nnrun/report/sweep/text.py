@@ -49,3 +49,8 @@ def listed(numbers: Sequence[int], most: int = 20) -> str:
     """`0, 3, 4 and 17 more`."""
     more = f" and {len(numbers) - most:,} more" if len(numbers) > most else ""
     return ", ".join(map(str, numbers[:most])) + more
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value has a place on an axis of numbers: true and false have none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
