@@ -49,7 +49,7 @@ class Task(abc.ABC):
     """
 
     figures: ClassVar[tuple[str, ...]] = ()
-    """Names of modules in nnrun.report that picture the result."""
+    """Names of modules in nnrun.report that picture the result, or of one's own beside ./conf with a `draw(run)`."""
 
     def __init__(self, config: Any, data: DataSpec) -> None:
         self.config = config
