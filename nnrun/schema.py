@@ -71,8 +71,11 @@ def _shared(names: list[str]) -> int:
     return max(names[0][:same].rfind(sign) for sign in "./") + 1
 
 
-def locate(target: str) -> Any:
-    """The class or function that `_target_` names. Raises ConfigError when there is none, or its file fails."""
+def locate(target: str, key: str = "_target_", others: Iterable[str] = ()) -> Any:
+    """The class or function that `key` names. Raises ConfigError when there is none, or its file fails.
+
+    others: names that could have been meant by a module's name.
+    """
     module_name, _, name = target.rpartition(".")
     try:
         with own_code.refused():
@@ -80,12 +83,13 @@ def locate(target: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name and not module_name.startswith(error.name):
             raise
+        near = f" {nearest(module_name, others)}" if others else ""
         raise ConfigError(
-            f"_target_ {target}: there is no module {module_name}. "
-            "Start nnrun in the folder where it lies beside ./conf."
+            f"{key} {target}: there is no module {module_name}. "
+            f"Start nnrun in the folder where it lies beside ./conf.{near}"
         ) from None
     if not hasattr(module, name):
-        raise ConfigError(f"_target_ {target}: {module_name} has no {name}. {nearest(name, vars(module))}")
+        raise ConfigError(f"{key} {target}: {module_name} has no {name}. {nearest(name, vars(module))}")
     return getattr(module, name)
 
 

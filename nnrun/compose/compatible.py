@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from nnrun import schema
+from nnrun import report, schema
 from nnrun.config import choices
 from nnrun.config.run_config import Choice, RunConfig, as_arrays
 from nnrun.datasets.base import DataSpec
@@ -50,6 +50,7 @@ def check_fit(config: RunConfig) -> None:
     output = task.output_spec()
     task.check_model(config.model.config)
     check_objective(config.objective, task, model.terms)
+    report.check(config.task.cls, model)
     check_network(config, spec, output)
 
 

@@ -17,15 +17,19 @@ OTHERS = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in
 """Folders of code that is not the user's: ours, Python's, and what was installed."""
 
 
-def told(error: BaseException) -> str | None:
-    """What went wrong and where, by the last line of the user's code that led to it; None where none did."""
+def told(error: BaseException, next_move: str = NEXT_MOVE, anywhere: bool = False) -> str | None:
+    """What went wrong and where, by the last line of the user's code that led to it.
+
+    None where none of it did, unless `anywhere`: then by the last line of all.
+    """
+    every = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename and is_own(error.filename):
         where, said = f"{shown(error.filename)}, line {error.lineno}", error.msg
-    elif frames := [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]:
+    elif frames := [frame for frame in every if is_own(frame.filename)] or every * anywhere:
         where, said = f"{shown(frames[-1].filename)}, line {frames[-1].lineno}, `{frames[-1].line}`", str(error)
     else:
         return None
-    return f"{where}: {type(error).__name__}: {' '.join(said.split())[:LONGEST].rstrip('.?!')}. {NEXT_MOVE}"
+    return f"{where}: {type(error).__name__}: {' '.join(said.split())[:LONGEST].rstrip('.?!')}. {next_move}"
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ class Model(nnx.Module):
     kinds: ClassVar[tuple[str, ...]] = ()
     """Kinds of data it accepts, see DataSpec.kind."""
     figures: ClassVar[tuple[str, ...]] = ()
-    """Names of modules in nnrun.report that draw this network."""
+    """Names of modules in nnrun.report that draw this network, or of one's own beside ./conf with a `draw(run)`."""
     split_over_devices: ClassVar[bool] = False
     """Whether one run's batch is worth splitting over CPU devices (measured: recurrent networks only)."""
     light_compilation: ClassVar[bool] = True

@@ -29,11 +29,8 @@ def draw(run: FinishedRun) -> Figure | None:
         text = f"{name} ({len(members)})"
         axes.hist(members, edges, density=True, color=colour, alpha=0.55, label=text)
     unit = "log10 of the mean squared error" if logarithmic else "mean squared error"
-    label(axes, f"{run.title}: {_captions(run)}", f"{unit} of a test example", "density")
+    baseline = run.baseline.get("test/auroc", {}).get("pca")
+    beside = "" if baseline is None else f" (PCA {baseline:.3g})"
+    label(axes, f"{run.title}: {run.metric_caption('auroc')}{beside}", f"{unit} of a test example", "density")
     axes.legend(frameon=False, fontsize=9)
     return picture
-
-
-def _captions(run: FinishedRun) -> str:
-    baseline = run.baseline.get("test/auroc", {}).get("pca")
-    return run.metric_caption("auroc") + ("" if baseline is None else f" (PCA {baseline:.3g})")

@@ -1,6 +1,8 @@
 """What a picture of a run can be drawn from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +37,42 @@ class FinishedRun:
     tables: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     augmentation: AugmentationConfig | None = None
 
+    @classmethod
+    def of(
+        cls, title: str, task: Task, model: Model, data: Data, outputs: Outputs, results: Mapping[str, Any], **more: Any
+    ) -> "FinishedRun":
+        """The record of a trained network on `data`, whose `outputs` are of its test part.
+
+        results: `metrics`, `baseline` and, after training, `objective`, as in summary.json. more: further fields.
+        """
+        best = results.get("objective") or {"metric": "", "epoch": 0}
+        return cls(
+            title=title,
+            history=more.pop("history", []),
+            objective=best["metric"],
+            best_epoch=best["epoch"],
+            data=data,
+            task=task,
+            model=model,
+            outputs=outputs,
+            metrics=results["metrics"],
+            baseline=results["baseline"],
+            tables=task.tables(model, data),
+            **more,
+        )
+
     def predicted(self) -> np.ndarray:
         """The test part's predictions in the targets' original units, shaped like the targets."""
         prediction, scaling = np.asarray(self.outputs.prediction), self.data.target_scaling
         return prediction if scaling is None else scaling.invert(prediction)
 
-    def metric_caption(self, name: str) -> str:
-        """`name 0.12` for the caption of a panel, empty without that metric."""
-        value = self.metrics.get(f"test/{name}")
-        return "" if value is None else f"{name} {value:.3g}"
+    def real_steps(self, values: np.ndarray) -> np.ndarray:
+        """Values of the test part, (n, ...); of padded sequences with a target at every step the real steps alone."""
+        if not self.data.spec.per_step or "lengths" not in self.data.test:
+            return values
+        return values[np.arange(values.shape[1]) < self.data.test["lengths"][:, None]]
+
+    def metric_caption(self, *names: str) -> str:
+        """`rmse 0.12, mase 0.8` for the caption of a panel, without the metrics that the run does not have."""
+        values = {name: self.metrics.get(f"test/{name}") for name in names}
+        return ", ".join(f"{name} {value:.3g}" for name, value in values.items() if value is not None)

@@ -24,7 +24,8 @@ def draw(run: FinishedRun) -> Figure | None:
     axes = picture.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     picture.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    label(axes, _caption(run), "predicted class", "true class")
+    found = run.metric_caption("accuracy", "macro_f1")
+    label(axes, f"test part: {found}" if found else "test part", "predicted class", "true class")
     axes.grid(False)
     if classes <= ANNOTATED:
         _name_classes(axes, run.data.class_names or tuple(map(str, range(classes))))
@@ -45,15 +46,7 @@ def _labels(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted labels (n,), without the padding of short sequences; a single logit is that of class 1."""
     true, logits = np.asarray(run.data.test["targets"], np.int64), np.asarray(run.outputs.prediction)
     predicted = (logits[..., 0] > 0).astype(np.int64) if logits.shape[-1] == 1 else logits.argmax(-1)
-    if run.data.spec.per_step and "lengths" in run.data.test:
-        valid = np.arange(true.shape[1]) < run.data.test["lengths"][:, None]
-        return true[valid], predicted[valid]
-    return true.ravel(), predicted.ravel()
-
-
-def _caption(run: FinishedRun) -> str:
-    found = ", ".join(filter(None, (run.metric_caption("accuracy"), run.metric_caption("macro_f1"))))
-    return "test part" + (f": {found}" if found else "")
+    return run.real_steps(true).ravel(), run.real_steps(predicted).ravel()
 
 
 def _name_classes(axes: Axes, names: tuple[str, ...]) -> None:

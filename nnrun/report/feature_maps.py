@@ -38,16 +38,7 @@ def draw(run: FinishedRun) -> Figure | None:
         scale = values[..., channels].min(), values[..., channels].max()
         for axes, channel in zip(row[1:], channels, strict=False):
             _show(axes, values[..., [channel]], f"#{channel}", scale)
-        row[1].text(
-            -0.05,
-            0.5,
-            f"{number}: {extents}",
-            transform=row[1].transAxes,
-            rotation=90,
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
+        row[1].set_ylabel(f"{number}: {extents}", fontsize=8)
     picture.suptitle(f"{run.title}: the first test example after every block")
     return picture
 

@@ -18,7 +18,12 @@ def draw(run: FinishedRun) -> Figure | None:
     Labelled stretches are shaded.
     """
     threshold = run.data.error_threshold
-    if run.data.spec.kind != "series" or run.data.series is None or threshold is None or not _count(run):
+    if (
+        run.data.spec.kind != "series"
+        or run.data.series is None
+        or threshold is None
+        or not len(run.data.test["inputs"])
+    ):
         return None
     error, at = errors(run.outputs, run.data), _positions(run)
     flagged, values = error > threshold, run.data.test["inputs"][:, -1, 0]
@@ -26,7 +31,8 @@ def draw(run: FinishedRun) -> Figure | None:
     series, below = picture.subplots(2, 1, sharex=True, height_ratios=[1.6, 1.0])
     series.plot(*_broken(at, values), color=TRUTH, linewidth=0.7)
     series.plot(at[flagged], values[flagged], ".", color=COLOURS[1], label=f"flagged ({flagged.sum()})")
-    label(series, f"{run.title}: {_captions(run)}", "", run.data.input_names[0] if run.data.input_names else "value")
+    found = run.metric_caption("flagged", "false_alarms", "anomalies_found")
+    label(series, f"{run.title}: {found}", "", run.data.input_names[0] if run.data.input_names else "value")
     below.semilogy(*_broken(at, error), color=COLOURS[0], linewidth=0.7)
     below.axhline(threshold, color=COLOURS[1], linewidth=1, linestyle="--", label="threshold from validation")
     label(below, "mean squared error of a window", "time" if "time" in run.data.labels else "row", "error")
@@ -36,15 +42,11 @@ def draw(run: FinishedRun) -> Figure | None:
     return picture
 
 
-def _count(run: FinishedRun) -> int:
-    return len(run.data.test["inputs"])
-
-
 def _positions(run: FinishedRun) -> np.ndarray:
     """The time of each window's newest value, or its number."""
     times = run.data.labels.get("time", run.data.labels.get("row"))
     if times is None:
-        return np.arange(_count(run))
+        return np.arange(len(run.data.test["inputs"]))
     return times.astype("datetime64[us]") if times.dtype.kind == "U" else times
 
 
@@ -63,8 +65,3 @@ def _shade(axes: Axes, at: np.ndarray, marks: np.ndarray | None) -> None:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], marks, [0]]))).reshape(-1, 2)
     for i, (start, end) in enumerate(edges):
         axes.axvspan(at[start], at[end - 1], color=COLOURS[4], alpha=0.25, label=None if i else "labelled")
-
-
-def _captions(run: FinishedRun) -> str:
-    names = ("flagged", "false_alarms", "anomalies_found")
-    return ", ".join(filter(None, (run.metric_caption(name) for name in names)))

@@ -36,7 +36,7 @@ def draw(run: FinishedRun) -> Figure | None:
         if several:
             _example(axes[-1], run, true[..., row], predicted[..., row], series.target_columns[row], name)
     panels[0, 0].legend(frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
-    found = ", ".join(filter(None, (run.metric_caption("rmse"), run.metric_caption("mase"))))
+    found = run.metric_caption("rmse", "mase")
     picture.suptitle(f"{run.title}: test part" + (f" ({found})" if found else ""), fontsize=11)
     return picture
 

@@ -21,11 +21,18 @@ def figure(width: float = 7.0, height: float = 4.2, layout: Literal["constrained
     return Figure(figsize=(width, height), layout=layout, dpi=120)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a png, drawing everything once: `savefig` does it twice."""
+def rendered(figure: Figure) -> Image.Image:
+    """The figure as pixels, with everything drawn once: `savefig` does it twice. Raises TypeError for anything else."""
+    if not isinstance(figure, Figure):
+        raise TypeError(f"draw(run) must return a Figure or None, but got {type(figure).__name__}")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(path, compress_level=3)
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def save(picture: Figure | Image.Image, path: Path) -> None:
+    """Writes a png."""
+    (rendered(picture) if isinstance(picture, Figure) else picture).save(path, compress_level=3)
 
 
 def label(axes: Axes, title: str, x: str, y: str) -> None:

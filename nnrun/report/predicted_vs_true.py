@@ -35,10 +35,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 def _rows(values: np.ndarray, run: FinishedRun) -> np.ndarray:
     """(points, variables) without the padding of short sequences."""
-    values = np.asarray(values, np.float64)
-    if run.data.spec.per_step and "lengths" in run.data.test:
-        valid = np.arange(values.shape[1]) < run.data.test["lengths"][:, None]
-        values = values[valid]
+    values = run.real_steps(np.asarray(values, np.float64))
     return values.reshape(-1, (run.data.spec.targets or (1,))[-1])
 
 

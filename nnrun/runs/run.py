@@ -222,26 +222,13 @@ class Run:
         from nnrun import report
         from nnrun.report.base import FinishedRun
 
-        model, objective = trainer.model(), self.summary["objective"]
-        tables = task.tables(model, data)
-        for name, columns in tables.items():
+        title = f"{self.choices['model']} on {self.choices['dataset']}"
+        more = {"history": self.history, "augmentation": self.config.augmentation}
+        finished = FinishedRun.of(title, task, trainer.model(), data, outputs, self.summary, **more)
+        for name, columns in finished.tables.items():
             self.folder.write_columns(name, columns)
-        finished = FinishedRun(
-            title=f"{self.choices['model']} on {self.choices['dataset']}",
-            history=self.history,
-            objective=objective["metric"],
-            best_epoch=objective["epoch"],
-            data=data,
-            task=task,
-            model=model,
-            outputs=outputs,
-            metrics=self.summary["metrics"],
-            baseline=self.summary["baseline"],
-            tables=tables,
-            augmentation=self.config.augmentation,
-        )
-        for name, figure in report.drawn(finished).items():
-            self.folder.save_figure(name, figure)
+        for name, picture in report.drawn(finished, self.terminal.line, self.folder.log).items():
+            self.folder.save_figure(name, picture)
 
     def _end(self, status: str, error: BaseException) -> None:
         self.summary["status"] = status

@@ -50,7 +50,7 @@ class Task(abc.ABC):
     """
 
     figures: ClassVar[tuple[str, ...]] = ()
-    """Names of modules in nnrun.report that picture the result."""
+    """Names of modules in nnrun.report that picture the result, or of one's own beside ./conf with a `draw(run)`."""
     directions: ClassVar[Mapping[str, Direction]] = {}
     """Which way the task's own metrics get better, by their names without a prefix; known ones need no entry."""
 

@@ -1,5 +1,6 @@
 """What an evaluation leaves behind: a folder of its own, beside the run's other files."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from nnrun import report
 from nnrun.folders.run_folder import RunFolder
+from nnrun.host.terminal import Terminal
 from nnrun.report.base import FinishedRun
 from nnrun.trained.evaluation import Evaluated
 
@@ -28,7 +30,7 @@ def write(found: Evaluated, source: Path | None, output: Path | None, summary: d
 
 
 def _fill(folder: RunFolder, found: Evaluated, source: Path | None, summary: dict[str, Any]) -> None:
-    drawn, tables = _figures(found, f"{summary['model']} on {source.name if source else summary['dataset']}")
+    """Predictions, tables and figures only where the examples were not too many to keep."""
     content = {
         "run": str(found.run.folder),
         "input": None if source is None else str(source),
@@ -37,34 +39,16 @@ def _fill(folder: RunFolder, found: Evaluated, source: Path | None, summary: dic
         "baseline": found.baseline,
     }
     folder.write_json("evaluation.json", content)
-    if found.outputs is not None:
-        folder.write_columns("predictions", {**found.labels, **found.run.task.decode(found.outputs, found.data)})
-    for table, columns in tables.items():
-        folder.write_columns(table, columns)
-    for figure, picture in drawn.items():
-        folder.save_figure(figure, picture)
-
-
-def _figures(found: Evaluated, title: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Pictures by name, and the task's tables; none where the examples were too many to keep."""
     if found.outputs is None:
-        return {}, {}
-    run = found.run
-    tables = run.task.tables(run.model, found.data)
-    finished = FinishedRun(
-        title=title,
-        history=[],
-        objective="",
-        best_epoch=0,
-        data=found.data,
-        task=run.task,
-        model=run.model,
-        outputs=found.outputs,
-        metrics=found.metrics,
-        baseline=found.baseline,
-        tables=tables,
-    )
-    return report.drawn(finished), tables
+        return
+    run, title = found.run, f"{summary['model']} on {source.name if source else summary['dataset']}"
+    finished = FinishedRun.of(title, run.task, run.model, found.data, found.outputs, content)
+    columns = {"predictions": {**found.labels, **run.task.decode(found.outputs, found.data)}, **finished.tables}
+    for name, table in columns.items():
+        folder.write_columns(name, table)
+    with contextlib.closing(Terminal(folder.log)) as terminal:
+        for name, picture in report.drawn(finished, terminal.line, folder.log).items():
+            folder.save_figure(name, picture)
 
 
 def _renamed(folder: Path, wanted: Path) -> Path:

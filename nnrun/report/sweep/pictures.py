@@ -58,8 +58,9 @@ def _picture(title: str, panels: Sequence[Chart]) -> Figure:
     for inner in grid[:, 1:].flat:
         inner.set_ylabel("")
     named: dict[str, Any] = {}
-    for handle, name in zip(*picture.axes[0].get_legend_handles_labels(), strict=True):
-        named.setdefault(name, handle)
+    for axes in picture.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
     if named:
         picture.legend(named.values(), named, loc="outside right center", frameon=False, fontsize=8)
     picture.suptitle(_plain(title), fontsize=11)
