@@ -65,7 +65,7 @@ def test_weights_keep_their_values_under_short_names(nnrun, here, tmp_path):
 
 EXISTS = "taken.stablehlo exists already. Name another file with --output FILE, or replace it with --overwrite."
 REFUSED = [
-    ([], "nnrun export needs RUN, for example nnrun export outputs/runs/DATE/TIME_mlp_iris --format stablehlo"),
+    ([], "nnrun export needs RUN, for example nnrun export outputs/runs/DATE/TIME_mlp_iris --format onnx"),
     (["nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
     (
         ["run", "--format", "onx"],

@@ -80,6 +80,7 @@ def hand_over(argv: list[str], job: Job) -> int:
     """
     import hydra
 
+    refused: BaseException | None = None
     before, sys.argv = sys.argv, ["nnrun", *argv]
     try:
         with compose.explaining(argv):
@@ -91,7 +92,7 @@ def hand_over(argv: list[str], job: Job) -> int:
         # Hydra swallows what its callbacks raise, unless it is this: see the callback among our plugins.
         if stopped.__cause__ is None:
             raise
-        raise stopped.__cause__ from None
+        refused = stopped.__cause__
     except OSError as error:
         if error.filename is None:
             raise
@@ -103,6 +104,6 @@ def hand_over(argv: list[str], job: Job) -> int:
     finally:
         sys.argv = before
         job.give_back()
-    if job.failure:
-        raise job.failure
+    if failure := refused or job.failure:
+        raise failure
     return 0

@@ -1,5 +1,6 @@
 """preprocessing.json: what was fitted on the training data, so that new data can be read without the old."""
 
+import contextlib
 import dataclasses
 import re
 import sys
@@ -78,24 +79,32 @@ def read(folder: Path, own: bool = False) -> Preprocessing:
     """
     path = folder / NAME
     again = f"Train again: nnrun repeat {folder}"
-    try:
+    with _whole(path, again):
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE} bytes")
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         kept = msgspec.convert(content.pop("reader"), dict[str, Any])
         name = msgspec.convert(kept.pop("name"), str)
-        kind = _own_class(name, path) if own and name not in READERS else schema.locate(READERS[name])
-        reader = _convert(kept, kind)
+    kind = _own_class(name, path) if own and name not in READERS else None
+    with _whole(path, again):
+        reader = _convert(kept, kind or schema.locate(READERS[name]))
         kinds = {name: kind for name, kind in _field_types().items() if name in content or name not in LATER}
         fields = {name: _convert(content[name], kind) for name, kind in kinds.items()}
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing. {again}") from None
-    except DAMAGES as error:
-        raise ConfigError(f"{path} is damaged or of another version ({str(error)[:200]}). {again}") from None
     found = Preprocessing(**fields, reader=reader)
     for what, value in _impossible(found):
         raise ConfigError(f"{path} says that {what} {value}, which no run writes. {again}")
     return found
+
+
+@contextlib.contextmanager
+def _whole(path: Path, again: str) -> Iterator[None]:
+    """Raises ConfigError for a file that is missing, or whatever its damage ends in."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing. {again}") from None
+    except DAMAGES as error:
+        raise ConfigError(f"{path} is damaged or of another version ({str(error)[:200]}). {again}") from None
 
 
 def reader_name(reader: Reader) -> str:

@@ -111,7 +111,7 @@ def test_what_is_kept_of_a_file_is_forgotten_once_the_arrays_are_made_which_can_
 
 
 def test_what_an_earlier_version_fitted_reads_new_rows_as_it_did():
-    found = preprocessing.load(KEPT)
+    found = preprocessing.read(KEPT)
     block = found.reader.block(
         polars.DataFrame(
             {
