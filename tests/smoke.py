@@ -28,6 +28,8 @@ LARGE = (
     ["model=gru", "model.reset_after=true"],
 )
 """Other layouts, tried on one data set each."""
+UNDRAWN = "could not be drawn"
+"""What a run says of a figure that failed, which does not fail the run."""
 NARROW = {"vgg": ["model.width=8", "model.dense_sizes=[64,64]"]}
 """Words for networks whose weights take longer than all else."""
 
@@ -57,6 +59,8 @@ def main(processes: int = 1) -> int:
         failed = sum(worker.wait() for worker in workers)
         completed = [json.loads(p.read_text())["status"] for p in Path(folder).glob("outputs/runs/*/*/summary.json")]
         assert completed.count("completed") == len(commands) - failed
+        undrawn = [path for path in Path(folder).glob("outputs/runs/*/*/run.log") if UNDRAWN in path.read_text()]
+        assert not undrawn, undrawn[0].read_text()
     print(f"{len(commands) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
