@@ -1,6 +1,8 @@
 """The report of a sweep by a process of its own."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -63,6 +65,25 @@ def test_facts_are_read_back_as_they_were_written():
     subject = Subject.of(json.loads(json.dumps(FACTS)), [], {})
     assert subject.space == SPACE
     assert {key: value for key, value in vars(subject).items() if key in FACTS} == FACTS | {"space": SPACE}
+
+
+def test_all_libraries_are_imported_before_a_report_is_asked_for(sweep):
+    """They take two seconds, in which the other process compiles."""
+    code = """if True:
+        import importlib, json, sys
+        from pathlib import Path
+        from nnrun.sweeps import __main__ as process
+        for name in process.LATER:
+            importlib.import_module(name)
+        before = set(sys.modules)
+        process.write_report(Path(sys.argv[1]), json.loads(sys.argv[2]))
+        print(json.dumps(sorted(set(sys.modules) - before)))
+    """
+    words = [sys.executable, "-c", code, str(sweep("sweep")), json.dumps(FACTS)]
+    late = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    assert "nnrun.folders.ledger" in late
+    heavy = ("numpy", "scipy", "sklearn", "plotly", "PIL", "matplotlib.figure", "matplotlib.backends", "nnrun.report")
+    assert not [name for name in late if name.startswith(heavy)]
 
 
 @pytest.mark.usefixtures("apart")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from nnrun.models.kernels.randomness import Streams
 from nnrun.report.base import FinishedRun
 from nnrun.report.palette import figure
-from nnrun.report.reconstructions import mosaic
+from nnrun.report.reconstructions import show_mosaic
 from nnrun.training.augmentation import augment
 
 IMAGES = 6
@@ -26,13 +26,7 @@ def draw(run: FinishedRun) -> Figure | None:
     tiles = np.concatenate([originals[:, None].astype(np.float32), versions], 1)
     height, width, _ = run.data.spec.inputs
     picture = figure(0.6 * (VERSIONS + 1) + 0.6, 0.8 + 0.6 * len(originals) * height / width)
-    axes = picture.subplots()
-    axes.imshow(mosaic(tiles, float(originals.min()), float(originals.max())))
-    axes.xaxis.tick_top()
-    middles = (np.arange(VERSIONS + 1) + 0.5) * (width + 1) - 1
-    axes.set_xticks(middles, ["original", *(str(i + 1) for i in range(VERSIONS))], fontsize=8)
-    axes.set_yticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    names = ["original", *(str(i + 1) for i in range(VERSIONS))]
+    show_mosaic(picture.subplots(), tiles, originals, names, [])
     picture.suptitle(f"{run.title}: training images as the network sees them", fontsize=10)
     return picture

@@ -38,7 +38,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes) counts, rows true, columns predicted; labels (n,)."""
+    """Counts (classes, classes), rows true, columns predicted, of labels (n,)."""
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 

@@ -41,7 +41,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 
 def _image(axes: Axes, kernel: np.ndarray, largest: float) -> None:
-    """(height, width, channels) weights; grey or zero is no weight."""
+    """Draws weights (height, width, channels); grey or white is no weight."""
     if kernel.shape[-1] == 3:
         axes.imshow(0.5 + kernel / (2 * largest))
     else:
@@ -49,7 +49,7 @@ def _image(axes: Axes, kernel: np.ndarray, largest: float) -> None:
 
 
 def _lines(axes: Axes, kernel: np.ndarray, largest: float) -> None:
-    """(steps, channels) weights."""
+    """Draws weights (steps, channels), a line per channel."""
     for channel, colour in zip(kernel.T, COLOURS, strict=False):
         axes.plot(channel, color=colour, marker=".", markersize=3, linewidth=1)
     axes.axhline(0, color="0.7", linewidth=0.6, zorder=0)

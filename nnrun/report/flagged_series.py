@@ -9,7 +9,7 @@ from nnrun.report.palette import COLOURS, TRUTH, figure, label
 from nnrun.tasks.reconstruction import errors
 
 GAP = 3
-"""Of the median step in time: a longer one is a gap."""
+"""A step in time as many times longer than the median one is a gap."""
 
 
 def draw(run: FinishedRun) -> Figure | None:
@@ -17,13 +17,8 @@ def draw(run: FinishedRun) -> Figure | None:
 
     Labelled stretches are shaded.
     """
-    threshold = run.data.error_threshold
-    if (
-        run.data.spec.kind != "series"
-        or run.data.series is None
-        or threshold is None
-        or not len(run.data.test["inputs"])
-    ):
+    threshold, is_series = run.data.error_threshold, run.data.spec.kind == "series" and run.data.series is not None
+    if not is_series or threshold is None or not len(run.data.test["inputs"]):
         return None
     error, at = errors(run.outputs, run.data), _positions(run)
     flagged, values = error > threshold, run.data.test["inputs"][:, -1, 0]

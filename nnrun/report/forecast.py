@@ -16,7 +16,7 @@ HISTORY = 3
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """Per variable: the first step ahead over up to 300 windows and, with a longer horizon, one whole forecast.
+    """For each variable the first step ahead over up to 300 windows and, with a longer horizon, one whole forecast.
 
     A single window has the latter alone.
     """
@@ -42,7 +42,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 
 def _last_step(values: np.ndarray, run: FinishedRun) -> np.ndarray:
-    """(windows, horizon, variables): what is forecast after the whole window."""
+    """What is forecast after the whole window, (windows, horizon, variables)."""
     return np.asarray(values)[:, -1] if run.data.spec.per_step else np.asarray(values)
 
 

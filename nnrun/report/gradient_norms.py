@@ -10,7 +10,7 @@ from nnrun.report.palette import COLOURS, figure, label
 TABLE = "gradient_norms"
 STAGES = {"start": "untrained", "open": "untrained, gates biased to remember", "trained": "after training"}
 CELL = "_cell"
-"""Ends the name of a network's second state, drawn dashed in the network's colour."""
+"""This ends the name of a network's second state, which is drawn dashed in the network's colour."""
 FLOOR = 1e-16
 """Smaller ratios are drawn at the lower edge."""
 

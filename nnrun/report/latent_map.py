@@ -13,7 +13,7 @@ from nnrun.tasks.baselines.pca import fit_pca
 POINTS = 3000
 CLASSES = 20
 SPREAD = 0.35
-"""Of a row's points, up and down; rows are 1 apart."""
+"""How far a row's points reach up and down; rows are 1 apart."""
 
 
 def draw(run: FinishedRun) -> Figure | None:
@@ -36,7 +36,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 
 def _rows(run: FinishedRun, latent: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """(n, 1) -> (n, 2), the groups below each other as in the legend, each spread over its row; and the axes' names."""
+    """Codes (n, 1) as points (n, 2), the groups in rows in the order of the legend; and the names of the axes."""
     heights = np.random.default_rng(0).uniform(-SPREAD, SPREAD, len(latent))
     for row, (_, member, _) in enumerate(_groups(run)):
         heights[member] -= row
@@ -44,7 +44,7 @@ def _rows(run: FinishedRun, latent: np.ndarray) -> tuple[np.ndarray, str, str]:
 
 
 def _plane(latent: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """(n, latent) -> (n, 2), and what its axes are."""
+    """Codes (n, latent) as points (n, 2); and the names of the axes."""
     if latent.shape[1] == 2:
         return latent, "code unit 0", "code unit 1"
     plane = fit_pca(latent, 2).encode(latent)
@@ -54,7 +54,7 @@ def _plane(latent: np.ndarray) -> tuple[np.ndarray, str, str]:
 
 
 def _groups(run: FinishedRun) -> Iterator[tuple[str | None, np.ndarray, object]]:
-    """Name, members and colour of everything that gets its own colour."""
+    """The name, the members and the colour of each group that has a colour of its own."""
     data, labels = run.data, run.data.test.get("targets")
     if data.spec.classes is not None and data.spec.classes <= CLASSES and labels is not None and labels.ndim == 1:
         palette = matplotlib.colormaps["tab10" if data.spec.classes <= 10 else "tab20"]

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Told apart with any colour vision (Okabe & Ito 2008): the model's line is the first, a comparison the second."""
+"""Colours told apart with any colour vision (Okabe & Ito 2008): the model's is the first, a comparison's the second."""
 TRUTH = "#333333"
 """The colour of what is true."""
 
@@ -31,7 +31,7 @@ def rendered(figure: Figure) -> Image.Image:
 
 
 def save(picture: Figure | Image.Image, path: Path) -> None:
-    """Writes a png."""
+    """Writes a picture as a png."""
     (rendered(picture) if isinstance(picture, Figure) else picture).save(path, compress_level=3)
 
 

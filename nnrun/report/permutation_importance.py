@@ -26,7 +26,7 @@ class Importance:
     examples: int
 
     def columns(self) -> Columns:
-        """Most important first: input, importance (mean over the repeats), std (of the repeats)."""
+        """The table, the most important input first: input, importance (mean over repeats), std (of repeats)."""
         mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
         order = np.argsort(-mean, kind="stable")
         return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}

@@ -34,7 +34,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 
 def _rows(values: np.ndarray, run: FinishedRun) -> np.ndarray:
-    """(points, variables) without the padding of short sequences."""
+    """Values of the test part as rows (points, variables), without the padding of short sequences."""
     values = run.real_steps(np.asarray(values, np.float64))
     return values.reshape(-1, (run.data.spec.targets or (1,))[-1])
 

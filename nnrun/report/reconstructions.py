@@ -1,6 +1,7 @@
 """Inputs of the test part beside what the network made of them."""
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -35,8 +36,8 @@ def _rows(run: FinishedRun) -> dict[str, ArrayLike]:
 
 
 def mosaic(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """(rows, columns, height, width, channels) -> one white-ruled picture (rows * (height + 1), columns * (width + 1),
-    3) in 0..1, with `low` black and `high` white; channels that are not red, green and blue are averaged."""
+    """One white-ruled picture (rows * (height + 1), columns * (width + 1), 3) in 0..1 of images (rows, columns, height,
+    width, channels), with `low` black and `high` white; channels that are not red, green and blue are averaged."""
     tiles = ((images - low) / max(high - low, 1e-12)).clip(0, 1)
     tiles = tiles if tiles.shape[-1] == 3 else np.repeat(tiles.mean(-1, keepdims=True), 3, -1)
     ruled = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1.0)
@@ -44,17 +45,22 @@ def mosaic(images: np.ndarray, low: float, high: float) -> np.ndarray:
     return ruled.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
 
 
+def show_mosaic(axes: Axes, images: np.ndarray, like: np.ndarray, columns: list[str], rows: list[str]) -> None:
+    """Draws images (rows, columns, height, width, channels) on the scale of `like`, with names of columns and rows."""
+    height, width = images.shape[2:4]
+    axes.imshow(mosaic(images, float(like.min()), float(like.max())))
+    axes.xaxis.tick_top()
+    axes.set_xticks((np.arange(len(columns)) + 0.5) * (width + 1) - 1, columns, fontsize=8)
+    axes.set_yticks((np.arange(len(rows)) + 0.5) * (height + 1) - 1, rows)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
 def _images(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str]) -> Figure:
     height, width, _ = run.data.spec.inputs
     images = np.stack(list(shown.values()))
     picture = figure(0.6 + 0.95 * len(captions), 0.75 + 0.9 * len(shown) * height / width)
-    axes = picture.subplots()
-    axes.imshow(mosaic(images, float(images[0].min()), float(images[0].max())))
-    axes.xaxis.tick_top()
-    axes.set_xticks((np.arange(len(captions)) + 0.5) * (width + 1) - 1, captions, fontsize=8)
-    axes.set_yticks((np.arange(len(shown)) + 0.5) * (height + 1) - 1, list(shown))
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    show_mosaic(picture.subplots(), images, images[0], captions, list(shown))
     return picture
 
 

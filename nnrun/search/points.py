@@ -12,7 +12,7 @@ from nnrun.search.space import Categorical, Dimension, Interval, Params, Space, 
 
 
 def identity(point: Params) -> str:
-    """Equal for equal points, also for one that was read back from JSON."""
+    """A text that equal points share, also one that was read back from JSON."""
     return json.dumps(point, sort_keys=True, default=repr)
 
 

@@ -31,7 +31,7 @@ class Drawing:
             self._process.communicate()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a launcher's own processes, which get all that the task function holds, need of it: nothing."""
+        """Nothing: a launcher's own processes get all that the task function holds, and need no drawing."""
         return {"_asked": None, "_process": None}
 
     def begin(self, folder: Path, facts: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def write_report(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _start() -> subprocess.Popen[str] | None:
-    """The process; its code is that of this one, whatever lies in the current folder."""
+    """Starts the process, with the code of this one, whatever lies in the current folder."""
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     try:

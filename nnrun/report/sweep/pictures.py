@@ -19,10 +19,10 @@ from nnrun.report.sweep.text import cut
 MOST_PANELS = 12
 COLUMNS = 3
 PIXELS = 100
-"""Of a chart's height on the page, in an inch."""
+"""Pixels of a chart's height on the page that make an inch."""
 POINTS_OF_A_PIXEL = 0.6
 INCHES_OF_A_LETTER = 0.09
-"""Of a picture's title."""
+"""Width of a letter of a picture's title."""
 LONGEST_TITLE = 80
 COLOURS = {"@ink": "#333333", "@muted": "0.6"}
 """The page's named colours on white paper."""
@@ -133,5 +133,5 @@ def _bars(axes: Axes, trace: Plot) -> None:
 
 
 def _plain(text: str) -> str:
-    """The text of a label of the page, and not read as a formula."""
+    """The text that a label of the page shows, with nothing in it read as a formula."""
     return unescape(text).replace("$", r"\$")

@@ -11,7 +11,7 @@ from nnrun.report.sweep.text import counted, is_number, listed, shown
 from nnrun.search.trial import Trial
 
 LAST_STATES = ("pruned", "running", "waiting", "failed")
-"""Of the trials below the completed ones, in this order."""
+"""States of the trials below the completed ones, in this order."""
 WIDEST = 28
 """Characters of a cell; longer texts are cut, and whole under the pointer."""
 MOST_REASONS = 50
@@ -53,7 +53,7 @@ def _reason(group: Sequence[Trial]) -> str:
 
 
 def assignments(trial: Trial) -> str:
-    """`optimizer.learning_rate=0.01 model=lstm`."""
+    """The trial's values as one types them: `optimizer.learning_rate=0.01 model=lstm`."""
     return " ".join(f"{key}={shown(value)}" for key, value in trial.params.items())
 
 
@@ -66,7 +66,7 @@ def _in_order(subject: Subject) -> list[Trial]:
 
 
 def _values(trial: Trial, keys: Sequence[str], metrics: Sequence[str]) -> Iterator[Any]:
-    """Cells from the objective on; empty where the trial has no such value."""
+    """The cells of a row from the objective on; empty where the trial has no such value."""
     yield "" if trial.objective is None else trial.objective
     yield from (trial.params.get(key, "") for key in keys)
     yield from ("" if trial.metrics.get(name) is None else trial.metrics[name] for name in metrics)

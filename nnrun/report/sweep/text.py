@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 DIGITS = 4
-"""Significant ones of every number shown."""
+"""Significant digits of every number shown."""
 
 
 def shown(value: Any) -> str:
@@ -23,7 +23,7 @@ def shown(value: Any) -> str:
 
 
 def cut(text: str, most: int = 24) -> str:
-    """At most so many characters."""
+    """The text, cut to at most so many characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -33,7 +33,7 @@ def label_text(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Seconds in words: `42 s`, `3 min 20 s`, `2 h 5 min`."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -41,12 +41,12 @@ def duration(seconds: float) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 trial`, `1,000 trials`."""
+    """A number with its noun: `1 trial`, `1,000 trials`."""
     return f"{count:,} {noun}" + "s" * (count != 1)
 
 
 def listed(numbers: Sequence[int], most: int = 20) -> str:
-    """`0, 3, 4 and 17 more`."""
+    """The first of the numbers, and how many there are beside them: `0, 3, 4 and 17 more`."""
     more = f" and {len(numbers) - most:,} more" if len(numbers) > most else ""
     return ", ".join(map(str, numbers[:most])) + more
 
