@@ -157,6 +157,7 @@ def _hydra_ready() -> Iterator[None]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
+    # Inside Hydra's own main function, which searches the same folders.
     if GlobalHydra.instance().is_initialized():
         yield
         return

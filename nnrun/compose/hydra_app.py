@@ -43,6 +43,7 @@ class Job:
             self.failed(error)
         except Interrupted as interrupted:
             self.failure = interrupted
+            # Hydra takes any Exception of a job for its result, and would go on with the next one.
             raise KeyboardInterrupt from interrupted
         return math.nan
 

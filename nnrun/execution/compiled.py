@@ -107,7 +107,7 @@ class Compiled:
             position += some
 
     def _shapes(self, traced: Any) -> Callable[[], Weights]:
-        """Those of one member's weights, when they are asked for."""
+        """The shapes of one member's weights, when they are asked for."""
         one = jax.tree.map(lambda numbers: numbers[0], traced)
         return lambda: jax.eval_shape(self.program.init, one, self.fitted()).weights
 

@@ -54,6 +54,7 @@ class Local:
             trainer.restore(state, notes["layout"])
             histories = [notes["histories"][str(job.number)] for job in jobs]
             yield Resumed({job.number: list(rows) for job, rows in zip(jobs, histories, strict=True)})
+        # Under vmap every slot is computed anyway, so that only map saves by leaving members out.
         if group.batching == "map":
             trainer.stop(i for i, job in enumerate(jobs) if job.is_final)
         yield Started(tuple(job.number for job in jobs))
@@ -70,8 +71,10 @@ class Local:
                     is_whole = event.done < trainer.train_steps
                 else:
                     yield self._epoch(event, jobs, histories, open_jobs, training.epochs, ended)
+                    # Not before the consumer has asked for more: until then it may take weights of members that left.
                     trainer.repack()
                 is_due = time.monotonic() - last > training.checkpoint_seconds and open_jobs
+                # Between stretches of one epoch, or after it: in between the sums of an epoch would be lost.
                 if is_whole and (self._watch.heard() or is_due):
                     state, layout = trainer.snapshot()
                     rows = {job.number: history for job, history in zip(jobs, histories, strict=True)}

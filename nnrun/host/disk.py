@@ -42,7 +42,7 @@ def hold(folder: Path, name: str) -> IO[str]:
 
 
 def cache_folder() -> Path:
-    """Where compiled programs and downloads stay between runs.
+    """The folder in which compiled programs and downloads stay between runs.
 
     $NNRUN_CACHE, or nnrun/ in the user's cache folder ($XDG_CACHE_HOME, ~/.cache).
     """

@@ -46,7 +46,7 @@ class Dropout(nnx.Module):
 
 
 class Normalize(nnx.Module):
-    """None, batch normalization (Ioffe & Szegedy 2015, running statistics with momentum 0.9) or layer normalization
+    """No normalization, that of the batch (Ioffe & Szegedy 2015, running statistics with momentum 0.9) or of the layer
     (Ba et al. 2016) over the last axis, the features."""
 
     def __init__(self, kind: Normalization, features: int, *, rngs: nnx.Rngs) -> None:

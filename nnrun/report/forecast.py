@@ -16,7 +16,7 @@ HISTORY = 3
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """For each variable the first step ahead over up to 300 windows and, with a longer horizon, one whole forecast.
+    """A row per variable: the first step ahead over up to 300 windows and, with a longer horizon, one whole forecast.
 
     A single window has the latter alone.
     """

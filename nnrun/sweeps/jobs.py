@@ -30,6 +30,7 @@ class Launched:
         missing = [job.number for job in jobs if not job.is_final]
         yield Started(tuple(missing))
         for numbers in _consecutive(missing):
+            # What an interrupted launch left would be taken for the results of this one.
             for number in numbers:
                 shutil.rmtree(self._folder / str(number), ignore_errors=True)
             try:

@@ -14,7 +14,7 @@ from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
 
 KEPT_BYTES = 2**27
-"""Of the inputs of the examples that are permuted; of a larger source a random choice."""
+"""Bytes of the inputs of the examples that are permuted; of a larger source a random choice."""
 
 Place = dict[str, tuple[int, ...]]
 
@@ -49,7 +49,7 @@ def importance(run: TrainedRun, blocks: Iterable[Block], metric: str | None, rep
 
 
 def _places(run: TrainedRun) -> dict[str, Place]:
-    """Where each input lies in the arrays of a part. Raises ConfigError for what has no inputs with names."""
+    """The place of each input in the arrays of a part. Raises ConfigError for what has no inputs with names."""
     fitted = run.preprocessing
     if fitted.spec.kind not in ("table", "series"):
         raise ConfigError(

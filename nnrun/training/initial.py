@@ -17,7 +17,7 @@ from nnrun.training.state import Weights
 FILE = "model.safetensors"
 """What a run's folder calls its weights."""
 PREFIXES = ("weights.params.", "weights.statistics.")
-"""In front of the names in a run's own file; what else lies beside such names belongs to the run, not to a network."""
+"""Words in front of the names in a run's own file; what else lies beside these belongs to the run, not to a network."""
 KINDS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 """Types that become those of the weights; an array of another type is of something else."""
 NAMED = 5
@@ -40,7 +40,7 @@ class Initial:
         self.remarks: tuple[str, ...] = ()
 
     def arrays(self, shapes: Callable[[], Weights]) -> dict[str, np.ndarray]:
-        """By name, in the types of the weights. Raises ConfigError where `check` does."""
+        """The arrays by name, in the types of the weights. Raises ConfigError where `check` does."""
         if self._source is None:
             return {}
         path, wanted = _path(self._source), _named(shapes())

@@ -89,7 +89,7 @@ class Profile:
 
     @property
     def filled(self) -> int:
-        """In how many rows of all files it is not missing."""
+        """The number of rows of all files in which it is not missing."""
         return self.rows - self._missing_rows.total()
 
     @property

@@ -1,4 +1,4 @@
-"""From the keys of dataset=csv and the files to types, parts and a fitted reader, before any array is made."""
+"""The keys of dataset=csv and the files become types, parts and a fitted reader, before any array is made."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ from nnrun.errors import ConfigError
 
 TRAIN, VAL, TEST, UNUSED = range(4)
 MANY_ROWS = 2**22
-"""More rows than this are divided by `by_draws`, unless there is a limit."""
+"""Most rows that are shuffled; more of them are divided by `by_draws`, unless there is a limit."""
 BINS = 10
 MANY_NUMBERS = 20
 """A number of more different values is stratified by its deciles."""

@@ -44,7 +44,7 @@ YEARS = (1500, 2500)
 
 
 class Place(NamedTuple):
-    """Where some rows come from: `rows` (n,) counts from 0 below the header, blank lines too."""
+    """The origin of some rows: `rows` (n,) counts from 0 below the header, blank lines too."""
 
     source: str | Path
     rows: np.ndarray
@@ -255,7 +255,7 @@ def is_moment(column: "polars.Series") -> bool:
 
 
 def one_spelling(words: "polars.Series") -> "polars.Series":
-    """The same words for the same values: true and false in small letters, whole numbers without a point."""
+    """One word for one value: true and false in small letters, whole numbers without a point."""
     words = words.str.replace(POINTED, "${1}")
     return words.str.replace("(?i)^true$", "true").str.replace("(?i)^false$", "false")
 

@@ -40,7 +40,7 @@ class Chart(NamedTuple):
 
 
 def spread(trials: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of trials sorted by rank: a quarter the best ones, the rest evenly down to the worst."""
+    """A choice of `most` trials sorted by rank: a quarter the best ones, the rest evenly down to the worst."""
     if len(trials) <= most:
         return list(trials)
     top = most // 4

@@ -66,11 +66,11 @@ class Subject:
         return {key: Axis(found) for key, found in self.space.items()}
 
     def having(self, key: str, trials: Sequence[Trial]) -> list[Trial]:
-        """Those of the trials that the key applies to."""
+        """The trials that the key applies to."""
         return [trial for trial in trials if key in trial.params and trial.params[key] in self.axes[key]]
 
     def places(self, key: str, trials: Sequence[Trial]) -> np.ndarray:
-        """Where trials lie on the key's axis, from 0 to 1, (trials,); NaN where the key does not apply."""
+        """The places (trials,) of trials on the key's axis, from 0 to 1; NaN where the key does not apply."""
         known = {trial.number: self.axes[key].encode(trial.params[key]) for trial in self.having(key, trials)}
         return np.array([known.get(trial.number, math.nan) for trial in trials])
 

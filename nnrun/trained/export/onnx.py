@@ -68,7 +68,7 @@ def _converted(function: Callable[..., Any], network: Exported, names: list[str]
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the library says to its developers; the answers are checked instead."""
+    """Silences what the library says to its developers; the answers are checked instead."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -38,6 +38,7 @@ class CheckFirst(Callback):
         before = HydraConfig.instance().cfg
         HydraConfig.instance().set_config(config)
         try:
+            # A value may name the folder; where the default name turns out to be taken, the job builds its config anew.
             folder = str(OmegaConf.select(config, RUN))
             with read_write(config.hydra):
                 config.hydra.runtime.output_dir = os.path.abspath(folder)
