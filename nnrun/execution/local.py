@@ -74,7 +74,7 @@ class Local:
                     # Not before the consumer has asked for more: until then it may take weights of members that left.
                     trainer.repack()
                 is_due = time.monotonic() - last > training.checkpoint_seconds and open_jobs
-                # Between stretches of one epoch, or after it: in between the sums of an epoch would be lost.
+                # An epoch that is trained but not yet evaluated is no state to go on from.
                 if is_whole and (self._watch.heard() or is_due):
                     state, layout = trainer.snapshot()
                     rows = {job.number: history for job, history in zip(jobs, histories, strict=True)}
