@@ -34,17 +34,13 @@ def kept(tmp_path):
 
 @pytest.fixture
 def members(kept, monkeypatch):
-    """The copy of the user's own folder, started from which their members are found.
-
-    Figures of that version are modules of nnrun.report alone, so the user's file counts as one of them.
-    """
+    """The copy of the user's own folder, started from which their members are found."""
     for name in OWN:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(nnrun.report, "__path__", [*nnrun.report.__path__, str(kept / "members")])
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(kept / "members")
     yield kept / "members"
-    for name in [name for name in sys.modules if name in OWN or name == "nnrun.report.shortfall"]:
+    for name in [name for name in sys.modules if name in OWN]:
         del sys.modules[name]
 
 
