@@ -25,6 +25,59 @@ Restore = Callable[[GroupSettings, Callable[[], State], Data], tuple[State, dict
 """Gives what `Saved` had of a group, for a state like that which is asked for, and these data; None where it begins."""
 
 
+class Lockstep:
+    """The jobs of a group while one trainer drives them: their rows so far, and which of them have not ended.
+
+    seconds: of building, a job's share. Members of the trainer are the jobs in their order.
+    """
+
+    def __init__(self, jobs: list[Job], trainer: Trainer, epochs: int, seconds: float) -> None:
+        self._jobs, self._trainer, self._epochs, self._seconds = jobs, trainer, epochs, seconds
+        self.histories: list[list[Row]] = [[] for _ in jobs]
+        self.open = {i for i, job in enumerate(jobs) if not job.is_final}
+
+    @property
+    def by_number(self) -> dict[int, list[Row]]:
+        """The rows of every job, by its number."""
+        return {job.number: rows for job, rows in zip(self._jobs, self.histories, strict=True)}
+
+    def resume(self, saved: tuple[State, dict[str, Any]]) -> Resumed:
+        """Goes on from a saved state."""
+        state, notes = saved
+        self._trainer.restore(state, notes["layout"])
+        self.histories = [notes["histories"][str(job.number)] for job in self._jobs]
+        return Resumed({number: list(rows) for number, rows in self.by_number.items()})
+
+    def epoch(self, event: Epoch) -> Trained:
+        """The outcomes of the jobs that had not ended before; those of the last epoch, or out of patience, end."""
+        for i, outcome in event.outcomes.items():
+            self.histories[i].append(outcome.row)
+        outcomes = {i: outcome for i, outcome in event.outcomes.items() if i in self.open}
+        finished = [i for i, outcome in outcomes.items() if outcome.stop or event.number == self._epochs]
+        by_number = {self._jobs[i].number: outcome for i, outcome in outcomes.items()}
+        return Trained(by_number, tuple(self._ended(i, "completed") for i in finished))
+
+    def failed(self, event: Failure) -> Trained:
+        """A job whose loss is no longer finite ends, unless it had ended before."""
+        lost = [event.member] if event.member in self.open else []
+        return Trained({}, tuple(self._ended(i, "failed", str(event.error)) for i in lost))
+
+    def cut_short(self) -> Trained:
+        """The time is over for all jobs that have not ended."""
+        reasons = {i: f"search.timeout_seconds ran out after {len(self.histories[i])} epochs." for i in self.open}
+        return Trained({}, tuple(self._ended(i, "pruned", reason) for i, reason in sorted(reasons.items())))
+
+    def saved(self, examples: list[int]) -> Saved:
+        """A state to go on from, with what `resume` needs beside it."""
+        state, layout = self._trainer.snapshot()
+        return Saved(state, {"layout": layout, "histories": self.by_number, "examples": examples})
+
+    def _ended(self, i: int, state: str, error: str | None = None) -> Ended:
+        self.open.discard(i)
+        number, weights = self._jobs[i].number, partial(self._trainer.weights, i)
+        return Ended(number, state, error, self._trainer.parameters, self._seconds, weights)
+
+
 class Local:
     """Trains groups one after the other; programs and data are kept for groups that can share them.
 
@@ -38,22 +91,14 @@ class Local:
 
     def run(self, group: GroupSettings, jobs: list[Job]) -> Iterator[Event]:
         """Trains the jobs in lockstep, see Executor; states are saved every `training.checkpoint_seconds`."""
-        begun = time.perf_counter()
         prepared = self._prepare(jobs[0].config)
+        training, examples, begun = prepared.config.training, counts(prepared.data), time.perf_counter()
         trainer = self._trainer(group, jobs, prepared.data)
-        training, open_jobs = prepared.config.training, {i for i, job in enumerate(jobs) if not job.is_final}
-        histories: list[list[Row]] = [[] for _ in jobs]
-        seconds, examples = (time.perf_counter() - begun) / len(jobs), counts(prepared.data)
-
-        def ended(i: int, state: str, error: str | None = None) -> Ended:
-            open_jobs.discard(i)
-            return Ended(jobs[i].number, state, error, trainer.parameters, seconds, partial(trainer.weights, i))
-
+        lockstep = Lockstep(jobs, trainer, training.epochs, (time.perf_counter() - begun) / len(jobs))
         if saved := self._restore(group, lambda: trainer.like, prepared.data):
-            state, notes = saved
-            trainer.restore(state, notes["layout"])
-            histories = [notes["histories"][str(job.number)] for job in jobs]
-            yield Resumed({job.number: list(rows) for job, rows in zip(jobs, histories, strict=True)})
+            yield lockstep.resume(saved)
+        # The state as it was read would stay in memory while the group trains.
+        del saved
         # Under vmap every slot is computed anyway, so that only map saves by leaving members out.
         if group.batching == "map":
             trainer.stop(i for i, job in enumerate(jobs) if job.is_final)
@@ -61,31 +106,23 @@ class Local:
         last = time.monotonic()
         self._watch.training = True
         try:
-            for event in fit(trainer, prepared.task, prepared.data, training, prepared.objective, histories):
-                is_whole = True
+            for event in fit(trainer, prepared.task, prepared.data, training, prepared.objective, lockstep.histories):
+                # A stretch that ends an epoch which is not yet evaluated leaves no state to go on from.
+                is_whole = not isinstance(event, Stretch) or event.done < trainer.train_steps
                 if isinstance(event, Failure):
-                    is_whole = False
-                    if event.member in open_jobs:
-                        yield Trained({}, (ended(event.member, "failed", str(event.error)),))
-                elif isinstance(event, Stretch):
-                    is_whole = event.done < trainer.train_steps
-                else:
-                    yield self._epoch(event, jobs, histories, open_jobs, training.epochs, ended)
-                    # Not before the consumer has asked for more: until then it may take weights of members that left.
+                    yield lockstep.failed(event)
+                    continue
+                if isinstance(event, Epoch):
+                    yield lockstep.epoch(event)
+                    # Not before the consumer asks for more: until then it may take weights of members that left.
                     trainer.repack()
-                is_due = time.monotonic() - last > training.checkpoint_seconds and open_jobs
-                # An epoch that is trained but not yet evaluated is no state to go on from.
+                is_due = time.monotonic() - last > training.checkpoint_seconds and lockstep.open
                 if is_whole and (self._watch.heard() or is_due):
-                    state, layout = trainer.snapshot()
-                    rows = {job.number: history for job, history in zip(jobs, histories, strict=True)}
-                    yield Saved(state, {"layout": layout, "histories": rows, "examples": examples})
+                    yield lockstep.saved(examples)
                     last = time.monotonic()
                     self._watch.check()
                 if is_whole and time.monotonic() > self._deadline:
-                    reason = "search.timeout_seconds ran out after {} epochs."
-                    yield Trained(
-                        {}, tuple(ended(i, "pruned", reason.format(len(histories[i]))) for i in sorted(open_jobs))
-                    )
+                    yield lockstep.cut_short()
                     break
         finally:
             self._watch.training = False
@@ -98,24 +135,6 @@ class Local:
             if isinstance(compiled, CompiledGroup) and compiled.answers:
                 return prepared, TrainedMember(prepared.config, prepared.data, compiled, group.chunk)
         return prepared, Judged(prepared.config, prepared.data)
-
-    def _epoch(
-        self,
-        event: Epoch,
-        jobs: list[Job],
-        histories: list[list[Row]],
-        open_jobs: set[int],
-        epochs: int,
-        ended: Callable[[int, str], Ended],
-    ) -> Trained:
-        """The outcomes of the jobs that had not ended before; those of the last epoch, or out of patience, end."""
-        for i, outcome in event.outcomes.items():
-            histories[i].append(outcome.row)
-        outcomes = {i: outcome for i, outcome in event.outcomes.items() if i in open_jobs}
-        finished = [i for i, outcome in outcomes.items() if outcome.stop or event.number == epochs]
-        return Trained(
-            {jobs[i].number: outcome for i, outcome in outcomes.items()}, tuple(ended(i, "completed") for i in finished)
-        )
 
     def _prepare(self, config: RunConfig) -> Prepared:
         if config.dataset not in self._data:

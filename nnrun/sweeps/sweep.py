@@ -220,11 +220,8 @@ class Sweep:
 
         One whose data cannot be loaded waits for a later try.
         """
-        by_number = {trial.number: trial for trial in trials}
         try:
-            for event in self.executor.run(group, [trial.job for trial in trials]):
-                self.recorder.record(group, by_number, event)
-            self.folder.remove_group(group.number)
+            self._follow(group, trials)
             return
         except (Interrupted, SweepError, *UNWRITABLE):
             raise
@@ -241,6 +238,13 @@ class Sweep:
             self._halve(group, len(trials))
         else:
             self.recorder.fail(trials, reason)
+
+    def _follow(self, group: GroupSettings, trials: list[Training]) -> None:
+        """Records what the executor reports of a group. The last event holds its memory, until this returns."""
+        by_number = {trial.number: trial for trial in trials}
+        for event in self.executor.run(group, [trial.job for trial in trials]):
+            self.recorder.record(group, by_number, event)
+        self.folder.remove_group(group.number)
 
     def _check_loaded(self) -> None:
         """Raises what kept a group's data from being loaded, once all others are trained; its trials still wait."""
