@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from nnrun.report.base import FinishedRun
 
-ALWAYS = "augmented"
-"""The figure of what augmentation does, whatever the task and the model name."""
+AUGMENTED = "augmented"
+"""The figure of what augmentation does, where there is any, whatever the task and the model name."""
 IN_THE_LOG = "The traceback is in run.log."
 
 
@@ -62,7 +62,8 @@ def drawn(run: "FinishedRun", say: Callable[[str], None], log: Callable[[str], N
     from nnrun.report.palette import rendered
 
     pictures = {}
-    for name in dict.fromkeys((*run.task.figures, *run.model.figures, ALWAYS)):
+    always = (AUGMENTED,) if run.augmentation is not None and run.augmentation.active else ()
+    for name in dict.fromkeys((*run.task.figures, *run.model.figures, *always)):
         try:
             figure = draw(name, run)
             if figure is not None:

@@ -208,14 +208,17 @@ class _Step:
         self._training, self._augmentation = (
             static.with_numbers(name, traced) for name in ("training", "augmentation")
         )
+        # Of the static part: numbers that are traced do not compare.
+        self._augments = static.augmentation.active
         self._rate = static.with_numbers("optimizer", traced).learning_rate
         self._total = static.training.epochs * train_steps
 
     def __call__(self, moving: Moving, batch: Batch) -> Moving:
         """Trains on a batch of raw examples with their mask."""
         streams = Streams(self._noise, moving.step)
-        augmented = augment(self._augmentation, batch, streams, self._network.spec)
-        scaled = self._state.fitted.scaled(augmented, self._network.spec)
+        if self._augments:
+            batch = augment(self._augmentation, batch, streams, self._network.spec)
+        scaled = self._state.fitted.scaled(batch, self._network.spec)
         (_, (loss, statistics, after)), gradient = self._network.gradient(
             self._traced, moving.weights, self._state.numbers, scaled, streams, moving.carry
         )
