@@ -1,16 +1,17 @@
 """Every model on every data set whose kind it accepts, under debug=tiny: `python -m tests.smoke [PROCESSES]`.
 
-Data sets that come as files get small made-up ones. What fits is found once; each process then trains its share.
+Data sets that come as files get small made-up ones. A process that is done with a pair takes the next one.
 """
 
 import contextlib
 import itertools
 import json
+import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from nnrun.commands import cli
@@ -30,6 +31,8 @@ LARGE = (
 """Other layouts, tried on one data set each."""
 UNDRAWN = "could not be drawn"
 """What a run says of a figure that failed, which does not fail the run."""
+DEEP = ("inception", "resnet", "vgg")
+"""Those that compile longest, so that no process is left with one of them at the end."""
 NARROW = {"vgg": ["model.width=8", "model.dense_sizes=[64,64]"]}
 """Words for networks whose weights take longer than all else."""
 
@@ -40,23 +43,10 @@ def main(processes: int = 1) -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         compose.prepare_imports()
-        commands = [*pairs(write_image_sets(Path(folder))), *large()]
+        commands = [*large(), *pairs(write_image_sets(Path(folder)))]
         print(f"{len(commands)} pairs fit", flush=True)
-        paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        workers = [
-            subprocess.Popen(
-                [sys.executable, "-m", "tests.smoke", "-"],
-                env=os.environ | {"PYTHONPATH": paths},
-                stdin=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(processes)
-        ]
-        for part, worker in enumerate(workers):
-            assert worker.stdin
-            worker.stdin.write(json.dumps(commands[part::processes]))
-            worker.stdin.close()
-        failed = sum(worker.wait() for worker in workers)
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), begin, (folder,)) as pool:
+            failed = list(pool.map(train, commands)).count(False)
         completed = [json.loads(p.read_text())["status"] for p in Path(folder).glob("outputs/runs/*/*/summary.json")]
         assert completed.count("completed") == len(commands) - failed
         undrawn = [path for path in Path(folder).glob("outputs/runs/*/*/run.log") if UNDRAWN in path.read_text()]
@@ -65,22 +55,25 @@ def main(processes: int = 1) -> int:
     return 1 if failed else 0
 
 
-def work(commands: list[list[str]]) -> int:
-    """Trains each of the commands; how many failed."""
+def begin(folder: str) -> None:
+    """Makes a new process ready to train in a folder."""
+    os.chdir(folder)
     devices.prepare()
-    failed = 0
-    for overrides in commands:
-        started = time.time()
-        code = cli.run(["debug=tiny", *overrides])
-        print(f"{'ok' if code == 0 else 'FAILED'} {time.time() - started:5.1f} s  {' '.join(overrides)}", flush=True)
-        failed += code != 0
-    return failed
+
+
+def train(overrides: list[str]) -> bool:
+    """Trains one of the commands; whether that went well."""
+    started = time.time()
+    code = cli.run(["debug=tiny", *overrides])
+    print(f"{'ok' if code == 0 else 'FAILED'} {time.time() - started:5.1f} s  {' '.join(overrides)}", flush=True)
+    return code == 0
 
 
 def pairs(roots: dict[str, dict[str, str]]) -> list[list[str]]:
-    """`model=... dataset=...` for every fit: the kind of data, and no image too small for the network."""
+    """`model=... dataset=...` for every fit, slow ones first: its kind of data, and no image too small for it."""
     found = []
-    for name, model in itertools.product(choices.choices("dataset"), choices.choices("model")):
+    slow_first = sorted(choices.choices("model"), key=lambda model: model not in DEEP)
+    for model, name in itertools.product(slow_first, choices.choices("dataset")):
         of_files = (f"dataset.{k}={v}" for k, v in roots.get(name, {}).items())
         words = [f"model={model}", *NARROW.get(model, []), f"dataset={name}", *of_files]
         (composed,) = compose.compose_all(words, multirun=False)
@@ -97,4 +90,4 @@ def large() -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(work(json.load(sys.stdin)) if sys.argv[1:] == ["-"] else main(*map(int, sys.argv[1:])))
+    sys.exit(main(*map(int, sys.argv[1:])))
