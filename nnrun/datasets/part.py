@@ -18,6 +18,6 @@ def is_mapped(part: Part) -> bool:
     return any(getattr(values, "_mmap", None) is not None for values in part.values())
 
 
-def take(part: Part, index: np.ndarray) -> Part:
+def take(part: Part, index: np.ndarray | slice) -> Part:
     """Some examples of a part."""
     return {name: values[index] for name, values in part.items()}

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.part import Part, count
+from nnrun.datasets.part import Part, count, take
+from nnrun.errors import ConfigError
 
 
 class Unseen(NamedTuple):
@@ -29,6 +30,12 @@ class Block(NamedTuple):
     part: Part
     labels: dict[str, np.ndarray]
     unseen: dict[str, Unseen] = {}
+
+    def cut(self, size: int) -> "Iterator[Block]":
+        """The examples, at most `size` at a time."""
+        for start in range(0, count(self.part), size):
+            rows = slice(start, start + size)
+            yield Block(take(self.part, rows), take(self.labels, rows))
 
 
 class UnseenNotes:
@@ -94,7 +101,13 @@ class Reader(abc.ABC):
         return None
 
 
-def listed(names: Sequence[str]) -> str:
+def lacking(source: str | Path, missing: Sequence[str], extra: Sequence[str], move: str = "") -> ConfigError:
+    """The error for columns that a source lacks; `extra` are those that it has and the training did not."""
+    unknown = f", and has {_listed(extra)}, unknown to it" if extra else ""
+    return ConfigError(f"{source} lacks {_listed(missing)}, which the network was trained on{unknown}.{move}")
+
+
+def _listed(names: Sequence[str]) -> str:
     """`column a`, or `columns a, b and 9 more`."""
     few = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f"column{'s' if len(names) > 1 else ''} {few}"

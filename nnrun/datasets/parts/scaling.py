@@ -21,6 +21,7 @@ def fit(values: np.ndarray, kind: ScalingKind) -> Scaling:
     rows = values.reshape(-1, features)
     if values.dtype == np.uint8:
         return _of_bytes(rows, kind)
+    # Whether a feature is constant is told by its bounds: the deviation of equal values may be a tiny number, not 0.
     low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
     offset, scale = (low, high - low) if kind == "minmax" else moments(rows)
     return _scaling(offset, np.where(low == high, 1.0, scale))

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nnrun.datasets.tables.values import BEGINNING, GROUPED, dates, first
+from nnrun.datasets.tables.values import BEGINNING, COMMA, GROUPED, dates, first
 
 if TYPE_CHECKING:
     import polars
@@ -28,11 +28,7 @@ NOTATIONS = (
         r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$",
         f"Take the commas out of the file, or, where they stand before the decimals, set {DECIMAL_COMMA}.",
     ),
-    Notation(
-        "a comma before the decimals",
-        r"^[+-]?\d*,\d+([eE][+-]?\d+)?$",
-        f"Set {DECIMAL_COMMA}.",
-    ),
+    Notation("a comma before the decimals", COMMA, f"Set {DECIMAL_COMMA}."),
     Notation("a per cent sign", r"^[+-]?\d+([.,]\d+)?\s?%$", "Take the signs out of the file."),
 )
 
