@@ -208,6 +208,7 @@ def _input_scaling(plan: Plan, train: np.ndarray, kind: Any) -> Scaling:
     """The scaling of the inputs, fitted where one has a unit; zeros and ones stay as they are."""
     # Categories, marks of gaps and parts of dates are between -1 and 1 as they are.
     scaled = np.array([flag for column in plan.reader.inputs for flag in column.inputs().values()], bool)
+    # Where all columns are embedded there is no input to fit.
     fitted = fit(train, kind if scaled.any() else "none")
     offset, scale = np.where(scaled, fitted.offset, 0), np.where(scaled, fitted.scale, 1)
     return Scaling(offset.astype(np.float32), scale.astype(np.float32))

@@ -105,6 +105,7 @@ class Idx(Divided):
         arrays = ArrayReader(spec.inputs, targets=(), classes=len(names), class_names=names)
         reader = IdxReader(arrays, tuple(values.tolist()))
         scaling = fit(train["inputs"], self.config.scaling)
+        # Indices go on from the first file to that of the test; rows count in the file where the images are.
         rows = {"row": parts.test + 1 - (counts[0] if counts[2] else 0)}
         return Data(spec, train, val, test_part, scaling, None, ("grey",), ("class",), names, None, reader, rows)
 

@@ -1,6 +1,5 @@
 """Images in folders, one for each class."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -137,13 +136,12 @@ def _scaling(train: np.ndarray, kind: ScalingKind, key: str | None) -> Scaling:
     if key is None:
         return fit(train, kind)
 
-    def fitted() -> Iterator[dict[str, np.ndarray]]:
+    cache = ArrayCache(f"{key}_{kind}_{len(train)}")
+    kept = cache.open()
+    if kept is None:
         found = fit(train, kind)
         # The cache holds rows: these are arrays of a single one.
-        yield {"offset": found.offset[None], "scale": found.scale[None]}
-
-    cache = ArrayCache(f"{key}_{kind}_{len(train)}")
-    kept = cache.open() or cache.fill(fitted())
+        kept = cache.fill([{"offset": found.offset[None], "scale": found.scale[None]}])
     return Scaling(np.array(kept["offset"][0]), np.array(kept["scale"][0]))
 
 

@@ -71,6 +71,7 @@ class Npz(Divided):
             tuple(f"input_{i + 1}" for i in range(plan.spec.inputs[-1])),
             _target_names(plan),
             () if plan.classes is None else tuple(map(str, plan.classes)),
+            # Indices go on through the parts; rows count in the array that holds the test examples.
             labels={"row": parts.test - (sum(counts[:2]) if counts[2] else 0)},
             notes=tuple(notes),
         )

@@ -48,6 +48,7 @@ class UnseenNotes:
         """Counts the next rows of a source."""
         self._rows += rows
         for column, more in unseen.items():
+            # The first block that has some tells which value and row are shown.
             first = self._found.get(column, more._replace(values=0))
             self._found[column] = first._replace(values=first.values + more.values)
 
@@ -103,11 +104,11 @@ class Reader(abc.ABC):
 
 def lacking(source: str | Path, missing: Sequence[str], extra: Sequence[str], move: str = "") -> ConfigError:
     """The error for columns that a source lacks; `extra` are those that it has and the training did not."""
-    unknown = f", and has {_listed(extra)}, unknown to it" if extra else ""
-    return ConfigError(f"{source} lacks {_listed(missing)}, which the network was trained on{unknown}.{move}")
+    unknown = f", and has {listed(extra)}, unknown to it" if extra else ""
+    return ConfigError(f"{source} lacks {listed(missing)}, which the network was trained on{unknown}.{move}")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """`column a`, or `columns a, b and 9 more`."""
     few = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f"column{'s' if len(names) > 1 else ''} {few}"

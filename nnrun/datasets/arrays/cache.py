@@ -125,7 +125,7 @@ def _write(folder: Path, blocks: Iterable[dict[str, np.ndarray]]) -> None:
             for name, values in block.items():
                 if name not in files:
                     files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
-                    # No row, only the type and shape: the block itself is not kept.
+                    # No row: what later blocks must be like is the type and the shape.
                     like[name] = values[:0]
                     _write_header(files[name], 0, values)
                 if (values.dtype, values.shape[1:]) != (like[name].dtype, like[name].shape[1:]):

@@ -1,5 +1,6 @@
 """Image files: found in folders of classes, and decoded to bytes of one shape."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,8 +60,6 @@ def inspect(path: Path) -> tuple[int, int, int]:
             grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
     except RunError as error:
         raise ConfigError(str(error)) from None
-    except Exception as error:
-        raise ConfigError(_damaged(path, error)) from None
     sides = (width, height) if turned else (height, width)
     return (*sides, 1 if grey else 3)
 
@@ -70,14 +69,8 @@ def decode(path: Path, form: Form) -> np.ndarray:
 
     Raises RunError for a file that is damaged or no image, and for one of another size where that is refused.
     """
-    try:
-        with _opened(path) as image:
-            return _fitted(path, image, form)
-    except NnrunError:
-        raise
-    except Exception as error:
-        # The decoders raise whatever a damaged file makes them meet.
-        raise RunError(_damaged(path, error)) from None
+    with _opened(path) as image:
+        return _fitted(path, image, form)
 
 
 def decoded(files: Sequence[Path], form: Form, size: int) -> Iterator[np.ndarray]:
@@ -94,21 +87,33 @@ def decoded(files: Sequence[Path], form: Form, size: int) -> Iterator[np.ndarray
                 raise
 
 
-def _opened(path: Path) -> "Image":
+@contextlib.contextmanager
+def _opened(path: Path) -> "Iterator[Image]":
+    """The image, of which nothing but the header is read so far. Raises RunError for one that is damaged or too large.
+
+    Raises ConfigError where there is no file.
+    """
     from PIL import Image
 
     try:
-        image = Image.open(path, formats=FORMATS)
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > LARGEST_PIXELS or not width * height:
+                raise RunError(
+                    f"{path} says that it has {width} x {height} pixels; images of at most {LARGEST_PIXELS:,} are "
+                    "read. Make it smaller, or remove it."
+                )
+            yield image
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.") from None
-    width, height = image.size
-    if width * height > LARGEST_PIXELS or not width * height:
-        image.close()
-        raise RunError(
-            f"{path} says that it has {width} x {height} pixels; images of at most {LARGEST_PIXELS:,} are read. Make "
-            "it smaller, or remove it."
-        )
-    return image
+    except NnrunError:
+        raise
+    except Exception as error:
+        # The decoders raise whatever a damaged file makes them meet.
+        said = " ".join(str(error).split()) or type(error).__name__
+        if "cannot identify" in said:
+            said = f"its content is none of {', '.join(FORMATS)}"
+        raise RunError(f"{path} is damaged or no image ({said[:200]}). Replace or remove it.") from None
 
 
 def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
@@ -134,10 +139,3 @@ def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
         change = ImageOps.fit if form.resize == "crop" else Image.Image.resize
         image = change(image, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(form.shape)
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if "cannot identify" in said:
-        said = f"its content is none of {', '.join(FORMATS)}"
-    return f"{path} is damaged or no image ({said[:200]}). Replace or remove it."

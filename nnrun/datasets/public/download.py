@@ -47,14 +47,6 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
 
     Raises RunError when no address gives a file of the right SHA-256, or the folder cannot be written.
     """
-    partial = _empty(file, folder)
-    try:
-        return _from_any(file, partial, folder)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _empty(file: RemoteFile, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=folder)
@@ -65,7 +57,10 @@ def _empty(file: RemoteFile, folder: Path) -> Path:
             "variable NNRUN_CACHE=FOLDER."
         ) from error
     os.close(handle)
-    return Path(name)
+    try:
+        return _from_any(file, Path(name), folder)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _from_any(file: RemoteFile, partial: Path, folder: Path) -> Path:

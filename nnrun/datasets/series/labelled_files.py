@@ -47,15 +47,13 @@ def read_sequences(path: str | Path) -> Sequences:
 @lru_cache(maxsize=4)
 def _cached(path: Path, stamp: tuple[int, int]) -> Sequences:
     if path.suffix.lower() == ".npz":
-        return _checked(_read_npz(path), path)
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no UTF-8 text. Save it as text, for example without packing it.") from None
-    return _checked(_read_ts(lines, path) if path.suffix.lower() == ".ts" else _read_tsv(lines, path), path)
-
-
-def _checked(found: Sequences, path: Path) -> Sequences:
+        found = _read_npz(path)
+    else:
+        try:
+            lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is no UTF-8 text. Save it as text, for example without packing it.") from None
+        found = _read_ts(lines, path) if path.suffix.lower() == ".ts" else _read_tsv(lines, path)
     if not found.values:
         raise ConfigError(f"{path} holds no sequence. Name a file with at least one.")
     channels = found.values[0].shape[1]
@@ -118,7 +116,7 @@ def _read_tsv(lines: list[str], path: Path) -> Sequences:
         rows.append(number)
         labels.append(_class_name(fields[0].strip()))
         found = _floats(fields[1:], path, number)
-        # The archive pads short sequences at their end; a gap inside is refused by _checked.
+        # The archive pads short sequences at their end; a gap inside is refused later.
         known = np.flatnonzero(~np.isnan(found))
         values.append(found[: known[-1] + 1 if len(known) else 0, None])
         if not len(known):

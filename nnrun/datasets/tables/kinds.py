@@ -9,7 +9,7 @@ import numpy as np
 
 from nnrun.datasets.tables import faults
 from nnrun.datasets.tables.faults import Found
-from nnrun.datasets.tables.notation import Notation, first_no_date, fitting_notations, notations
+from nnrun.datasets.tables.notation import NOTATIONS, POINTS, Notation, first_no_date, fitting_notations
 from nnrun.datasets.tables.values import FORMATS, Cells, by_value, first, fitting_patterns, texts, unreadable
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
@@ -45,7 +45,7 @@ class Profile:
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
         self._patterns: tuple[str, ...] = FORMATS
-        self._notations = notations(decimal)
+        self._notations: tuple[Notation, ...] = (POINTS, *NOTATIONS) if decimal == "," else NOTATIONS
         self._no_date: Found | None = None
 
     def update(self, cells: Cells) -> None:

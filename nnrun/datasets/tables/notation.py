@@ -41,11 +41,6 @@ POINTS = Notation(
 """One more notation, where the mark before the decimals is a comma."""
 
 
-def notations(decimal: str) -> tuple[Notation, ...]:
-    """The notations that a column with this mark before the decimals may be written in."""
-    return (POINTS, *NOTATIONS) if decimal == "," else NOTATIONS
-
-
 def fitting_notations(words: "polars.Series", among: Sequence[Notation]) -> tuple[Notation, ...]:
     """The notations in which every text is written."""
     return tuple(one for one in among if words.str.contains(one.pattern).all())

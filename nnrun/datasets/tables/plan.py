@@ -174,7 +174,7 @@ class _Preparation:
         config, found, left_out = self.config, dict[str, Kind](), dict[str, str]()
         for name in self.roles.inputs:
             stated = self.roles.types.get(name)
-            # A number of the row would let a network learn the order of the file.
+            # By such a column a network would learn the order of the file.
             if profiles[name].counts_rows and not stated and config.features is None:
                 left_out[name] = "numbers the rows"
                 continue

@@ -157,9 +157,9 @@ class TableReader(Reader):
 
     def _check(self, given: Sequence[str], source: Path | str) -> dict[str, str]:
         """New names of the columns, for a file without a header. Raises ConfigError where an input is missing."""
-        untold = [name for name in self.columns if name not in self.target_names]
+        unlabelled = [name for name in self.columns if name not in self.target_names]
         # Without a header the columns after a target that is not there would count one less.
-        names = untold if self.format.header is False and len(given) == len(untold) else given
+        names = unlabelled if self.format.header is False and len(given) == len(unlabelled) else given
         if missing := [column.name for column in self.inputs if column.name not in names]:
             extra = [name for name in given if name not in self.columns]
             raise lacking(source, missing, extra, " Add what is missing; fields of it may be empty.")
