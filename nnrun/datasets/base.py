@@ -9,7 +9,7 @@ import numpy as np
 
 from nnrun.datasets import fields
 from nnrun.datasets.fields import Field
-from nnrun.datasets.part import Part, count, is_mapped
+from nnrun.datasets.part import Part, count, is_mapped, take
 from nnrun.datasets.reader import Reader
 from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
@@ -184,6 +184,7 @@ class Data:
         low, high = np.inf, -np.inf
         inputs = self.train["inputs"]
         for start in range(0, len(inputs), ROWS_AT_ONCE):
+            # float32 as the network gets it, whatever type the scaling gives.
             block = np.asarray(self.input_scaling.apply(inputs[start : start + ROWS_AT_ONCE]), np.float32)
             low, high = min(low, float(block.min())), max(high, float(block.max()))
         return low, high
@@ -193,8 +194,7 @@ class Data:
         if not any(map(is_mapped, (self.train, self.val, self.test))):
             return self
         train, val, test = map(_excerpt, (self.train, self.val, self.test))
-        labels = {name: values[: count(test)] for name, values in self.labels.items()}
-        return replace(self, train=train, val=val, test=test, labels=labels)
+        return replace(self, train=train, val=val, test=test, labels=take(self.labels, slice(count(test))))
 
 
 def _excerpt(part: Part) -> Part:

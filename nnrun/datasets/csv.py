@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from nnrun.datasets.arrays import cache as array_cache
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Scaling
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Scaling
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
-from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.parts.split import Divided
 from nnrun.datasets.tables import dialect, source
 from nnrun.datasets.tables.file import stamp_of
 from nnrun.datasets.tables.plan import Plan, prepare
@@ -86,7 +85,7 @@ class _Frozen(dict):
         return hash(repr(self))
 
 
-class Csv(Dataset):
+class Csv(Divided):
     """Rows of a table: numbers, categories and dates in, one class or some numbers out.
 
     Columns are told apart by all their values, or as `types` state. Numbers are scaled, with the training mean and an
@@ -98,10 +97,6 @@ class Csv(Dataset):
     """
 
     config: CsvConfig
-
-    def __init__(self, config: CsvConfig) -> None:
-        check_fractions(config)
-        self.config = config
 
     def task(self) -> str:
         """The task that the target calls for: classification or regression."""
@@ -123,6 +118,7 @@ class Csv(Dataset):
         """The parts, filled in the order of the file. Raises RunError for a file that changes meanwhile."""
         plan = self._plan()
         parts = self._parts(plan)
+        # The plan outlives this call in a cache, and with it would all cells.
         plan.files.forget()
         reader, kind = plan.reader, self.config.scaling
         return Data(
@@ -143,7 +139,8 @@ class Csv(Dataset):
     def _plan(self) -> Plan:
         sources = self._sources()
         try:
-            return _prepared(self.config, tuple(sources.items()), tuple(map(stamp_of, sources.values())))
+            return prepare(self.config, tuple(sources.items()), tuple(map(stamp_of, sources.values())))
+        # While the config is checked nothing has been started, so a damaged file is told as a wrong setting.
         except (RunError, OSError) as error:
             raise ConfigError(str(error)) from None
 
@@ -184,11 +181,6 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     )
 
 
-@lru_cache(maxsize=4)
-def _prepared(config: CsvConfig, sources: tuple[tuple[int, Path], ...], stamps: Any) -> Plan:
-    return prepare(config, dict(sources))
-
-
 def _fill(plan: Plan) -> dict[int, Part]:
     """The arrays of every part, in memory."""
     found: dict[int, Part] = {part: {} for part in PARTS}
@@ -214,7 +206,9 @@ def _blocks(plan: Plan, parts: Collection[int]) -> Iterator[tuple[int, Part]]:
 
 def _input_scaling(plan: Plan, train: np.ndarray, kind: Any) -> Scaling:
     """The scaling of the inputs, fitted where one has a unit; zeros and ones stay as they are."""
+    # Categories, marks of gaps and parts of dates are between -1 and 1 as they are.
     scaled = np.array([flag for column in plan.reader.inputs for flag in column.inputs().values()], bool)
+    # Where all columns are embedded there is no input to fit.
     fitted = fit(train, kind if scaled.any() else "none")
     offset, scale = np.where(scaled, fitted.offset, 0), np.where(scaled, fitted.scale, 1)
     return Scaling(offset.astype(np.float32), scale.astype(np.float32))

@@ -73,6 +73,7 @@ class Field:
 
     def outliers(self, values: np.ndarray) -> np.ndarray:
         """A mask of the values (examples, *shape) that are no whole numbers, or not in the field's range."""
+        # NaN is unlike itself, so it counts as one of them.
         found = values != np.rint(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
         return found | (values < 0) | (values >= np.array(self.below)) if self.below else found
 

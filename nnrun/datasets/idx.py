@@ -9,11 +9,11 @@ import numpy as np
 
 from nnrun.datasets.arrays.idx_file import read_idx, read_shape
 from nnrun.datasets.arrays.reader import SUFFIXES, ArrayReader
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, ScalingKind
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec, ScalingKind
 from nnrun.datasets.part import take
 from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit
-from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.parts.split import Divided
 from nnrun.datasets.reader import Block, Reader
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
@@ -51,12 +51,8 @@ class IdxReader(Reader):
         if not source.is_file():
             raise ConfigError(f"There is no file {source}.")
         images, names = read_idx(source, 3, REPLACE), self._names_beside(source)
-        for start in range(0, len(images), size):
-            found = {"inputs": images[start : start + size]}
-            if names is not None:
-                found["targets"] = names[start : start + size]
-            block = self.block(found)
-            yield block._replace(labels={"row": block.labels["row"] + start + 1})
+        block = self.block({"inputs": images} if names is None else {"inputs": images, "targets": names})
+        yield from block._replace(labels={"row": block.labels["row"] + 1}).cut(size)
 
     def block(self, values: Any) -> Block:
         """All images of an array (n, height, width, 1) or (n, height, width)."""
@@ -73,14 +69,10 @@ class IdxReader(Reader):
         return np.array(self.arrays.class_names)[np.searchsorted(self.labels, labels)]
 
 
-class Idx(Dataset):
+class Idx(Divided):
     """Grey images (height, width, 1) of bytes, a class each: files in the format of MNIST, under any names."""
 
     config: IdxConfig
-
-    def __init__(self, config: IdxConfig) -> None:
-        check_fractions(config)
-        self.config = config
 
     def spec(self) -> DataSpec:
         """Reads the header of the images and the labels. Raises ConfigError."""
@@ -108,23 +100,24 @@ class Idx(Dataset):
             images, numbers = np.concatenate([images, test]), np.concatenate([numbers, test_numbers])
             counts = (counts[0], 0, len(test))
         labels = np.searchsorted(values, numbers).astype(np.int32)
-        whole = {"inputs": images, "targets": labels}
         parts = divide(counts, labels, self.config, self.config.images)
-        train, val, test_part = (take(whole, index) for index in parts)
+        train, val, test_part = (take({"inputs": images, "targets": labels}, index) for index in parts)
         arrays = ArrayReader(spec.inputs, targets=(), classes=len(names), class_names=names)
         reader = IdxReader(arrays, tuple(values.tolist()))
         scaling = fit(train["inputs"], self.config.scaling)
+        # Indices go on from the first file to that of the test; rows count in the file where the images are.
         rows = {"row": parts.test + 1 - (counts[0] if counts[2] else 0)}
         return Data(spec, train, val, test_part, scaling, None, ("grey",), ("class",), names, None, reader, rows)
 
     def _pair(self, images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
-        found = read_idx(self._path(images), 3, REPLACE), read_idx(self._path(labels), 1, REPLACE)
-        if len(found[0]) != len(found[1]) or not len(found[0]):
+        source, beside = self._path(images), self._path(labels)
+        pixels, numbers = read_idx(source, 3, REPLACE), read_idx(beside, 1, REPLACE)
+        if len(pixels) != len(numbers) or not len(pixels):
             raise RunError(
-                f"Every image needs a label, but {self._path(images)} holds {len(found[0])} images and "
-                f"{self._path(labels)} {len(found[1])} labels. Check that the files belong together."
+                f"Every image needs a label, but {source} holds {len(pixels)} images and {beside} {len(numbers)} "
+                "labels. Check that the files belong together."
             )
-        return found[0][..., None], found[1]
+        return pixels[..., None], numbers
 
     def _names(self, values: np.ndarray) -> tuple[str, ...]:
         names = self.config.class_names
@@ -150,5 +143,5 @@ class Idx(Dataset):
 
 def _check_labels(path: Any, labels: np.ndarray, known: Iterable[int]) -> None:
     """Raises RunError for a label that is no class."""
-    if strange := sorted(set(labels.tolist()) - set(known)):
+    if strange := sorted(set(labels.tolist()).difference(known)):
         raise RunError(f"{path} has the label {strange[0]}, which is in no training image.")

@@ -1,6 +1,5 @@
 """Images in folders, one for each class."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +9,13 @@ import numpy as np
 
 from nnrun.datasets.arrays import cache as array_cache
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Scaling, ScalingKind
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Scaling, ScalingKind
 from nnrun.datasets.images import files as image_files
 from nnrun.datasets.images.files import Form, Resize
 from nnrun.datasets.images.reader import ImageReader, Listing, labelled, names
-from nnrun.datasets.parts.given_parts import Parts, divide
+from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit
-from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.parts.split import Divided
 from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
 
@@ -45,10 +44,10 @@ class Tree(NamedTuple):
     """The files of every part, those of a part that was not given empty."""
 
     classes: tuple[str, ...]
-    parts: tuple[Listing, Listing, Listing]
+    parts: list[Listing]
 
 
-class ImageFolder(Dataset):
+class ImageFolder(Divided):
     """Images in `PATH/<class>/`, or in `PATH/train/<class>/`, `PATH/test/<class>/` and `PATH/val/<class>/`.
 
     Parts may be called Train, training, valid, validation, dev, Test or testing, too; other images beside them are
@@ -59,25 +58,22 @@ class ImageFolder(Dataset):
 
     config: ImageFolderConfig
 
-    def __init__(self, config: ImageFolderConfig) -> None:
-        check_fractions(config)
-        self.config = config
-
     def spec(self) -> DataSpec:
         """Looks at the names of all files and the header of the first. Raises ConfigError."""
-        classes = len(self._tree().classes)
-        return DataSpec("image", self._form().shape, (), "classification", classes=classes)
+        return DataSpec("image", self._form().shape, (), "classification", classes=len(self._tree().classes))
 
     def load(self) -> Data:
         """Decodes all images, or maps them. Raises RunError that names a damaged file or one of another size."""
         tree, reader = self._tree(), ImageReader(self._form(), self._tree().classes)
         files = [path for part in tree.parts for path in part.files]
         labels = np.concatenate([part.labels for part in tree.parts if part.labels is not None])
-        given = [len(part.files) for part in tree.parts]
-        parts = divide((given[0], given[1], given[2]), labels, self.config, self._path())
+        parts = divide([len(part.files) for part in tree.parts], labels, self.config, self._path())
         labels = labels[parts.order]
         chosen = Listing([files[i] for i in parts.order], labels)
-        key = self._cache_key(reader.form, chosen)
+        size = int(np.prod(reader.form.shape)) * len(chosen.files)
+        is_cached = array_cache.is_wanted(self.config.cache, size)
+        # The place of the decoded images in the cache; None where they are kept in memory.
+        key = array_cache.key(chosen.files, ["images", reader.form.shape, reader.form.resize]) if is_cached else None
         images, targets = parts.cut(_images(reader, chosen, self._path(), key)), parts.cut(labels)
         train, val, test = ({"inputs": i, "targets": t} for i, t in zip(images, targets, strict=True))
         return Data(
@@ -90,15 +86,8 @@ class ImageFolder(Dataset):
             target_names=("class",),
             class_names=tree.classes,
             reader=reader,
-            labels={"file": names(_last(chosen.files, parts), self._path())},
+            labels={"file": names(chosen.files[-len(parts.test) :], self._path())},
         )
-
-    def _cache_key(self, form: Form, chosen: Listing) -> str | None:
-        """The place of the decoded images in the cache; None where they are kept in memory."""
-        size = int(np.prod(form.shape)) * len(chosen.files)
-        if not array_cache.is_wanted(self.config.cache, size):
-            return None
-        return array_cache.key(chosen.files, ["images", form.shape, form.resize])
 
     def _form(self) -> Form:
         c, first = self.config, self._tree().parts[0].files[0]
@@ -147,21 +136,18 @@ def _scaling(train: np.ndarray, kind: ScalingKind, key: str | None) -> Scaling:
     if key is None:
         return fit(train, kind)
 
-    def fitted() -> Iterator[dict[str, np.ndarray]]:
-        found = fit(train, kind)
-        yield {"offset": found.offset[None], "scale": found.scale[None]}
-
     cache = ArrayCache(f"{key}_{kind}_{len(train)}")
-    kept = cache.open() or cache.fill(fitted())
+    kept = cache.open()
+    if kept is None:
+        found = fit(train, kind)
+        # The cache holds rows: these are arrays of a single one.
+        kept = cache.fill([{"offset": found.offset[None], "scale": found.scale[None]}])
     return Scaling(np.array(kept["offset"][0]), np.array(kept["scale"][0]))
-
-
-def _last(files: list[Path], parts: Parts) -> list[Path]:
-    return files[len(parts.train) + len(parts.val) :]
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """What changes when a file is added, renamed or removed."""
+    # The time of a folder changes with its entries, so that no file has to be looked at.
     below = [folder, *folder.iterdir(), *folder.glob("*/*")] if _part_folders(folder) else [folder, *folder.iterdir()]
     return tuple(path.stat().st_mtime_ns for path in sorted(below) if path.is_dir())
 
@@ -206,4 +192,4 @@ def _tree(folder: Path, stamp: tuple[int, ...]) -> Tree:
         labelled(image_files.class_folders(folders[i]), classes, folders[i]) if i in folders else nothing
         for i in range(len(PARTS))
     ]
-    return Tree(classes, (parts[0], parts[1], parts[2]))
+    return Tree(classes, parts)

@@ -47,6 +47,7 @@ def integrate(start: float, delay: int, duration: int, substeps: int = 10) -> np
         end_slope = slope[k + 1] if k + 1 != lag else 0.0
         middle = _growth((x[k] + x[k + 1]) / 2 + h * (slope[k] - end_slope) / 8)
         now, k1 = x[-1], _growth(x[k]) - 0.1 * x[-1]
+        # The delayed term depends on the past alone: both slopes at the middle of the step share it.
         k2 = middle - 0.1 * (now + h / 2 * k1)
         k3 = middle - 0.1 * (now + h / 2 * k2)
         k4 = _growth(x[k + 1]) - 0.1 * (now + h * k3)

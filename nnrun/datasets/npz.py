@@ -1,6 +1,5 @@
 """Arrays from an `.npz` file."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,12 +8,13 @@ import numpy as np
 
 from nnrun.datasets.arrays import plan as npz_plan
 from nnrun.datasets.arrays.plan import Members, Plan
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec
 from nnrun.datasets.part import Part, take
 from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit, fit_inputs
-from nnrun.datasets.parts.split import check_fractions
+from nnrun.datasets.parts.split import Divided
 from nnrun.datasets.tables import single_precision
+from nnrun.datasets.tables.file import stamp_of
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 
@@ -32,7 +32,7 @@ class NpzConfig(DatasetConfig):
     targets: Literal["auto", "classes", "numbers"] = setting("auto", "auto: whole numbers and texts are classes")
 
 
-class Npz(Dataset):
+class Npz(Divided):
     """Arrays `inputs` (n, ...) and `targets` (n, ...), of one file, in memory; a table, series or images by their axes.
 
     Whole numbers and texts as targets are classes, of an example or of every step of a series; other numbers are
@@ -41,10 +41,6 @@ class Npz(Dataset):
     """
 
     config: NpzConfig
-
-    def __init__(self, config: NpzConfig) -> None:
-        check_fractions(config)
-        self.config = config
 
     def task(self) -> str:
         """classification, regression or reconstruction, as the targets are."""
@@ -58,12 +54,11 @@ class Npz(Dataset):
         """Reads all arrays. Raises RunError where values are missing or infinite, or labels are unknown."""
         plan = self._plan()
         notes: list[str] = []
-        given = [_read_part(self._path(), plan, members, notes) for members in plan.members if members]
-        together = {name: np.concatenate([part[name] for part in given]) for name in given[0]}
-        sizes = iter([len(part["inputs"]) for part in given])
-        counts = [next(sizes) if members else 0 for members in plan.members]
+        given = [_read_part(self._path(), plan, members, notes) for members in plan.members]
+        together = {name: np.concatenate([part[name] for part in given if part]) for name in given[0]}
+        counts = [len(part["inputs"]) if part else 0 for part in given]
         labels = together["targets"] if plan.classes is not None and not plan.spec.per_step else None
-        parts = divide((counts[0], counts[1], counts[2]), labels, self.config)
+        parts = divide(counts, labels, self.config)
         train, val, test = (take(together, index) for index in parts)
         numbers = "targets" in train and plan.classes is None
         return Data(
@@ -76,6 +71,7 @@ class Npz(Dataset):
             tuple(f"input_{i + 1}" for i in range(plan.spec.inputs[-1])),
             _target_names(plan),
             () if plan.classes is None else tuple(map(str, plan.classes)),
+            # Indices go on through the parts; rows count in the array that holds the test examples.
             labels={"row": parts.test - (sum(counts[:2]) if counts[2] else 0)},
             notes=tuple(notes),
         )
@@ -83,8 +79,7 @@ class Npz(Dataset):
     def _plan(self) -> Plan:
         path = self._path()
         try:
-            found = path.stat()
-            return npz_plan.plan(path, self.config.kind, self.config.targets, (found.st_mtime_ns, found.st_size))
+            return npz_plan.plan(path, self.config.kind, self.config.targets, stamp_of(path))
         except RunError as error:
             raise ConfigError(str(error)) from None
 
@@ -105,8 +100,11 @@ def _read_part(path: Path, plan: Plan, members: Members, notes: list[str]) -> Pa
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             raise RunError(f"{path}: {member} has a missing or infinite value in row {row} (from 0). Fill it in.")
-        if name == "inputs" or (name == "targets" and plan.classes is None):
-            notes += _coarse(path, member, values)
+        numbers = name == "inputs" or (name == "targets" and plan.classes is None)
+        if numbers and not np.can_cast(values.dtype, np.float32):
+            columns = values if values.ndim > 1 else values[:, None]
+            named = [f"{i + 1} of {member}" for i in range(columns.shape[-1])]
+            notes += single_precision.remarks(columns, named, path).values()
         if name == "inputs":
             keep = spec.kind == "image" and values.dtype == np.uint8
             part[name] = values.reshape(-1, *spec.inputs).astype(np.uint8 if keep else np.float32, copy=False)
@@ -115,14 +113,6 @@ def _read_part(path: Path, plan: Plan, members: Members, notes: list[str]) -> Pa
         else:
             part[name] = _lengths(path, member, values, spec.inputs[0])
     return part
-
-
-def _coarse(path: Path, member: str, values: np.ndarray) -> Iterable[str]:
-    """Sentences about columns of numbers that have more digits than single precision."""
-    if np.can_cast(values.dtype, np.float32):
-        return ()
-    columns = values if values.ndim > 1 else values[:, None]
-    return single_precision.remarks(columns, [f"{i + 1} of {member}" for i in range(columns.shape[-1])], path).values()
 
 
 def _targets(path: Path, plan: Plan, member: str, values: np.ndarray) -> np.ndarray:

@@ -15,9 +15,10 @@ def count(part: Part) -> int:
 
 def is_mapped(part: Part) -> bool:
     """Whether a part lies in files that are mapped, because it may be larger than memory."""
+    # Views of a np.memmap have its _mmap; what is computed from one is a memmap, too, but has None there.
     return any(getattr(values, "_mmap", None) is not None for values in part.values())
 
 
-def take(part: Part, index: np.ndarray) -> Part:
+def take(part: Part, index: np.ndarray | slice) -> Part:
     """Some examples of a part."""
     return {name: values[index] for name, values in part.items()}

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.part import Part, count
+from nnrun.datasets.part import Part, count, take
+from nnrun.errors import ConfigError
 
 
 class Unseen(NamedTuple):
@@ -30,6 +31,12 @@ class Block(NamedTuple):
     labels: dict[str, np.ndarray]
     unseen: dict[str, Unseen] = {}
 
+    def cut(self, size: int) -> "Iterator[Block]":
+        """The examples, at most `size` at a time."""
+        for start in range(0, count(self.part), size):
+            rows = slice(start, start + size)
+            yield Block(take(self.part, rows), take(self.labels, rows))
+
 
 class UnseenNotes:
     """Gathers what was never seen, block by block, into a sentence per column."""
@@ -41,6 +48,7 @@ class UnseenNotes:
         """Counts the next rows of a source."""
         self._rows += rows
         for column, more in unseen.items():
+            # The first block that has some tells which value and row are shown.
             first = self._found.get(column, more._replace(values=0))
             self._found[column] = first._replace(values=first.values + more.values)
 
@@ -92,6 +100,12 @@ class Reader(abc.ABC):
     def example_shape(self) -> tuple[int, ...] | None:
         """Shape of an example's inputs as the fields have it; None where only the source tells."""
         return None
+
+
+def lacking(source: str | Path, missing: Sequence[str], extra: Sequence[str], move: str = "") -> ConfigError:
+    """The error for columns that a source lacks; `extra` are those that it has and the training did not."""
+    unknown = f", and has {listed(extra)}, unknown to it" if extra else ""
+    return ConfigError(f"{source} lacks {listed(missing)}, which the network was trained on{unknown}.{move}")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec
 from nnrun.datasets.part import Part, take
 from nnrun.datasets.parts.scaling import fit_inputs
-from nnrun.datasets.parts.split import FEWEST, check_fractions, cut, share, stratified_order, streams
+from nnrun.datasets.parts.split import FEWEST, Divided, cut, share, stratified_order, streams
 from nnrun.datasets.series.labelled_files import Sequences as Found
 from nnrun.datasets.series.labelled_files import read_sequences
 from nnrun.datasets.series.labelled_reader import SequencesReader
+from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError
 from nnrun.schema import setting
 
@@ -26,7 +26,7 @@ class SequencesConfig(DatasetConfig):
     test_path: str | None = setting(None, "a file for the test; null: a share of the training file")
 
 
-class Sequences(Dataset):
+class Sequences(Divided):
     """One class for each sequence; sequences of unequal length are padded, and every example tells its length.
 
     Parts come from files of their own, or are stratified shares of `path`: val_fraction and test_fraction of all of it.
@@ -34,15 +34,12 @@ class Sequences(Dataset):
     the valid steps of the training part. Inputs (time, channels).
     """
 
-    def __init__(self, config: SequencesConfig) -> None:
-        check_fractions(config)
-        self.config = config
+    config: SequencesConfig
 
     def spec(self) -> DataSpec:
         """Longest sequence, channels and classes of the files."""
         reader = self.reader
-        shape = (reader.length, reader.channels)
-        classes = len(reader.class_names)
+        shape, classes = (reader.length, reader.channels), len(reader.class_names)
         return DataSpec("series", shape, (), "classification", classes=classes, lengths=reader.unequal)
 
     def load(self) -> Data:
@@ -76,6 +73,7 @@ class Sequences(Dataset):
         assert train.labels is not None
         names = tuple(sorted(set(train.labels.tolist()), key=_by_value))
         counts = {name: int((train.labels == name).sum()) for name in names}
+        # One for every part that is cut from this file.
         least = 1 + (self.config.val_path is None) + (self.config.test_path is None)
         rare = min(counts, key=lambda name: counts[name])
         if len(names) < 2 or len(train.values) < 3 * FEWEST or counts[rare] < least:
@@ -88,22 +86,18 @@ class Sequences(Dataset):
         return SequencesReader(max(lengths), train.values[0].shape[1], len(lengths) > 1, names)
 
     @cached_property
-    def _paths(self) -> dict[Literal["train", "val", "test"], str]:
+    def _paths(self) -> dict[str, str]:
         c = self.config
         if c.path is None:
             raise ConfigError("dataset=sequences needs a file. Set dataset.path, for example dataset.path=TRAIN.ts.")
-        roles: dict[Literal["train", "val", "test"], str | None] = {
-            "train": c.path,
-            "val": c.val_path,
-            "test": c.test_path,
-        }
-        return {role: path for role, path in roles.items() if path is not None}
+        paths = {"train": c.path, "val": c.val_path, "test": c.test_path}
+        return {role: path for role, path in paths.items() if path is not None}
 
     @cached_property
-    def _files(self) -> dict[Literal["train", "val", "test"], Found]:
+    def _files(self) -> dict[str, Found]:
         return {role: read_sequences(path) for role, path in self._paths.items()}
 
-    def _split(self, files: dict[Literal["train", "val", "test"], Part]) -> tuple[Part, Part, Part]:
+    def _split(self, files: dict[str, Part]) -> tuple[Part, Part, Part]:
         """Training, validation and test part; those without a file are cut from the training file."""
         c, (_, rng) = self.config, streams(self.config.seed)
         order = stratified_order(files["train"]["targets"], rng)
@@ -127,8 +121,6 @@ class Sequences(Dataset):
         )
 
 
-def _by_value(name: str) -> tuple[int, float, str]:
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name
+def _by_value(name: str) -> tuple[bool, float, str]:
+    value = as_number(name)
+    return value is None, value or 0.0, name

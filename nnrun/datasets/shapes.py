@@ -1,6 +1,5 @@
 """Images of simple shapes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +8,6 @@ from nnrun.datasets.base import DatasetConfig, DataSpec, ScalingKind
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.examples import Examples
 from nnrun.schema import setting, size
-
-Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def diamond(x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
     return (abs(x) + abs(y) - r) / np.sqrt(2)
 
 
-SHAPES: tuple[Distance, ...] = (circle, square, triangle, cross, ring, diamond)
+SHAPES = (circle, square, triangle, cross, ring, diamond)
 
 
 class Shapes(Examples):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from nnrun.datasets.base import Anchor, Data, Dataset, DataSpec, Scaling, Series
-from nnrun.datasets.part import Part
+from nnrun.datasets.base import Anchor, Data, DataSpec, Scaling, Series
+from nnrun.datasets.part import take
 from nnrun.datasets.parts.scaling import fit
-from nnrun.datasets.parts.split import check_fractions, share
+from nnrun.datasets.parts.split import Divided, share
 from nnrun.datasets.series import remarks
 from nnrun.datasets.series.reader import TimeseriesReader
 from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
-from nnrun.datasets.series.table import Missing, SeriesTable, series_numbers, time_column
+from nnrun.datasets.series.table import Missing, SeriesTable, pointed, series_numbers
 from nnrun.datasets.series.times import check_pattern, is_time, time_pattern
 from nnrun.datasets.series.windowed import WindowConfig, naive_error
 from nnrun.datasets.tables import single_precision
@@ -61,7 +61,7 @@ class TimeseriesConfig(WindowConfig):
     header: Header = setting("auto", "whether the first line names the columns; auto: unless it holds numbers alone")
 
 
-class Timeseries(Dataset):
+class Timeseries(Divided):
     """Windows over the rows of a table, and the values that follow each, split by time: training, validation, test.
 
     A part is a range of rows, by fractions or as given. What a window forecasts lies in its part's rows; with look_back
@@ -71,11 +71,18 @@ class Timeseries(Dataset):
     windows. Inputs (window, variables), targets (horizon, targets), with per_step (window, horizon, targets).
     """
 
+    config: TimeseriesConfig
+
     def __init__(self, config: TimeseriesConfig) -> None:
-        check_fractions(config)
-        self.config = config
-        check_rows(config)
-        self._check_anchor()
+        super().__init__(config)
+        c = config
+        check_rows(c)
+        if c.relative_to == "season" and (c.period is None or c.period > c.window or c.per_step):
+            raise ConfigError(
+                "dataset.relative_to=season needs a dataset.period of at most dataset.window and "
+                f"dataset.per_step=false, but got dataset.period={show(c.period)}, dataset.window={c.window} and "
+                f"dataset.per_step={c.per_step}. Set for example dataset.relative_to=last."
+            )
 
     def spec(self) -> DataSpec:
         """Shapes from the config and the columns of the file."""
@@ -99,24 +106,25 @@ class Timeseries(Dataset):
         rows = part_rows(c, len(table.values))
         blocks = [reader.windows(table, start, stop) for start, stop in seen_rows(c, rows)]
         counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
-        train_part, val, test = (_first(block.part, n) for block, n in zip(blocks, counts, strict=True))
+        train_part, val, test = (take(block.part, slice(n)) for block, n in zip(blocks, counts, strict=True))
         train = table.values[slice(*rows[0])]
-        scaling = self._fit(train)
+        log = c.transform == "log"
+        fitted = fit((np.log(train) if log else train).astype(np.float32), c.scaling)
+        scaling = Scaling(fitted.offset, fitted.scale, log)
         chosen = list(reader.targets)
-        notes = self._notes(table, train)
         return Data(
             spec,
             train_part,
             val,
             test,
             input_scaling=scaling,
-            target_scaling=Scaling(scaling.offset[chosen], scaling.scale[chosen], scaling.log) if c.horizon else None,
+            target_scaling=Scaling(fitted.offset[chosen], fitted.scale[chosen], log) if c.horizon else None,
             input_names=reader.columns,
             target_names=tuple(reader.columns[i] for i in chosen),
             series=Series(c.period, naive_error(train[:, chosen], c.period), reader.targets),
             reader=reader,
-            labels=_first(blocks[2].labels, counts[2]),
-            notes=notes,
+            labels=take(blocks[2].labels, slice(counts[2])),
+            notes=self._notes(table, train),
         )
 
     @cached_property
@@ -188,7 +196,7 @@ class Timeseries(Dataset):
         c, place = self.config, Place(self._path, self._table.rows)
         if time is None:
             return None
-        column = time_column(self._table.frame, time, c.decimal)
+        column = pointed(self._table.frame[time], c.decimal)
         if c.time_format is not None:
             check_pattern(column, place, c.time_format)
         return time_pattern(column, place, c.time_format)
@@ -201,31 +209,19 @@ class Timeseries(Dataset):
             )
         for name in inputs:
             try:
+                # The first row tells numbers from texts before a run starts; loading looks at all.
                 series_numbers(frame[name][:1], self.config.decimal, Place(self._path, self._table.rows))
             except RunError as error:
                 raise ConfigError(f"{error} For example dataset.drop=[{name}].") from None
-
-    def _check_anchor(self) -> None:
-        c = self.config
-        if c.relative_to == "season" and (c.period is None or c.period > c.window or c.per_step):
-            raise ConfigError(
-                "dataset.relative_to=season needs a dataset.period of at most dataset.window and "
-                f"dataset.per_step=false, but got dataset.period={show(c.period)}, dataset.window={c.window} and "
-                f"dataset.per_step={c.per_step}. Set for example dataset.relative_to=last."
-            )
 
     def _anchor(self) -> Anchor | None:
         c = self.config
         if c.relative_to == "none" or not c.horizon:
             return None
         season = c.period if c.relative_to == "season" and c.period else 1
+        # Step h of the forecast starts from the newest value that lies whole seasons before it.
         steps = (0,) if c.per_step else tuple(-season + h % season for h in range(c.horizon))
         return Anchor(steps, self.reader.targets)
-
-    def _fit(self, train: np.ndarray) -> Scaling:
-        log = self.config.transform == "log"
-        found = fit((np.log(train) if log else train).astype(np.float32), self.config.scaling)
-        return Scaling(found.offset, found.scale, log)
 
     def _notes(self, table: SeriesTable, train: np.ndarray) -> tuple[str, ...]:
         """Raises ConfigError where the targets are constant in the training rows, or in single precision."""
@@ -233,13 +229,12 @@ class Timeseries(Dataset):
         same, targets = remarks.constant(train, columns), [columns[i] for i in self.reader.targets]
         coarse = single_precision.remarks(train, columns, self._path)
         if c.horizon:
-            remarks.check_targets(same, targets, bool(self._named), self._path)
-            remarks.check_precision(coarse, targets, bool(self._named))
+            constant = "is the same in every training row, so there is nothing to learn"
+            move = "Name another column: dataset.target=NAME."
+            lost = {name: f"{self._path}: the target {name} {constant}. {move}" for name in same}
+            remarks.check_targets(lost, targets, bool(self._named))
+            remarks.check_targets(coarse, targets, bool(self._named))
         found = (*remarks.notes(table, same, self._path), *coarse.values())
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
         return (*found, *remarks.rising(table, columns, self._table.frame.columns[0], self._path))
-
-
-def _first(arrays: Part, count: int) -> Part:
-    return {name: array[:count] for name, array in arrays.items()}

@@ -240,9 +240,9 @@ def test_cifar10_reads_every_layout(tmp_path, layout):
     (shutil.rmtree(unpacked) if layout == "archive" else archive.unlink())
     root = unpacked if layout == "inside" else tmp_path
     dataset = Cifar10(OfficialConfig(root=str(root)))
-    (train, train_labels), (test, test_labels) = dataset.read(root)
-    np.testing.assert_array_equal(np.concatenate([train, test]), images)
-    np.testing.assert_array_equal(np.concatenate([train_labels, test_labels]), labels)
+    train, test = dataset.read(root)
+    np.testing.assert_array_equal(np.concatenate([train["inputs"], test["inputs"]]), images)
+    np.testing.assert_array_equal(np.concatenate([train["targets"], test["targets"]]), labels)
     data = dataset.load()
     np.testing.assert_array_equal(data.test["inputs"], images[200:])
     assert data.train["inputs"].dtype == np.uint8

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnrun.datasets.parts import scaling
@@ -9,6 +9,7 @@ from nnrun.datasets.parts.split import chronological, cut, part_sizes, share, st
 FRACTIONS = st.floats(0.01, 0.89)
 
 
+@settings(deadline=None)
 @given(st.integers(10, 5000), FRACTIONS, FRACTIONS)
 def test_part_sizes_add_up_and_leave_no_part_empty(count, val_fraction, test_fraction):
     sizes = part_sizes(count, val_fraction, test_fraction)
@@ -16,6 +17,7 @@ def test_part_sizes_add_up_and_leave_no_part_empty(count, val_fraction, test_fra
     assert min(sizes) >= 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=10, max_size=300), st.integers(0, 99))
 def test_every_run_of_a_stratified_order_is_stratified(labels, seed):
     labels = np.array(labels)
@@ -36,6 +38,7 @@ def test_chronological_pieces_join_to_the_series():
     assert (len(train), len(val), len(test)) == (61, 15, 25)
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.integers(2, 3000)] * 3), st.integers(10, 3000))
 def test_share_keeps_to_the_limit(counts, limit):
     shared = share(counts, limit)

@@ -42,7 +42,7 @@ def write(folder, content, name="t.csv"):
         ("a,b\n", {"header": False}, {"column_1": ["a"], "column_2": ["b"]}),
         ("1,2\n3,4\n", {"header": True}, {"1": ["3"], "2": ["4"]}),
         (",b\n0,2\n", {}, {"column_1": ["0"], "b": ["2"]}),
-        ("a\n1\n2\n3\n", {"rows": 2}, {"a": ["1", "2"]}),
+        ("a\n1\n2\n3\n", {}, {"a": ["1", "2", "3"]}),
         (b"\xef\xbb\xbfa\n1\n", {}, {"a": ["1"]}),
         ("ä\nü\n".encode("utf-16"), {}, {"ä": ["ü"]}),
         ("ä\nü\n".encode("latin-1"), {"encoding": "latin-1"}, {"ä": ["ü"]}),

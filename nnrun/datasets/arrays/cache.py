@@ -42,6 +42,7 @@ def key(files: Iterable[Path], options: Any) -> str:
             found = path.stat()
         except OSError as error:
             raise RunError(f"{path} cannot be read any more: {error.strerror}. Run the command again.") from None
+        # A path may hold bytes that are no UTF-8.
         digest.update(f"\n{path.absolute()}\0{found.st_size}\0{found.st_mtime_ns}".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
@@ -58,8 +59,10 @@ class ArrayCache:
         if not self._folder.is_dir():
             return None
         try:
-            found = {path.stem: _mapped(path) for path in sorted(self._folder.iterdir())}
-            if len({len(values) for values in found.values()}) == 1:
+            paths = sorted(self._folder.iterdir())
+            found = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
+            whole = all(isinstance(values, np.memmap) for values in found.values())
+            if whole and len({len(values) for values in found.values()}) == 1:
                 return found
         except (OSError, ValueError):
             pass
@@ -73,7 +76,7 @@ class ArrayCache:
         size: bytes in all, so that a disk that is too small is found first.
         Raises RunError when the folder cannot be written; a failure or an interruption leaves nothing behind.
         """
-        with self._told(), self._partial(size) as partial:
+        with self._partial(size) as partial:
             _write(partial, blocks)
             # A temporary folder is its owner's alone, the cache is everybody's.
             partial.chmod(0o755)
@@ -89,39 +92,28 @@ class ArrayCache:
         return found
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _partial(self, size: int | None) -> Iterator[Path]:
+        """A folder to fill, removed unless it was renamed. Raises RunError for whatever the disk refuses meanwhile."""
         try:
-            yield
+            self._all.mkdir(parents=True, exist_ok=True)
+            for old in self._all.glob("*.part"):
+                with contextlib.suppress(OSError):
+                    if time.time() - max(path.stat().st_mtime for path in (old, *old.iterdir())) > ABANDONED_SECONDS:
+                        shutil.rmtree(old, ignore_errors=True)
+            free = shutil.disk_usage(self._all).free
+            if size is not None and size > free:
+                raise OSError(f"they take {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free")
+            logging.getLogger("nnrun").info("Converting once to %s", self._folder)
+            # After it was renamed there is nothing left to be removed.
+            with tempfile.TemporaryDirectory(
+                prefix=f"{self._folder.name}.", suffix=".part", dir=self._all, ignore_cleanup_errors=True
+            ) as partial:
+                yield Path(partial)
         except OSError as error:
             raise RunError(
                 f"{self._all} cannot hold the converted arrays: {error}. Remove old ones there, set NNRUN_CACHE to a "
                 "folder on a larger disk, or set dataset.cache=never if they fit into memory."
             ) from None
-
-    @contextlib.contextmanager
-    def _partial(self, size: int | None) -> Iterator[Path]:
-        """A folder to fill, removed unless it was renamed."""
-        self._all.mkdir(parents=True, exist_ok=True)
-        for old in self._all.glob("*.part"):
-            with contextlib.suppress(OSError):
-                if time.time() - max(path.stat().st_mtime for path in (old, *old.iterdir())) > ABANDONED_SECONDS:
-                    shutil.rmtree(old, ignore_errors=True)
-        free = shutil.disk_usage(self._all).free
-        if size is not None and size > free:
-            raise OSError(f"they take {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free")
-        logging.getLogger("nnrun").info("Converting once to %s", self._folder)
-        partial = Path(tempfile.mkdtemp(prefix=f"{self._folder.name}.", suffix=".part", dir=self._all))
-        try:
-            yield partial
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _mapped(path: Path) -> np.ndarray:
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(found, np.memmap):
-        raise ValueError(f"{path} is no array")
-    return found
 
 
 def _write(folder: Path, blocks: Iterable[dict[str, np.ndarray]]) -> None:
@@ -133,6 +125,7 @@ def _write(folder: Path, blocks: Iterable[dict[str, np.ndarray]]) -> None:
             for name, values in block.items():
                 if name not in files:
                     files[name] = stack.enter_context((folder / f"{name}.npy").open("wb"))
+                    # No row: what later blocks must be like is the type and the shape.
                     like[name] = values[:0]
                     _write_header(files[name], 0, values)
                 if (values.dtype, values.shape[1:]) != (like[name].dtype, like[name].shape[1:]):
@@ -142,6 +135,7 @@ def _write(folder: Path, blocks: Iterable[dict[str, np.ndarray]]) -> None:
         for name, file in files.items():
             file.seek(0)
             _write_header(file, rows, like[name])
+            # Only what has reached the disk gets its name: a crash must not leave a cache that looks whole.
             file.flush()
             os.fsync(file.fileno())
 

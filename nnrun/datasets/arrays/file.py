@@ -21,6 +21,7 @@ Headers = dict[str, tuple[tuple[int, ...], np.dtype]]
 MOST_HEADER = 2**20
 MOST_PACKED = 1032
 """Bytes that deflate makes of one, at best."""
+# zipfile raises RuntimeError for an encrypted member, NotImplementedError for a compression that it does not know.
 DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
@@ -54,7 +55,7 @@ def npz_blocks(source: Path, size: int, names: tuple[str, ...], check: Callable[
             held = [name for name in names if f"{name}.npy" in archive.namelist()]
             columns = {name: _Column(stack.enter_context(archive.open(f"{name}.npy"))) for name in held}
         check({name: (column.shape, column.dtype) for name, column in columns.items()})
-        total = len(next(iter(columns.values())))
+        total = next(iter(columns.values())).shape[0]
         for start in range(0, total, size):
             with told(source):
                 block = {name: column.rows(min(size, total - start)) for name, column in columns.items()}
@@ -84,15 +85,12 @@ class _Column:
             raise ValueError("an array is stored column by column; save numpy.ascontiguousarray of it")
         self._stream = stream
 
-    def __len__(self) -> int:
-        return self.shape[0] if self.shape else 0
-
     def rows(self, count: int) -> np.ndarray:
         shape = (count, *self.shape[1:])
         wanted = math.prod(shape) * self.dtype.itemsize
         content = self._stream.read(wanted)
         if len(content) < wanted:
-            raise ValueError(f"it ends early, it should hold {len(self)} rows")
+            raise ValueError(f"it ends early, it should hold {self.shape[0]} rows")
         return np.frombuffer(content, self.dtype).reshape(shape)
 
 
@@ -121,6 +119,7 @@ def csv_blocks(source: Path, size: int, choose: Callable[[list[str]], list[str]]
     """Frames of text columns, each with the number of its first line; `choose` names the columns, given the header."""
     import polars
 
+    # Line 1 is the header.
     header, line = csv_header(source), 2
     wanted = choose(header)
     with source.open("rb") as file:

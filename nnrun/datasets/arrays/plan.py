@@ -56,16 +56,18 @@ def plan(path: Path, kind: str, targets: str, stamp: tuple[int, int]) -> Plan:
         for name, member in part.items():
             _check_type(path, name, member, *layout[member])
         _check_part(path, layout, train, part)
-    check_claim(path, sum(_bytes(*layout[member]) for part in members for member in part.values()))
+    every = [layout[member] for part in members for member in part.values()]
+    check_claim(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in every))
     inputs, what = _inputs(path, *layout[train["inputs"]], kind)
-    spec = DataSpec(what, inputs, None, "reconstruction", lengths="lengths" in train)
+    found = Plan(DataSpec(what, inputs, None, "reconstruction", lengths="lengths" in train), members, None)
     if "targets" not in train:
-        return Plan(spec, members, None)
+        return found
     shape, dtype = layout[train["targets"]]
+    # Whole numbers that nobody calls classes are such up to MOST_CLASSES of them.
     if targets == "classes" or (targets == "auto" and dtype.kind in "iubU"):
         stated = targets == "classes" or dtype.kind not in "iu"
-        return _with_classes(path, Plan(spec, members, None), shape, stated)
-    return _with_numbers(path, Plan(spec, members, None), shape, dtype)
+        return _with_classes(path, found, shape, stated)
+    return _with_numbers(path, found, shape, dtype)
 
 
 def read(path: Path, member: str) -> np.ndarray:
@@ -88,11 +90,8 @@ def _members(layout: Headers, part: str) -> Members:
     return {name: keys[0] for name, keys in found.items() if keys}
 
 
-def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    return math.prod(shape) * dtype.itemsize
-
-
 def _check_type(path: Path, name: str, member: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    # NumPy's letters: f floats, i and u whole numbers, b booleans, U texts.
     if dtype.kind not in ("fiubU" if name == "targets" else "fiub"):
         raise ConfigError(f"{path}: {member} must be numbers, but is of type {dtype}. Save it with another dtype.")
     if not shape or any(extent < 1 for extent in shape):
@@ -122,16 +121,15 @@ def _inputs(path: Path, shape: tuple[int, ...], dtype: np.dtype, kind: str) -> t
     """Shape of an example, and what it is."""
     if len(shape) == 3 and (kind == "image" or (kind == "auto" and dtype == np.uint8)):
         return (*shape[1:], 1), "image"
-    found = KINDS[len(shape)][0] if len(shape) in KINDS else None
-    if found is None or kind not in ("auto", found):
-        wanted = next(
-            (f"the shape {axes} of dataset.kind={kind}" for known, axes in KINDS.values() if known == kind), ""
-        )
-        raise ConfigError(
-            f"{path}: inputs must have {wanted or '2, 3 or 4 axes'}, but have the shape {shape}. Reshape them"
-            f"{' or leave dataset.kind=auto' if wanted else ''}."
-        )
-    return shape[1:], found
+    for axes, (known, described) in KINDS.items():
+        if kind in ("auto", known) and axes == len(shape):
+            return shape[1:], known
+        if kind == known:
+            raise ConfigError(
+                f"{path}: inputs must have the shape {described} of dataset.kind={kind}, but have the shape {shape}. "
+                "Reshape them or leave dataset.kind=auto."
+            )
+    raise ConfigError(f"{path}: inputs must have 2, 3 or 4 axes, but have the shape {shape}. Reshape them.")
 
 
 def _is_stepwise(spec: DataSpec, shape: tuple[int, ...], axes: int) -> bool:

@@ -1,8 +1,9 @@
 """Arrays of raw inputs, for data sets without a file format of their own."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from nnrun.datasets.arrays.file import Arrays, Headers
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.fields import Field, rows
 from nnrun.datasets.part import Part, count
-from nnrun.datasets.reader import Block, Reader, listed
+from nnrun.datasets.reader import Block, Reader, lacking
 from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError, RunError
 
@@ -87,9 +88,7 @@ class ArrayReader(Reader):
         return tuple(n for n in file.csv_header(source) if n not in {*self.columns, *self.target_names})
 
     def _read(self, source: Path, size: int) -> Iterator[Arrays]:
-        def check(layout: Headers) -> None:
-            self._check(layout, str(source))
-
+        check = partial(self._check, what=str(source))
         if source.suffix == ".npy":
             yield from file.npy_blocks(source, size, check)
         elif source.suffix == ".npz":
@@ -111,6 +110,7 @@ class ArrayReader(Reader):
         wanted |= {name: field.shape for name, field in further.items()}
         for name, (got, dtype) in layout.items():
             flattened = name == "inputs" and got[1:] == (flat,)
+            # Classes may be called by their names instead.
             if name == "targets" and self.classes is not None and dtype.kind in "US":
                 dtype = np.dtype(int)
             alike = _without_last_one(got[1:]) == _without_last_one(wanted[name])
@@ -140,8 +140,7 @@ class ArrayReader(Reader):
         named = self.columns or tuple(name for name in header if name not in self.target_names)
         if missing := [name for name in named if name not in header]:
             extra = [name for name in header if name not in {*named, *self.target_names}]
-            unknown = f", and has {listed(extra)}, unknown to it" if extra else ""
-            raise ConfigError(f"{what} lacks {listed(missing)}, which the network was trained on{unknown}.")
+            raise lacking(what, missing, extra)
         if len(named) != math.prod(self.shape):
             raise ConfigError(f"{what} must have {math.prod(self.shape)} columns of inputs, but has {len(named)}.")
         labels = [name for name in self.target_names if name in header]
@@ -175,24 +174,20 @@ class ArrayReader(Reader):
         if self.classes is None:
             return values.astype(np.float32)
         found, inverse = np.unique(values.astype(str), return_inverse=True)
-        numbers = self._numbers_of([str(name) for name in found], what)
-        return np.array(numbers, np.int32)[inverse].reshape(values.shape)
-
-    def _numbers_of(self, labels: list[str], what: str) -> list[int]:
-        """The number of the class that is called so, by value where both are numbers, or stands at that position."""
         names = self.class_names or tuple(map(str, range(self.classes or 0)))
         by_name = {name: number for number, name in enumerate(names)}
         by_value: dict[float | None, int]
         by_value = {value: number for number, name in enumerate(names) if (value := as_number(name)) is not None}
         # A number can only mean a position where it is the name of no class.
         by_value = by_value or {float(number): number for number in range(len(names))}
-        found = [by_name.get(label, by_value.get(as_number(label))) for label in labels]
-        if None in found:
+        numbers = [by_name.get(label, by_value.get(as_number(label))) for label in found.tolist()]
+        if None in numbers:
+            more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
             raise ConfigError(
-                f"{what} has a class {labels[found.index(None)]}, which the training does not have. "
-                f"Its classes are {_some(names)}."
+                f"{what} has a class {found[numbers.index(None)]}, which the training does not have. "
+                f"Its classes are {', '.join(names[:MOST_SHOWN])}{more}."
             )
-        return [number for number in found if number is not None]
+        return np.array(numbers, np.int32)[inverse].reshape(values.shape)
 
 
 def _of_field(field: Field, values: np.ndarray, start: int, what: str) -> np.ndarray:
@@ -216,11 +211,6 @@ def _finite(values: np.ndarray, name: str, start: int, what: str) -> np.ndarray:
         row = start + int(np.argwhere(~np.isfinite(values))[0][0])
         raise RunError(f"{what}: {name} of row {row} (counted from 0) is missing or infinite. Fill it in.")
     return values
-
-
-def _some(names: Sequence[str]) -> str:
-    """All names, or the first ones and how many there are."""
-    return ", ".join(names[:MOST_SHOWN]) + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
 
 
 def _without_last_one(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:

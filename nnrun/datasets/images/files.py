@@ -1,5 +1,6 @@
 """Image files: found in folders of classes, and decoded to bytes of one shape."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,8 +37,10 @@ def find(folder: Path) -> list[Path]:
     """The image files of a folder and of those below it, sorted; hidden ones and other kinds of files are left out."""
     found = []
     for parent, folders, names in os.walk(folder):
+        # os.walk goes down into what stays in its list, in this order.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in sorted(names) if _is_image(name)]
+        images = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        found += [Path(parent, name) for name in sorted(images)]
     return found
 
 
@@ -52,13 +55,13 @@ def inspect(path: Path) -> tuple[int, int, int]:
     try:
         with _opened(path) as image:
             width, height = image.size
+            # EXIF orientations 5 to 8 lie on their side: width and height change places.
             turned = image.getexif().get(0x0112, 1) > 4
             grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
     except RunError as error:
         raise ConfigError(str(error)) from None
-    except Exception as error:
-        raise ConfigError(_damaged(path, error)) from None
-    return (width, height, 1 if grey else 3) if turned else (height, width, 1 if grey else 3)
+    sides = (width, height) if turned else (height, width)
+    return (*sides, 1 if grey else 3)
 
 
 def decode(path: Path, form: Form) -> np.ndarray:
@@ -66,47 +69,51 @@ def decode(path: Path, form: Form) -> np.ndarray:
 
     Raises RunError for a file that is damaged or no image, and for one of another size where that is refused.
     """
-    try:
-        with _opened(path) as image:
-            return _fitted(path, image, form)
-    except NnrunError:
-        raise
-    except Exception as error:
-        # The decoders raise whatever a damaged file makes them meet.
-        raise RunError(_damaged(path, error)) from None
+    with _opened(path) as image:
+        return _fitted(path, image, form)
 
 
 def decoded(files: Sequence[Path], form: Form, size: int) -> Iterator[np.ndarray]:
     """The images in order, at most `size` at a time (n, height, width, channels), decoded on all cores."""
+    # Pillow lets go of Python's lock while it decodes, so threads suffice.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), size):
             running = [pool.submit(decode, path, form) for path in files[start : start + size]]
             try:
                 yield np.stack([one.result() for one in running])
             except BaseException:
+                # An interruption or a damaged file ends at once, not after all that is waiting.
                 pool.shutdown(cancel_futures=True)
                 raise
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+@contextlib.contextmanager
+def _opened(path: Path) -> "Iterator[Image]":
+    """The image, of which nothing but the header is read so far. Raises RunError for one that is damaged or too large.
 
-
-def _opened(path: Path) -> "Image":
+    Raises ConfigError where there is no file.
+    """
     from PIL import Image
 
     try:
-        image = Image.open(path, formats=FORMATS)
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > LARGEST_PIXELS or not width * height:
+                raise RunError(
+                    f"{path} says that it has {width} x {height} pixels; images of at most {LARGEST_PIXELS:,} are "
+                    "read. Make it smaller, or remove it."
+                )
+            yield image
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.") from None
-    width, height = image.size
-    if width * height > LARGEST_PIXELS or not width * height:
-        image.close()
-        raise RunError(
-            f"{path} says that it has {width} x {height} pixels; images of at most {LARGEST_PIXELS:,} are read. Make "
-            "it smaller, or remove it."
-        )
-    return image
+    except NnrunError:
+        raise
+    except Exception as error:
+        # The decoders raise whatever a damaged file makes them meet.
+        said = " ".join(str(error).split()) or type(error).__name__
+        if "cannot identify" in said:
+            said = f"its content is none of {', '.join(FORMATS)}"
+        raise RunError(f"{path} is damaged or no image ({said[:200]}). Replace or remove it.") from None
 
 
 def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
@@ -118,6 +125,7 @@ def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
         # A JPEG decodes faster at a half, a quarter or an eighth, here still twice as large as needed.
         image.draft(mode, (2 * max(height, width),) * 2)
     if image.mode.startswith("I"):
+        # Of 16 bits convert() would clip all above 255; 65,535 / 257 is 255.
         image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().clip(0, 255).astype(np.uint8))
     ImageOps.exif_transpose(image, in_place=True)
     image = image.convert(mode)
@@ -131,10 +139,3 @@ def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
         change = ImageOps.fit if form.resize == "crop" else Image.Image.resize
         image = change(image, (width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(form.shape)
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
-    if "cannot identify" in said:
-        said = f"its content is none of {', '.join(FORMATS)}"
-    return f"{path} is damaged or no image ({said[:200]}). Replace or remove it."

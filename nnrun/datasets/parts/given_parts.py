@@ -1,12 +1,13 @@
 """Data sets that may come with a validation or a test part of their own; what is missing is cut from the rest."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from nnrun.datasets.base import DatasetConfig
-from nnrun.datasets.parts.split import FEWEST, random_order, share, stratified_order, streams
+from nnrun.datasets.parts.split import FEWEST, share, stratified_order, streams
 from nnrun.errors import ConfigError
 
 
@@ -29,7 +30,7 @@ class Parts(NamedTuple):
 
 
 def divide(
-    counts: tuple[int, int, int], labels: np.ndarray | None, config: DatasetConfig, source: str | Path | None = None
+    counts: Sequence[int], labels: np.ndarray | None, config: DatasetConfig, source: str | Path | None = None
 ) -> Parts:
     """Indices into the examples of the given training, validation and test part, one after the other.
 
@@ -39,8 +40,12 @@ def divide(
     """
     _, rng = streams(config.seed)
     starts = np.cumsum([0, *counts[:2]])
-    kept = share(counts, config.limit)
-    orders = [_order(start, n, labels, rng)[:k] for start, n, k in zip(starts, counts, kept, strict=True)]
+    kept = share(tuple(counts), config.limit)
+    orders = []
+    for start, count, keep in zip(starts, counts, kept, strict=True):
+        own = None if labels is None else labels[start : start + count]
+        order = rng.permutation(count) if own is None else stratified_order(own, rng)
+        orders.append(start + order[:keep])
     val, test = (
         0 if given else max(round(kept[0] * fraction), FEWEST)
         for given, fraction in ((counts[1], config.val_fraction), (counts[2], config.test_fraction))
@@ -52,9 +57,5 @@ def divide(
             "dataset.val_fraction and dataset.test_fraction."
         )
     cut_val, cut_test, train = np.split(orders[0], [val, val + test])
+    # The training part stays shuffled; the others are in the order of their file, as predictions of them will be.
     return Parts(train, np.sort(orders[1] if counts[1] else cut_val), np.sort(orders[2] if counts[2] else cut_test))
-
-
-def _order(start: int, count: int, labels: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    own = None if labels is None else labels[start : start + count]
-    return start + (random_order(count, rng) if own is None else stratified_order(own, rng))

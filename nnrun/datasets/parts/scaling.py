@@ -16,14 +16,16 @@ def fit(values: np.ndarray, kind: ScalingKind) -> Scaling:
     """
     features = values.shape[-1]
     if kind == "none":
-        unit = 255.0 if values.dtype == np.uint8 else 1.0
-        return _scaling(np.zeros(features), np.full(features, unit))
-    rows = values.reshape(-1, features)
-    if values.dtype == np.uint8:
-        return _of_bytes(rows, kind)
-    low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
-    offset, scale = (low, high - low) if kind == "minmax" else moments(rows)
-    return _scaling(offset, np.where(low == high, 1.0, scale))
+        offset, scale = np.zeros(features), np.full(features, 255.0 if values.dtype == np.uint8 else 1.0)
+    elif values.dtype == np.uint8:
+        offset, scale = _of_bytes(values.reshape(-1, features), kind)
+    else:
+        rows = values.reshape(-1, features)
+        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
+        offset, scale = (low, high - low) if kind == "minmax" else moments(rows)
+        # Its bounds tell a constant feature: the deviation of equal values may be a tiny number instead of 0.
+        scale = np.where(low == high, 1.0, scale)
+    return Scaling(offset.astype(np.float32), scale.astype(np.float32))
 
 
 def fit_inputs(part: Part, kind: ScalingKind) -> Scaling:
@@ -32,8 +34,8 @@ def fit_inputs(part: Part, kind: ScalingKind) -> Scaling:
     return fit(inputs if lengths is None else inputs[np.arange(inputs.shape[1]) < lengths[:, None]], kind)
 
 
-def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> Scaling:
-    """The scaling of bytes, from how often each of the 256 occurs: exact, and one pass over what may be mapped."""
+def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and scale of bytes, from how often each of the 256 occurs: exact, and one pass over what may be mapped."""
     counts, size = np.zeros((rows.shape[1], 256)), max(1, CHUNK // rows.shape[1])
     for start in range(0, len(rows), size):
         block = rows[start : start + size]
@@ -43,7 +45,7 @@ def _of_bytes(rows: np.ndarray, kind: ScalingKind) -> Scaling:
     mean = share @ value
     deviation = np.sqrt((share * (value - mean[:, None]) ** 2).sum(1))
     offset, scale = (low, high - low) if kind == "minmax" else (mean, deviation)
-    return _scaling(offset, np.where(low == high, 1.0, scale))
+    return offset, np.where(low == high, 1.0, scale)
 
 
 def moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +54,3 @@ def moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = max(1, CHUNK // rows.shape[1])
     squares = sum(((rows[i : i + size] - mean) ** 2).sum(axis=0) for i in range(0, len(rows), size))
     return mean, np.sqrt(squares / len(rows))
-
-
-def _scaling(offset: np.ndarray, scale: np.ndarray) -> Scaling:
-    return Scaling(offset.astype(np.float32), scale.astype(np.float32))

@@ -4,7 +4,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from nnrun.datasets.base import DatasetConfig
+from nnrun.datasets.base import Dataset, DatasetConfig
 from nnrun.errors import ConfigError
 
 FEWEST = 2
@@ -13,18 +13,22 @@ FEWEST = 2
 
 def streams(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
     """Independent random streams for the generation and for the split of a data set."""
+    # Two streams, so that a change of what is drawn for the examples does not divide them in another way.
     generation, split = np.random.default_rng(seed).spawn(2)
     return generation, split
 
 
-def check_fractions(config: DatasetConfig) -> None:
-    """Raises ConfigError when nothing would be left for training."""
-    total = config.val_fraction + config.test_fraction
-    if total >= 1:
-        raise ConfigError(
-            f"dataset.val_fraction + dataset.test_fraction must be < 1, but got {total:g}. "
-            "Set for example dataset.val_fraction=0.15 dataset.test_fraction=0.15."
-        )
+class Divided(Dataset):
+    """Base of data sets of which shares become the validation and the test part."""
+
+    def __init__(self, config: DatasetConfig) -> None:
+        total = config.val_fraction + config.test_fraction
+        if total >= 1:
+            raise ConfigError(
+                f"dataset.val_fraction + dataset.test_fraction must be < 1, but got {total:g}. "
+                "Set for example dataset.val_fraction=0.15 dataset.test_fraction=0.15."
+            )
+        self.config = config
 
 
 def part_sizes(count: int, val_fraction: float, test_fraction: float) -> tuple[int, int, int]:
@@ -32,11 +36,6 @@ def part_sizes(count: int, val_fraction: float, test_fraction: float) -> tuple[i
     val = min(max(round(count * val_fraction), FEWEST), count - 2 * FEWEST)
     test = min(max(round(count * test_fraction), FEWEST), count - val - FEWEST)
     return count - val - test, val, test
-
-
-def random_order(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) a permutation."""
-    return rng.permutation(count)
 
 
 def stratified_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -74,6 +73,7 @@ def share(counts: tuple[int, ...], limit: int | None) -> tuple[int, ...]:
     total = sum(counts)
     if limit is None or total <= limit:
         return counts
+    # Differences of a rounded running total add up to the limit exactly, which rounded shares need not.
     shares = np.diff([count * limit // total for count in accumulate(counts, initial=0)])
     shares = np.maximum(shares, np.minimum(counts, FEWEST))
     shares[np.argmax(shares)] -= shares.sum() - limit

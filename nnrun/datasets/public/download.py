@@ -47,14 +47,6 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
 
     Raises RunError when no address gives a file of the right SHA-256, or the folder cannot be written.
     """
-    partial = _empty(file, folder)
-    try:
-        return _from_any(file, partial, folder)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _empty(file: RemoteFile, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=folder)
@@ -65,15 +57,24 @@ def _empty(file: RemoteFile, folder: Path) -> Path:
             "variable NNRUN_CACHE=FOLDER."
         ) from error
     os.close(handle)
-    return Path(name)
+    try:
+        return _from_any(file, Path(name), folder)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _from_any(file: RemoteFile, partial: Path, folder: Path) -> Path:
     failures = []
     for url in file.urls:
         try:
-            _download(url, partial)
-            _check_sum(partial, file.sha256)
+            logging.getLogger(__name__).info("downloading %s", url)
+            with partial.open("wb") as content, urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as source:
+                shutil.copyfileobj(source, content)
+            with partial.open("rb") as content:
+                found = hashlib.file_digest(content, "sha256").hexdigest()
+            if found != file.sha256:
+                raise ValueError(f"wrong content: SHA-256 {found}")
+            # A temporary file is its owner's alone, the cache is everybody's.
             partial.chmod(0o644)
             return partial.replace(folder / file.name)
         except (OSError, ValueError, http.client.HTTPException) as error:
@@ -87,16 +88,3 @@ def _from_any(file: RemoteFile, partial: Path, folder: Path) -> Path:
 
 def _wanted(file: RemoteFile) -> str:
     return ", ".join(f"{each.name} (SHA-256 {each.sha256})" for each in (file, *file.others))
-
-
-def _download(url: str, target: Path) -> None:
-    logging.getLogger(__name__).info("downloading %s", url)
-    with target.open("wb") as content, urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as source:
-        shutil.copyfileobj(source, content)
-
-
-def _check_sum(path: Path, sha256: str) -> None:
-    with path.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != sha256:
-        raise ValueError(f"wrong content: SHA-256 {found}")

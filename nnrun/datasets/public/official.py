@@ -9,14 +9,12 @@ import numpy as np
 
 from nnrun.datasets.arrays.idx_file import read_idx
 from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, ScalingKind
-from nnrun.datasets.part import Part
+from nnrun.datasets.part import Part, count, take
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import FEWEST, share, stratified_order, streams
 from nnrun.datasets.public.download import RemoteFile, dataset_folder, fetch
 from nnrun.errors import RunError
 from nnrun.schema import setting
-
-Labelled = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class OfficialImages(Dataset):
         self.folder = dataset_folder(self.name, config.root)
 
     @abc.abstractmethod
-    def read(self, folder: Path) -> tuple[Labelled, Labelled]:
-        """Images (n, *shape) and labels (n,), both uint8, of the official training and test part."""
+    def read(self, folder: Path) -> tuple[Part, Part]:
+        """The official training and test part: images (n, *shape) uint8 and classes (n,)."""
 
     def spec(self) -> DataSpec:
         """One image in, a class out."""
@@ -56,25 +54,24 @@ class OfficialImages(Dataset):
     def load(self) -> Data:
         """Reads or downloads the files, splits by `dataset.seed` and fits the scaling on the training part."""
         c, (_, rng) = self.config, streams(self.config.seed)
-        (images, labels), (test_images, test_labels) = self.read(self.folder)
-        kept, kept_test = share((len(labels), len(test_labels)), c.limit)
-        order = stratified_order(labels, rng)[:kept]
+        rest, test = self.read(self.folder)
+        kept, kept_test = share((count(rest), count(test)), c.limit)
+        order = stratified_order(rest["targets"], rng)[:kept]
         val = min(max(round(kept * c.val_fraction), FEWEST), kept - FEWEST)
-        test = np.sort(stratified_order(test_labels, rng)[:kept_test])
-        train = _part(images, labels, order[val:])
+        train = take(rest, order[val:])
         return Data(
             self.spec(),
             train,
-            _part(images, labels, order[:val]),
-            _part(test_images, test_labels, test),
+            take(rest, order[:val]),
+            take(test, np.sort(stratified_order(test["targets"], rng)[:kept_test])),
             fit(train["inputs"], c.scaling),
             input_names=self.channel_names,
             target_names=("class",),
             class_names=self.class_names,
         )
 
-    def check(self, images: np.ndarray, labels: np.ndarray, source: Path) -> Labelled:
-        """The images and labels of a file as they came. Raises RunError when they do not fit the spec or each other."""
+    def check(self, images: np.ndarray, labels: np.ndarray, source: Path) -> Part:
+        """The part of the images and labels of a file. Raises RunError when they do not fit the spec or each other."""
         if images.shape[1:] != self.shape or len(images) != len(labels) or len(labels) == 0:
             raise RunError(
                 f"{source} must hold images of {self.shape} with a label each, but images of shape {images.shape} came "
@@ -85,11 +82,7 @@ class OfficialImages(Dataset):
                 f"{source} must hold labels from 0 to {len(self.class_names) - 1}, but has {labels.max()}. "
                 f"Check that the files belong to {self.name}."
             )
-        return images, labels
-
-
-def _part(images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> Part:
-    return {"inputs": images[indices], "targets": labels[indices].astype(np.int32)}
+        return {"inputs": images, "targets": labels.astype(np.int32)}
 
 
 class IdxImages(OfficialImages):
@@ -99,17 +92,19 @@ class IdxImages(OfficialImages):
     mirrors: ClassVar[tuple[str, ...]]
     sha256: ClassVar[dict[str, str]]
 
-    def read(self, folder: Path) -> tuple[Labelled, Labelled]:
+    def read(self, folder: Path) -> tuple[Part, Part]:
         """Reads the four files; missing ones are downloaded into `folder`."""
-        missing = [self._remote(name) for name in self.sha256 if not _plain_or_packed(folder, name).is_file()]
+        missing = [
+            RemoteFile(name, sha256, tuple(f"{url}/{name}" for url in self.mirrors))
+            for name, sha256 in self.sha256.items()
+            if not _plain_or_packed(folder, name).is_file()
+        ]
         for position, file in enumerate(missing, 1):
+            # Where one cannot be had, the message lists those still missing after it, to be fetched by hand at once.
             fetch(replace(file, others=tuple(missing[position:])), folder)
         return self._pair(folder, "train"), self._pair(folder, "t10k")
 
-    def _remote(self, name: str) -> RemoteFile:
-        return RemoteFile(name, self.sha256[name], tuple(f"{url}/{name}" for url in self.mirrors))
-
-    def _pair(self, folder: Path, part: str) -> Labelled:
+    def _pair(self, folder: Path, part: str) -> Part:
         source, labels = (
             _plain_or_packed(folder, f"{part}-{what}-ubyte.gz") for what in ("images-idx3", "labels-idx1")
         )

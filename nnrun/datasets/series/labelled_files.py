@@ -1,13 +1,15 @@
 """Labelled sequences from files: UCR/UEA `.ts` and `.tsv`, and `.npz`."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from nnrun.datasets.arrays.file import Headers, npz_blocks
-from nnrun.errors import ConfigError, NnrunError, RunError
+from nnrun.datasets.tables.file import stamp_of
+from nnrun.datasets.tables.values import as_number
+from nnrun.errors import ConfigError, RunError
 
 SUFFIXES = (".ts", ".tsv", ".txt", ".npz")
 MISSING = ("?", "nan", "")
@@ -37,24 +39,21 @@ def read_sequences(path: str | Path) -> Sequences:
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path} must be a file of sequences that ends in one of {', '.join(SUFFIXES)}.")
     try:
-        found = path.stat()
-        return _cached(path, found.st_mtime_ns, found.st_size)
+        return _cached(path, stamp_of(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Check the path.") from None
 
 
 @lru_cache(maxsize=4)
-def _cached(path: Path, changed: int, length: int) -> Sequences:
+def _cached(path: Path, stamp: tuple[int, int]) -> Sequences:
     if path.suffix.lower() == ".npz":
-        return _checked(_read_npz(path), path)
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no UTF-8 text. Save it as text, for example without packing it.") from None
-    return _checked(_read_ts(lines, path) if path.suffix.lower() == ".ts" else _read_tsv(lines, path), path)
-
-
-def _checked(found: Sequences, path: Path) -> Sequences:
+        found = _read_npz(path)
+    else:
+        try:
+            lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is no UTF-8 text. Save it as text, for example without packing it.") from None
+        found = _read_ts(lines, path) if path.suffix.lower() == ".ts" else _read_tsv(lines, path)
     if not found.values:
         raise ConfigError(f"{path} holds no sequence. Name a file with at least one.")
     channels = found.values[0].shape[1]
@@ -96,9 +95,9 @@ def _ts_header(lines: list[str], path: Path) -> tuple[dict[str, str], int, list[
     for number, line in enumerate(lines, 1):
         text = line.strip().lower()
         if text == "@data":
-            body = [(i, row.strip()) for i, row in enumerate(lines[number:], number + 1)]
             if header.get("timestamps", "false") == "true":
                 raise ConfigError(f"{path} has a time stamp for every value, which is not read. Save it without them.")
+            body = [(i, row.strip()) for i, row in enumerate(lines[number:], number + 1)]
             return header, number, [(i, row) for i, row in body if row and not row.startswith("#")]
         if text.startswith("@"):
             key, _, value = text[1:].partition(" ")
@@ -117,6 +116,7 @@ def _read_tsv(lines: list[str], path: Path) -> Sequences:
         rows.append(number)
         labels.append(_class_name(fields[0].strip()))
         found = _floats(fields[1:], path, number)
+        # The archive pads short sequences at their end; a gap inside is refused later.
         known = np.flatnonzero(~np.isnan(found))
         values.append(found[: known[-1] + 1 if len(known) else 0, None])
         if not len(known):
@@ -126,37 +126,27 @@ def _read_tsv(lines: list[str], path: Path) -> Sequences:
 
 def _class_name(text: str) -> str:
     """`1.0000000e+00` of the older archive is class 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return str(int(value)) if value.is_integer() else text
+    value = as_number(text)
+    return text if value is None or not value.is_integer() else str(int(value))
 
 
 def _floats(fields: list[str], path: Path, number: int) -> np.ndarray:
     try:
         return np.array([np.nan if text.strip().lower() in MISSING else text for text in fields], np.float32)
     except ValueError:
-        wrong = next((i, text) for i, text in enumerate(fields) if not _is_number(text))
-        raise _line(path, number, f"value {wrong[0] + 1} is {wrong[1]!r}, which is no number. Correct it.") from None
+        for i, text in enumerate(fields, 1):
+            if as_number(text) is None and text.strip().lower() not in MISSING:
+                raise _line(path, number, f"value {i} is {text!r}, which is no number. Correct it.") from None
+        raise
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.strip().lower() in MISSING
-    return True
-
-
-def _line(path: Path, number: int, what: str) -> NnrunError:
+def _line(path: Path, number: int, what: str) -> RunError:
     return RunError(f"{path}, line {number} {what}")
 
 
 def _read_npz(path: Path) -> Sequences:
-    def check(layout: Headers) -> None:
-        _check_layout(layout, path)
-
+    check = partial(_check_layout, path)
+    # All of them in one block.
     arrays = next(npz_blocks(path, MOST_SEQUENCES, ("inputs", "lengths", "targets"), check), None)
     if arrays is None:
         return Sequences((), None, np.empty(0, int))
@@ -172,7 +162,7 @@ def _read_npz(path: Path) -> Sequences:
     return Sequences(cut, None if targets is None else targets.astype(str), np.arange(len(cut)) + 1)
 
 
-def _check_layout(layout: Headers, path: Path) -> None:
+def _check_layout(path: Path, layout: Headers) -> None:
     shape, kind = layout.get("inputs", ((), np.dtype("V")))
     if len(shape) not in (2, 3) or kind.kind not in "fiub":
         got = f"{kind} of shape {shape}" if "inputs" in layout else "none"

@@ -33,6 +33,7 @@ class SequencesReader(Reader):
         for row, values in zip(inputs, found.values, strict=True):
             row[: len(values)] = values
         part: Part = {"inputs": inputs}
+        # Where all are equally long the network is built without lengths, and so are its later inputs.
         if self.unequal:
             part["lengths"] = np.array([len(values) for values in found.values], np.int32)
         if found.labels is not None:
@@ -43,6 +44,7 @@ class SequencesReader(Reader):
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
         """The sequences of a file, told apart by their `row` in it from 1."""
         found = read_sequences(source)
+        # Some at a time: padded to one length, all of them may take far more memory than as they came.
         for start in range(0, len(found.values), size):
             taken = slice(start, start + size)
             labels = None if found.labels is None else found.labels[taken]

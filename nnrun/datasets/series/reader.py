@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnrun.datasets.part import Part
-from nnrun.datasets.reader import Block, Reader, listed
+from nnrun.datasets.reader import Block, Reader, lacking
 from nnrun.datasets.series.table import Missing, SeriesTable, inside, read_series
 from nnrun.datasets.series.times import time_labels
 from nnrun.datasets.series.windows import count_windows, cut_windows
@@ -50,11 +50,7 @@ class TimeseriesReader(Reader):
     def table(self, found: Table, source: str | Path) -> SeriesTable:
         """The series in a table. Raises ConfigError for a missing column, RunError for damaged content."""
         if missing := [name for name in self._used() if name not in found.frame.columns]:
-            extra = self._unknown(found.frame)
-            raise ConfigError(
-                f"{source} lacks {listed(missing)}, which the network was trained on"
-                f"{f', and has {listed(extra)}, unknown to it' if extra else ''}. Add what is missing."
-            )
+            raise lacking(source, missing, self._unknown(found.frame), " Add what is missing.")
         kept = self.missing, self.positive
         return read_series(found, self.columns, self.time, *kept, source, self.decimal, self.time_format)
 
@@ -84,6 +80,7 @@ class TimeseriesReader(Reader):
         steps = len(table.values)
         first = count_windows(steps, self.window, self.horizon, self.stride) * self.stride
         starts = np.unique([*range(first, steps - self.window + 1, self.stride), steps - self.window])
+        # The window that ends with the series may be the last one that `windows` gives.
         index = starts[starts > first - self.stride, None] + np.arange(self.window)
         return self._block({"inputs": table.values[index].astype(np.float32)}, table, index[:, -1])
 
@@ -91,8 +88,8 @@ class TimeseriesReader(Reader):
         """The windows of a newer series, first those with targets. Raises ConfigError when it is shorter than one."""
         table = self.table(read_table(source, self.separator, self.encoding, self.header), source)
         self._check_length(len(table.values), source)
-        yield from _cut(self.windows(table, 0, len(table.values)), size)
-        yield from _cut(self.newest(table), size)
+        yield from self.windows(table, 0, len(table.values)).cut(size)
+        yield from self.newest(table).cut(size)
 
     def block(self, values: Any) -> Block:
         """Every window of a data frame, or of an array (time, variables), without targets."""
@@ -112,8 +109,7 @@ class TimeseriesReader(Reader):
 
         if hasattr(values, "columns"):
             columns = {str(name): np.asarray(values[name]) for name in values.columns}
-            plain = {name: list(v) if v.dtype == object else v for name, v in columns.items()}
-            frame = polars.DataFrame(plain)
+            frame = polars.DataFrame({name: list(v) if v.dtype == object else v for name, v in columns.items()})
             # Texts of no rows have no type, which could not be read.
             self._check_length(frame.height, "The series")
             return self.table(Table(frame, np.arange(frame.height)), "The data frame")
@@ -141,10 +137,3 @@ class TimeseriesReader(Reader):
         if self.anomalies:
             part["anomaly"] = inside(table.times[last], self.anomalies)
         return Block(part, {"time": time_labels(table.times)[last]})
-
-
-def _cut(block: Block, size: int) -> Iterator[Block]:
-    for start in range(0, len(block.part["inputs"]), size):
-        both = (block.part, block.labels)
-        part, labels = ({name: array[start : start + size] for name, array in arrays.items()} for arrays in both)
-        yield Block(part, labels)

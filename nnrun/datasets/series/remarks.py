@@ -14,21 +14,11 @@ def constant(train: np.ndarray, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name, extent in zip(columns, np.ptp(train, axis=0), strict=True) if extent == 0)
 
 
-def check_targets(same: Sequence[str], targets: Sequence[str], named: bool, source: str) -> None:
-    """Raises ConfigError where targets are constant: one where dataset.target `named` them, else all."""
-    lost = [name for name in targets if name in same]
+def check_targets(faults: Mapping[str, str], targets: Sequence[str], named: bool) -> None:
+    """Raises ConfigError with what `faults` say of targets: of one where dataset.target `named` them, else of all."""
+    lost = [name for name in targets if name in faults]
     if lost and (named or len(lost) == len(targets)):
-        raise ConfigError(
-            f"{source}: the target {lost[0]} is the same in every training row, so there is nothing to learn. Name "
-            "another column: dataset.target=NAME."
-        )
-
-
-def check_precision(coarse: Mapping[str, str], targets: Sequence[str], named: bool) -> None:
-    """Raises ConfigError with what is said of targets in `coarse`, as `check_targets` does of constant ones."""
-    lost = [name for name in targets if name in coarse]
-    if lost and (named or len(lost) == len(targets)):
-        raise ConfigError(coarse[lost[0]])
+        raise ConfigError(faults[lost[0]])
 
 
 def notes(table: SeriesTable, same: Iterable[str], source: str) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ def part_rows(config: Any, count: int) -> list[tuple[int, int]]:
 def seen_rows(config: Any, rows: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """The rows that the windows of each part may touch. Raises ConfigError when one has no window."""
     c = config
+    # Without a horizon it is the last row of a window that must lie in the part, so one step less is looked back.
     back = c.window - (c.horizon == 0) if c.look_back else 0
     seen = [(max(0, start - (back if part else 0)), stop) for part, (start, stop) in enumerate(rows)]
     season = c.period or 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnrun.datasets.series.times import rises, time_labels, times
 from nnrun.datasets.tables.file import Table
-from nnrun.datasets.tables.values import GROUPED, Place, numbers
+from nnrun.datasets.tables.values import COMMA, GROUPED, Place, numbers
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -53,58 +53,51 @@ def read_series(
         raise place.fault(columns[column], row, float(values[row, column]), rule)
     if time is None:
         return SeriesTable(values, None, place)
-    found = times(time_column(frame, time, decimal), place, pattern)
-    return SeriesTable(values, _ascending(found, time, place), place)
-
-
-def time_column(frame: "polars.DataFrame", name: str, decimal: str) -> "polars.Series":
-    """The times as `series_times` reads them: numbers with a point."""
-    return _pointed(frame[name], decimal)
+    found = times(pointed(frame[time], decimal), place, pattern)
+    if not rises(found):
+        row = int(np.argmin(found[1:] > found[:-1])) + 1
+        before, after = time_labels(found[row - 1 : row + 1])
+        raise RunError(
+            f"{source}, row {table.rows[row] + 1}, column {time}: {after} is not after {before} in the row before. "
+            "Sort the file by time and leave one row for each time."
+        )
+    return SeriesTable(values, found, place)
 
 
 def series_numbers(column: "polars.Series", decimal: str, place: Place) -> np.ndarray:
     """(n,) float64, nan where a value is missing. Raises RunError for other texts, ConfigError for another decimal."""
-    if (fault := _grouped(column, decimal, place)) is not None:
-        raise fault
+    import polars
+
+    is_text = column.dtype == polars.String
+    if is_text and decimal == ",":
+        # These would be read as other numbers: 1.234 for 1234.
+        rule = (
+            "but decimals must follow a comma. Take the points between the thousands out of the file, or, where the "
+            "point is the decimal mark, set dataset.decimal=."
+        )
+        _refuse(column, GROUPED, place, rule)
     try:
-        return numbers(_pointed(column, decimal), place)
-    except RunError as error:
-        raise _comma(column, decimal, place) or error from None
+        return numbers(pointed(column, decimal), place)
+    except RunError:
+        if is_text and decimal == ".":
+            rule = "but decimals must follow a point. Where the comma is the decimal mark, set 'dataset.decimal=\",\"'."
+            _refuse(column, COMMA, place, rule)
+        raise
 
 
-def _pointed(column: "polars.Series", decimal: str) -> "polars.Series":
+def _refuse(column: "polars.Series", pattern: str, place: Place, rule: str) -> None:
+    """Raises ConfigError, which ends in the rule, for the first text of the pattern."""
+    if rows := column.str.strip_chars().str.contains(pattern).arg_true().to_list():
+        raise ConfigError(str(place.fault(column.name, rows[0], column[rows[0]], rule))) from None
+
+
+def pointed(column: "polars.Series", decimal: str) -> "polars.Series":
+    """The column with a point before the decimals of texts, where the mark there is a comma."""
     import polars
 
     if decimal == "." or column.dtype != polars.String:
         return column
     return column.str.replace(r"^(\s*[-+]?\d*),", "${1}.")
-
-
-def _comma(column: "polars.Series", decimal: str, place: Place) -> ConfigError | None:
-    import polars
-
-    if decimal == "," or column.dtype != polars.String:
-        return None
-    rows = column.str.contains(r"^\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*$").arg_true()
-    if not len(rows):
-        return None
-    rule = "but decimals must follow a point. Where the comma is the decimal mark, set 'dataset.decimal=\",\"'."
-    return ConfigError(str(place.fault(column.name, rows[0], column[rows[0]], rule)))
-
-
-def _grouped(column: "polars.Series", decimal: str, place: Place) -> ConfigError | None:
-    import polars
-
-    if decimal == "." or column.dtype != polars.String:
-        return None
-    rows = column.str.strip_chars().str.contains(GROUPED).arg_true()
-    if not len(rows):
-        return None
-    rule = (
-        "but decimals must follow a comma. Take the points between the thousands out of the file, or, where the point "
-        "is the decimal mark, set dataset.decimal=."
-    )
-    return ConfigError(str(place.fault(column.name, rows[0], column[rows[0]], rule)))
 
 
 def _values(column: "polars.Series", decimal: str, missing: Missing, place: Place) -> np.ndarray:
@@ -116,37 +109,23 @@ def _values(column: "polars.Series", decimal: str, missing: Missing, place: Plac
     if missing == "refuse" or row == 0:
         instead = "Start the series later." if missing == "previous" else "Fill it, or set dataset.missing=previous."
         raise RunError(f"{place.source}, row {place.rows[row] + 1}, column {column.name} has no value. {instead}")
+    # For every row the number of the newest row, up to it, that has a value.
     return found[np.maximum.accumulate(np.where(known, np.arange(len(found)), 0))]
-
-
-def _ascending(found: np.ndarray, column: str, place: Place) -> np.ndarray:
-    if not rises(found):
-        row = int(np.argmin(found[1:] > found[:-1])) + 1
-        labels = time_labels(found[row - 1 : row + 1])
-        raise RunError(
-            f"{place.source}, row {place.rows[row] + 1}, column {column}: {labels[1]} is not after {labels[0]} in the "
-            "row before. Sort the file by time and leave one row for each time."
-        )
-    return found
 
 
 def inside(found: np.ndarray, stretches: Iterable[str]) -> np.ndarray:
     """(n,) int32, 1 for times in one of the stretches `start/end`, both ends included. Raises ConfigError."""
     marks = np.zeros(len(found), np.int32)
     for stretch in stretches:
-        start, end = (_moment(text.strip(), stretch, found.dtype) for text in _ends(stretch))
+        ends = stretch.split("/")
+        if len(ends) != 2:
+            raise ConfigError(
+                f"dataset.anomalies must be stretches START/END, but got {stretch}. Set for example "
+                "dataset.anomalies=['2024-03-01/2024-03-05 12:00']."
+            )
+        start, end = (_moment(text.strip(), stretch, found.dtype) for text in ends)
         marks |= (found >= start) & (found <= end)
     return marks
-
-
-def _ends(stretch: str) -> list[str]:
-    ends = stretch.split("/")
-    if len(ends) != 2:
-        raise ConfigError(
-            f"dataset.anomalies must be stretches START/END, but got {stretch}. Set for example "
-            "dataset.anomalies=['2024-03-01/2024-03-05 12:00']."
-        )
-    return ends
 
 
 def _moment(text: str, stretch: str, kind: np.dtype) -> np.datetime64 | float:

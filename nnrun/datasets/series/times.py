@@ -1,7 +1,7 @@
 """Times of a series: how they are written, what they look like, and whether their steps are equal."""
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,7 @@ def time_pattern(column: "polars.Series", place: Place, known: str | None = None
         )
         first = int(column.is_not_null().arg_true()[0])
         raise ConfigError(str(place.fault(column.name, first, column[first], rule)))
+    # Of patterns with the day in one place the first stays: in reversed order it is written last.
     by_day = {pattern.find("%d"): pattern for pattern in reversed(patterns)}
     readings = {pattern: _moments(words, pattern).to_numpy() for pattern in by_day.values()}
     for holds in (rises, is_regular):
@@ -97,15 +98,25 @@ def times(column: "polars.Series", place: Place, known: str | None = None) -> np
 
     pattern = time_pattern(column, place, known)
     if pattern is not None:
-        return _whole(_moments(column.cast(polars.String), pattern), column, place).to_numpy()
-    if is_moment(column):
-        return _whole(_plain(column), column, place).to_numpy()
-    if not (column.dtype == polars.String or column.dtype.is_numeric()):
+        found = _moments(column.cast(polars.String), pattern)
+    elif is_moment(column):
+        if isinstance(column.dtype, polars.Datetime) and column.dtype.time_zone is not None:
+            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        found = column.cast(polars.Datetime("us"))
+    elif column.dtype == polars.String or column.dtype.is_numeric():
+        found = (column.str.strip_chars() if column.dtype == polars.String else column).cast(polars.Float64)
+    else:
         raise RunError(
             f"{place.source}, column {column.name} holds {column.dtype}, which are no dates. Name another dataset.time."
         )
-    numbers = column.str.strip_chars() if column.dtype == polars.String else column
-    return _whole(numbers.cast(polars.Float64), column, place).to_numpy()
+    if column.null_count():
+        row = int(place.rows[int(column.is_null().arg_true()[0])]) + 1
+        raise RunError(f"{place.source}, row {row}, column {column.name} has no time. Fill it in or take the row out.")
+    if found.null_count():
+        position = int(found.is_null().arg_true()[0])
+        rule = "which is no time like the others. Correct the value or take the row out."
+        raise place.fault(column.name, position, column[position], rule)
+    return found.to_numpy()
 
 
 def _least_unread(words: "polars.Series") -> list[str]:
@@ -151,35 +162,13 @@ def _offset(ends: "polars.Series") -> "polars.Series":
     return (signs * minutes * 60_000_000).cast(polars.Duration("us"))
 
 
-def _plain(column: "polars.Series") -> "polars.Series":
-    """Dates and times of any unit and zone as microseconds, in UTC where they have a zone."""
-    import polars
-
-    if isinstance(column.dtype, polars.Datetime) and column.dtype.time_zone is not None:
-        column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return column.cast(polars.Datetime("us"))
-
-
-def _whole(found: "polars.Series", column: "polars.Series", place: Place) -> "polars.Series":
-    if column.null_count():
-        row = int(place.rows[int(column.is_null().arg_true()[0])]) + 1
-        raise RunError(f"{place.source}, row {row}, column {column.name} has no time. Fill it in or take the row out.")
-    if found.null_count():
-        position = int(found.is_null().arg_true()[0])
-        rule = "which is no time like the others. Correct the value or take the row out."
-        raise place.fault(column.name, position, column[position], rule)
-    return found
-
-
 def time_labels(found: np.ndarray) -> np.ndarray:
     """Times as people write them: `2024-03-01`, `2024-03-01 13:30:00`, or the numbers as they are."""
     if found.dtype.kind != "M":
         return found
-    moments: np.ndarray = found.astype("datetime64[us]")
-    midnight = bool((moments == moments.astype("datetime64[D]")).all())
-    whole = bool((moments == moments.astype("datetime64[s]")).all())
-    texts = np.datetime_as_string(moments.astype(np.dtype("M8[us]")), "D" if midnight else "s" if whole else "us")
-    return np.char.replace(texts, "T", " ")
+    # The coarsest unit that says all of them: days where every time is midnight.
+    unit: Any = next(unit for unit in ("D", "s", "us") if (found == found.astype(f"datetime64[{unit}]")).all())
+    return np.char.replace(np.datetime_as_string(found, unit), "T", " ")
 
 
 def rises(found: np.ndarray) -> bool:
@@ -196,8 +185,14 @@ def _odd_steps(found: np.ndarray) -> np.ndarray:
     """Positions of the steps that are not as long as most, none where they are months or years."""
     steps = np.diff(found).astype(np.float64)
     usual = np.median(steps)
+    # A share, since steps of times that are numbers, such as 0.1, differ by rounding.
     odd = np.flatnonzero(np.abs(steps - usual) > 1e-6 * abs(usual))
-    return odd[:0] if len(odd) and _calendar(found) else odd
+    if len(odd) and found.dtype.kind == "M":
+        # Months and years differ in length, but every time is equally far into its month.
+        months = found.astype("datetime64[M]")
+        if len(np.unique(found - months)) == 1 and len(np.unique(np.diff(months))) == 1:
+            return odd[:0]
+    return odd
 
 
 def irregular(found: np.ndarray, place: Place) -> str | None:
@@ -212,13 +207,6 @@ def irregular(found: np.ndarray, place: Place) -> str | None:
         f"{place.rows[first] + 1} ({time_labels(found[first : first + 1])[0]}), the longest "
         f"{_duration(steps[longest])}; windows run across them."
     )
-
-
-def _calendar(found: np.ndarray) -> bool:
-    if found.dtype.kind != "M":
-        return False
-    months = found.astype("datetime64[M]")
-    return len(np.unique(found - months)) == 1 and len(np.unique(np.diff(months))) == 1
 
 
 def _duration(step: np.timedelta64 | np.floating) -> str:

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnrun.datasets.base import Data, Dataset, DatasetConfig, DataSpec, Series
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Series
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
-from nnrun.datasets.parts.split import check_fractions, chronological, part_sizes, share, streams
+from nnrun.datasets.parts.split import Divided, chronological, part_sizes, share, streams
 from nnrun.datasets.series.windows import count_windows, cut_windows
 from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
@@ -33,7 +33,7 @@ class SeriesConfig(WindowConfig):
     noise: float = setting(0.0, "standard deviation of Gaussian noise on every value", least=0.0)
 
 
-class Windowed(Dataset):
+class Windowed(Divided):
     """Base of series: the parts are pieces of time (training, validation, test), and a window lies inside one piece.
 
     So no value that a training window sees or forecasts occurs in a validation or test window. `dataset.limit` caps
@@ -42,12 +42,25 @@ class Windowed(Dataset):
     (window, horizon, variables).
     """
 
+    config: SeriesConfig
     names: ClassVar[tuple[str, ...]] = ("value",)
 
     def __init__(self, config: SeriesConfig) -> None:
-        check_fractions(config)
-        self.config = config
-        self._check_length()
+        super().__init__(config)
+        c = config
+        train, val, test = part_sizes(c.length, c.val_fraction, c.test_fraction)
+        season = self.period() or 1
+        if min(train, val, test) < c.window + c.horizon:
+            raise ConfigError(
+                f"dataset.length={c.length} gives parts of {train}, {val} and {test} steps (train, val, test), "
+                f"but each must be >= dataset.window + dataset.horizon = {c.window + c.horizon}. "
+                "Set a larger dataset.length or a smaller dataset.window."
+            )
+        if train <= season:
+            raise ConfigError(
+                f"dataset.length={c.length} gives a training part of {train} steps, but it must be > the period of "
+                f"{season} steps. Set a larger dataset.length or shorter dataset.periods."
+            )
 
     @abc.abstractmethod
     def values(self, rng: np.random.Generator) -> np.ndarray:
@@ -69,31 +82,14 @@ class Windowed(Dataset):
         values = values + c.noise * rng.standard_normal(values.shape)
         pieces = chronological(values, c.val_fraction, c.test_fraction)
         counts = tuple(count_windows(len(piece), c.window, c.horizon, c.stride) for piece in pieces)
-        train, val, test = (self._part(piece, n) for piece, n in zip(pieces, share(counts, c.limit), strict=True))
+        parts: list[Part] = []
+        for piece, kept in zip(pieces, share(counts, c.limit), strict=True):
+            inputs, targets = cut_windows(piece, c.window, c.horizon, c.stride, c.per_step)
+            parts.append({"inputs": inputs[:kept], "targets": targets[:kept]})
+        train, val, test = parts
         scaling = fit(pieces[0].astype(np.float32), c.scaling)
         series = Series(self.period(), naive_error(pieces[0], self.period()), tuple(range(len(self.names))))
         return Data(self.spec(), train, val, test, scaling, scaling, self.names, self.names, series=series)
-
-    def _part(self, piece: np.ndarray, count: int) -> Part:
-        c = self.config
-        inputs, targets = cut_windows(piece, c.window, c.horizon, c.stride, c.per_step)
-        return {"inputs": inputs[:count], "targets": targets[:count]}
-
-    def _check_length(self) -> None:
-        c = self.config
-        train, val, test = part_sizes(c.length, c.val_fraction, c.test_fraction)
-        season = self.period() or 1
-        if min(train, val, test) < c.window + c.horizon:
-            raise ConfigError(
-                f"dataset.length={c.length} gives parts of {train}, {val} and {test} steps (train, val, test), "
-                f"but each must be >= dataset.window + dataset.horizon = {c.window + c.horizon}. "
-                "Set a larger dataset.length or a smaller dataset.window."
-            )
-        if train <= season:
-            raise ConfigError(
-                f"dataset.length={c.length} gives a training part of {train} steps, but it must be > the period of "
-                f"{season} steps. Set a larger dataset.length or shorter dataset.periods."
-            )
 
 
 def naive_error(series: np.ndarray, period: int | None) -> np.ndarray:

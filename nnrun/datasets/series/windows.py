@@ -21,6 +21,7 @@ def cut_windows(
     values = np.ascontiguousarray(series, np.float32)
     if len(values) < window + horizon:
         return np.zeros((0, window, values.shape[1]), np.float32), np.zeros((0, horizon, values.shape[1]), np.float32)
+    # Views: overlapping windows share the values. The axis of the window comes last and has to be the second.
     pieces = sliding_window_view(values, window + horizon, axis=0)[::stride].swapaxes(1, 2)
     inputs, targets = pieces[:, :window], pieces[:, window:]
     if per_step:

@@ -57,6 +57,7 @@ class Category:
         """
         known = xp.where((codes > 0) & (codes <= len(self.categories)), codes, 0)
         numbers = xp.where((codes == -1) & self.indicator, self.cardinality - 1, known)
+        # A missing value counts as the category after the last, where the training part had some.
         return [numbers] if self.embedded else [numbers == one for one in range(1, self.cardinality)]
 
     def unseen(self, cells: Cells) -> Unseen | None:
@@ -154,9 +155,11 @@ def _places(words: "polars.Series", categories: tuple[str, ...]) -> "polars.Seri
     known = polars.Series(categories, dtype=polars.String)
     numbers = polars.Series(range(1, 1 + len(known)), dtype=polars.Int32)
     found = words.replace_strict(known, numbers, default=0, return_dtype=polars.Int32)
+    # Nearly always every text is written as in training, and the slower comparison by value is not needed.
     if (found > 0).all():
         return found
     values = one_spelling(known)
+    # Two categories of one value, 1 and 1.0, cannot be told apart by it.
     alone = values.is_unique()
     by_value = one_spelling(words).replace_strict(
         values.filter(alone), numbers.filter(alone), default=0, return_dtype=polars.Int32

@@ -66,6 +66,7 @@ class Date:
         days = xp.where(gap, int(mean_day), moments[:, 0])
         clock = xp.where(gap, mean_seconds, moments[:, 1].astype(xp.float32))
         # The position in the year out of whole numbers: single precision cannot tell the moments since 1970 apart.
+        # Up to the year 2557 the product is an int32.
         season = (days * 10_000 % YEAR_OF_DAYS) / YEAR_OF_DAYS + clock / YEAR
         years = (days - int(mean_day)) * (DAY / YEAR) + (clock - mean_seconds) / YEAR
         return self._inputs(xp, gap, years, 2 * xp.pi * season, (days + 3) % 7, 2 * xp.pi * clock / DAY)

@@ -36,6 +36,7 @@ def decoded(path: Path, encoding: str) -> str:
             f"{path}, line {line} holds a zero byte, which no text has. Save the file as UTF-8, or, where it is UTF-16 "
             "without a mark, set dataset.encoding=utf-16-le."
         )
+    # Before OS X, Macs ended lines with a carriage return alone.
     return text if "\n" in text else text.replace("\r", "\n")
 
 
@@ -97,6 +98,7 @@ def _separator(path: Path, line: str) -> str:
     """The tab of a .tsv, else the mark that the line has most of outside of quotes."""
     if path.suffix.lower() == ".tsv":
         return "\t"
+    # Every other piece between double quotes lies outside of them.
     outside = "".join(line.split('"')[::2])
     counts = {mark: outside.count(mark) for mark in ",;\t|"}
     best = max(counts, key=lambda mark: counts[mark])

@@ -15,9 +15,6 @@ from nnrun.datasets.tables.split import TEST, TRAIN, UNUSED, VAL, Fractions
 from nnrun.datasets.tables.values import Cells, one_spelling
 from nnrun.errors import ConfigError
 
-FRACTIONS = {VAL: "val_fraction", TEST: "test_fraction"}
-"""The keys that say how much of the first file a part without a file of its own gets."""
-
 
 class TableDivision:
     """Divides the rows of a data set's files by what their columns say; rows that are `usable` have their targets."""
@@ -41,14 +38,13 @@ class TableDivision:
                 )
         limits = dict(zip(given, share(counts, config.limit), strict=True))
         rng = streams(config.seed)[1]
-        fractions = Fractions(*(getattr(config, key) if part in wanted else 0 for part, key in FRACTIONS.items()))
+        fractions = Fractions(0 if VAL in given else config.val_fraction, 0 if TEST in given else config.test_fraction)
         found = {TRAIN: self._cut(label, fractions, limits[TRAIN], rng)}
-        for part in (VAL, TEST):
-            if part in given:
-                rows = np.flatnonzero(self.usable[part])
-                found[part] = np.full(len(self.usable[part]), UNUSED, np.uint8)
-                found[part][rng.permutation(rows)[: limits[part]]] = part
-        return {part: found[part] for part in given}
+        for part in [part for part in given if part != TRAIN]:
+            rows = np.flatnonzero(self.usable[part])
+            found[part] = np.full(len(self.usable[part]), UNUSED, np.uint8)
+            found[part][rng.permutation(rows)[: limits[part]]] = part
+        return found
 
     def _cut(self, label: Label | None, fractions: Fractions, limit: int, rng: np.random.Generator) -> np.ndarray:
         """The part (rows,) of every row of the first file."""
@@ -57,6 +53,7 @@ class TableDivision:
             return split.by_time(usable, self._times(roles.time), fractions, limit, rng)
         if roles.group is not None:
             return split.by_group(usable, self._groups(roles.group), fractions, limit, rng)
+        # So many rows are not shuffled, which would need an index of all; a limit makes them few.
         if limit > split.MANY_ROWS and self.config.limit is None:
             return split.by_draws(usable, fractions, rng)
         name = roles.stratify or (label.name if label and self.config.stratify == "auto" else None)
@@ -76,9 +73,11 @@ class TableDivision:
             if cells.texts.null_count():
                 rule = "but every row must have one. Fill it in."
                 raise cells.first_fault(cells.texts.is_null(), cells.texts, rule)
+            # Eight bytes for every row, however long the names of the groups are.
             return one_spelling(cells.texts).hash().to_numpy()
 
         groups = {part: self._gather(name, part, read) for part in self.files.paths}
+        # Hashes, as groups are: other types would be brought to floats, which cannot hold them.
         seen = np.array([], np.uint64)
         for part, values in groups.items():
             used = values[self.usable[part]]

@@ -37,18 +37,13 @@ def written(found: Found, notation: Notation) -> str:
     )
 
 
-def nearly_dates(found: Found) -> str:
-    """Says which value among dates is none."""
+def odd(found: Found, others: str) -> str:
+    """Says which value of a column is not what the others are."""
+    means = json.dumps(found.word, ensure_ascii=False)
     return (
-        f"{found.source}: column {found.column} holds dates, but row {found.row} is {found.word!r}. {_ways_out(found)}"
-    )
-
-
-def mixed(found: Found) -> str:
-    """Says which value among numbers is none."""
-    return (
-        f"{found.source}: column {found.column} mixes numbers and texts: row {found.row} is {found.word!r}. "
-        f"{_ways_out(found)}"
+        f"{found.source}: column {found.column} {others} row {found.row} is {found.word!r}. Correct it; or say that it "
+        f"means a missing value, {hint('missing', found.typed, f'[{means}]')}; or take all values as texts, "
+        f"{hint('types', found.typed, 'categorical')}; or leave it out, dataset.drop=[{found.typed}]."
     )
 
 
@@ -99,13 +94,4 @@ def no_classes(found: Found, different: str, rows: int) -> str:
     return (
         f"{found.source}: the target {found.column} has {different} different texts in {rows} rows, too many for "
         "classes. Name another column: dataset.target=NAME."
-    )
-
-
-def _ways_out(found: Found) -> str:
-    means = json.dumps(found.word, ensure_ascii=False)
-    return (
-        f"Correct it; or say that it means a missing value, {hint('missing', found.typed, f'[{means}]')}; or take "
-        f"all values as texts, {hint('types', found.typed, 'categorical')}; or leave it out, "
-        f"dataset.drop=[{found.typed}]."
     )

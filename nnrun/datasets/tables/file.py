@@ -29,9 +29,8 @@ def read_table(
     separator: Separator = "auto",
     encoding: str = "utf-8",
     header: Header = "auto",
-    rows: int | None = None,
 ) -> Table:
-    """The table of a file, or its first `rows`: text columns from a csv or tsv, typed ones from a parquet.
+    """The table of a file: text columns from a csv or tsv, typed ones from a parquet.
 
     An empty field is null. A blank line is left out, except between the rows of a single column, where it is a missing
     value. A column without a name is `column_<position>`, counted from 1.
@@ -47,7 +46,8 @@ def read_table(
         raise ConfigError(f"{path} cannot be opened: {error.strerror}. Check dataset.path.") from None
     if path.is_dir() or path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{path} must be a table: a file that ends in one of {', '.join(SUFFIXES)}.")
-    table = _cached(path, stamp, separator, encoding, header, rows)
+    # The stamp is part of what the cache looks for: a file that has changed since is read anew.
+    table = _cached(path, stamp, separator, encoding, header)
     if stamp_of(path) != stamp:
         raise changed(path)
     return table
@@ -74,30 +74,24 @@ def check_columns(frame: "polars.DataFrame", names: tuple[str, ...], source: str
 
 
 @lru_cache(maxsize=4)
-def _cached(
-    path: Path, stamp: tuple[int, int], separator: Separator, encoding: str, header: Header, rows: int | None
-) -> Table:
+def _cached(path: Path, stamp: tuple[int, int], separator: Separator, encoding: str, header: Header) -> Table:
+    import polars
+
     if stamp[1] == 0:
         raise ConfigError(f"{path} is empty. Name a table with at least a header and one row.")
     if path.suffix.lower() == ".parquet":
-        return _read_parquet(path, rows)
-    table = _read_text(path, separator, encoding, header, rows)
+        try:
+            frame = polars.read_parquet(path)
+        except (polars.exceptions.PolarsError, OSError) as error:
+            raise RunError(f"{path} is no whole parquet file: {first_line(error)}.") from None
+        return Table(frame, np.arange(frame.height))
+    table = _read_text(path, separator, encoding, header)
     if table.frame.height == 0:
         raise ConfigError(f"{path} has no rows below its header. Name a table with at least one row.")
     return table
 
 
-def _read_parquet(path: Path, rows: int | None) -> Table:
-    import polars
-
-    try:
-        frame = polars.read_parquet(path, n_rows=rows)
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise RunError(f"{path} is no whole parquet file: {first_line(error)}.") from None
-    return Table(frame, np.arange(frame.height))
-
-
-def _read_text(path: Path, separator: Separator, encoding: str, header: Header, rows: int | None) -> Table:
+def _read_text(path: Path, separator: Separator, encoding: str, header: Header) -> Table:
     import polars
 
     whole = decoded(path, encoding)
@@ -115,7 +109,6 @@ def _read_text(path: Path, separator: Separator, encoding: str, header: Header, 
             has_header=top.titled,
             new_columns=list(top.names),
             infer_schema=False,
-            n_rows=rows,
         )
     except polars.exceptions.PolarsError as error:
         raise wrong() or RunError(f"{path}: {first_line(error)}.") from None
@@ -134,6 +127,7 @@ def blank_lines(lines: Iterable[bytes], top: Head) -> np.ndarray:
             found.append(row)
         elif len(top.names) == 1:
             found.clear()
+        # An odd number of quotes opens or closes a field that goes on in the next line, blank or not.
         quoted ^= bool(line.count(b'"') % 2)
         row += not quoted
     return np.array(found, int)

@@ -2,14 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnrun.datasets.tables import source
 from nnrun.datasets.tables.roles import Roles
-from nnrun.datasets.tables.values import Cells, Place, Rows
-
-if TYPE_CHECKING:
-    import polars
+from nnrun.datasets.tables.values import Cells, Rows
 
 
 class Files:
@@ -31,12 +27,14 @@ class Files:
         # What is read of a block of a streamed file goes with it: such a file need not fit into memory.
         kept: list[Rows] | None = None if source.is_large(path) else []
         for frame, place in source.blocks(path, self.format):
-            rows = self._rows(frame, place)
+            missing, decimal = self._roles.missing, self.format.decimal
+            cells = {name: Cells(frame[name], place, missing[name], decimal) for name in self._roles.all}
+            rows = Rows(cells, place)
             yield rows
             if kept is not None:
                 kept.append(rows)
-                for cells in rows.cells.values():
-                    cells.settle()
+                for column in cells.values():
+                    column.settle()
         # Only here the walk has come to its end: half a file must not pass for the whole.
         if kept is not None:
             self._kept[part] = kept
@@ -44,7 +42,3 @@ class Files:
     def forget(self) -> None:
         """Frees what is kept: later rows are read again."""
         self._kept = {}
-
-    def _rows(self, frame: "polars.DataFrame", place: Place) -> Rows:
-        missing, decimal = self._roles.missing, self.format.decimal
-        return Rows({name: Cells(frame[name], place, missing[name], decimal) for name in self._roles.all}, place)

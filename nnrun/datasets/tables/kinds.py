@@ -3,19 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from nnrun.datasets.tables import faults
 from nnrun.datasets.tables.faults import Found
-from nnrun.datasets.tables.notation import Notation, first_no_date, fitting_notations, notations
+from nnrun.datasets.tables.notation import NOTATIONS, POINTS, Notation, first_no_date, fitting_notations
 from nnrun.datasets.tables.values import FORMATS, Cells, by_value, first, fitting_patterns, texts, unreadable
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
-
-if TYPE_CHECKING:
-    import polars
 
 Stated = Literal["numeric", "categorical", "one_hot", "embedding", "date"]
 MOST_CLASSES = 1000
@@ -48,7 +45,7 @@ class Profile:
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
         self._patterns: tuple[str, ...] = FORMATS
-        self._notations = notations(decimal)
+        self._notations: tuple[Notation, ...] = (POINTS, *NOTATIONS) if decimal == "," else NOTATIONS
         self._no_date: Found | None = None
 
     def update(self, cells: Cells) -> None:
@@ -73,7 +70,12 @@ class Profile:
         self.whole = self.whole and bool((numbers == numbers.round(0)).all())
         self._infinity = self._infinity or cells.infinity()
         if self.values is not None:
-            self.values = _collected(self.values, given.unique())
+            more = given.unique()
+            if len(more) <= MOST_CLASSES:
+                self.values |= set(texts(more).to_list())
+            # Beyond MOST_CLASSES none are kept: a column may have as many values as rows.
+            if max(len(more), len(self.values)) > MOST_CLASSES:
+                self.values = None
         if self._notations and wrong_ones:
             self._notations = () if self.temporal else fitting_notations(words.filter(wrong), self._notations)
         if self._patterns and not self.temporal and len(given):
@@ -128,10 +130,11 @@ class Profile:
             return self._number()
         if self.temporal or self._patterns:
             return Kind("date", self._pattern())
+        # Where half of the values are numbers, the texts are mistakes rather than categories.
         if 2 * self.numbers >= self.filled:
             raise ConfigError(self._mixed())
         if self._no_date is not None:
-            raise ConfigError(faults.nearly_dates(self._no_date))
+            return Kind("date", self._pattern())
         if self._notation:
             raise ConfigError(faults.written(self._odd, self._notation))
         if self._is_text(most):
@@ -155,10 +158,8 @@ class Profile:
             return self._stated(stated)
         if self.is_numeric:
             return self._number()
-        if self.temporal or self._patterns:
+        if self.temporal or self._patterns or self._no_date is not None:
             return Kind("date", self._pattern())
-        if self._no_date is not None:
-            raise ConfigError(faults.nearly_dates(self._no_date))
         raise ConfigError(faults.no_times(self._odd))
 
     def is_label(self, stated: str | None) -> bool:
@@ -190,12 +191,14 @@ class Profile:
         return self.different > most or (self.different > MANY_DIFFERENT and 2 * self.different > self.filled)
 
     def _pattern(self) -> str:
+        """How its dates are written. Raises ConfigError where that is not clear, or where one value is no date."""
         if self.temporal:
             return ""
         if self._no_date is not None:
-            raise ConfigError(faults.nearly_dates(self._no_date))
+            raise ConfigError(faults.odd(self._no_date, "holds dates, but"))
         if not self._patterns:
             raise ConfigError(faults.no_pattern(self._odd))
+        # Patterns with the day in two places are left where no value had a number above 12 there.
         days = {pattern.index("%d") for pattern in self._patterns if "%d" in pattern}
         if len(days) > 1:
             raise ConfigError(faults.day_or_month(self._odd, self._patterns[0]))
@@ -207,7 +210,9 @@ class Profile:
         return self.other or Found(self.name, self._typed, self._source, 1, "")
 
     def _mixed(self) -> str:
-        return faults.written(self._odd, self._notation) if self._notation else faults.mixed(self._odd)
+        if self._notation:
+            return faults.written(self._odd, self._notation)
+        return faults.odd(self._odd, "mixes numbers and texts:")
 
     @property
     def _notation(self) -> Notation | None:
@@ -223,12 +228,6 @@ def check_stated(types: Mapping[str, str]) -> None:
                 f"dataset.types has {name}: {kind}, but a type is one of {', '.join(get_args(Stated))}, or how dates "
                 f"are written, such as %d.%m.%Y. {nearest(str(kind), get_args(Stated))}"
             )
-
-
-def _collected(values: set[str], more: "polars.Series") -> set[str] | None:
-    """The values with more of them, None once there are more than MOST_CLASSES."""
-    together = None if len(more) > MOST_CLASSES else values | set(texts(more).to_list())
-    return None if together is None or len(together) > MOST_CLASSES else together
 
 
 def _about(count: int) -> str:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nnrun.datasets.tables.values import BEGINNING, GROUPED, dates, first
+from nnrun.datasets.tables.values import BEGINNING, COMMA, GROUPED, dates, first
 
 if TYPE_CHECKING:
     import polars
@@ -28,11 +28,7 @@ NOTATIONS = (
         r"^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$",
         f"Take the commas out of the file, or, where they stand before the decimals, set {DECIMAL_COMMA}.",
     ),
-    Notation(
-        "a comma before the decimals",
-        r"^[+-]?\d*,\d+([eE][+-]?\d+)?$",
-        f"Set {DECIMAL_COMMA}.",
-    ),
+    Notation("a comma before the decimals", COMMA, f"Set {DECIMAL_COMMA}."),
     Notation("a per cent sign", r"^[+-]?\d+([.,]\d+)?\s?%$", "Take the signs out of the file."),
 )
 
@@ -43,11 +39,6 @@ POINTS = Notation(
     "Take the points out of the file, or, where they stand before the decimals, set dataset.decimal=. or write commas.",
 )
 """One more notation, where the mark before the decimals is a comma."""
-
-
-def notations(decimal: str) -> tuple[Notation, ...]:
-    """The notations that a column with this mark before the decimals may be written in."""
-    return (POINTS, *NOTATIONS) if decimal == "," else NOTATIONS
 
 
 def fitting_notations(words: "polars.Series", among: Sequence[Notation]) -> tuple[Notation, ...]:

@@ -35,6 +35,7 @@ class Numeric:
     def traced(self, xp: Any, numbers: Any) -> list[Any]:
         """The inputs of numbers (n,), NaN where missing; `xp` is the module of their arrays, numpy or jax.numpy."""
         gap = xp.isnan(numbers)
+        # A list times False is empty: without an indicator there is one input.
         return [xp.where(gap, self.fill, numbers), *[gap] * self.indicator]
 
     def made_up(self, random: np.random.Generator, inputs: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Plan:
     @property
     def bytes(self) -> int:
         """How much the arrays of all parts take together."""
+        # All arrays hold float32 or int32.
         columns = len(self.reader.input_names) + len(self.reader.cardinalities) + len(self.reader.target_names)
         return 4 * columns * sum(int((codes != UNUSED).sum()) for codes in self.parts.values())
 
@@ -58,12 +60,14 @@ class Plan:
                 yield rows, codes
 
 
-def prepare(config: Any, sources: dict[int, Path]) -> Plan:
-    """The plan for files by part; without one for a part it is cut from TRAIN's. A small file is read once.
+@lru_cache(maxsize=4)
+def prepare(config: Any, sources: tuple[tuple[int, Path], ...], stamps: tuple[tuple[int, int], ...]) -> Plan:
+    """The plan for files by part; without one for a part it is cut from TRAIN's.
 
-    Raises ConfigError or RunError for what does not fit.
+    A file is gone through once as long as its stamp stays the same. Raises ConfigError or RunError for what does not
+    fit.
     """
-    return _Preparation(config, sources).plan()
+    return _Preparation(config, dict(sources)).plan()
 
 
 class _Preparation:
@@ -86,6 +90,7 @@ class _Preparation:
         parts = TableDivision(self.config, self.files, self.roles, profiles, usable).parts(classes)
         inputs = self._fits(wanted)
         targets = self._fits({name: Kind("numeric") for name in self.roles.targets if classes is None})
+        # Nothing of the validation and test rows may get into what is fitted.
         for rows in self.files.blocks(TRAIN):
             training = parts[TRAIN][rows.place.rows] == TRAIN
             if training.any():
@@ -134,6 +139,7 @@ class _Preparation:
                 for name, profile in profiles.items():
                     profile.update(rows.cells[name])
                 there = [rows.cells[name].known.is_not_null().to_numpy() for name in self.roles.targets]
+                # Without targets np.all gives a single True, which has to be one for each row.
                 pieces.append((rows.place.rows, np.all(there, axis=0) & np.ones(len(rows.place.rows), bool)))
             usable[part] = by_row(pieces) if pieces else np.zeros(0, bool)
         return profiles, usable
@@ -146,7 +152,7 @@ class _Preparation:
                 if stated != "numeric" or profiles[name].other or profiles[name].is_label(stated):
                     raise ConfigError(f"Several targets must be numbers, but {name} is not. Name one dataset.target.")
             return None
-        (name,), profile = targets, profiles[targets[0]]
+        name, profile = targets[0], profiles[targets[0]]
         if not profile.filled or not profile.is_label(types.get(name)):
             return None
         return label(name, self.roles.missing[name], profile.values or set(), self.first)
@@ -168,6 +174,7 @@ class _Preparation:
         config, found, left_out = self.config, dict[str, Kind](), dict[str, str]()
         for name in self.roles.inputs:
             stated = self.roles.types.get(name)
+            # By such a column a network would learn the order of the file.
             if profiles[name].counts_rows and not stated and config.features is None:
                 left_out[name] = "numbers the rows"
                 continue
@@ -207,8 +214,10 @@ class _Preparation:
             if not isinstance(one, NumericFit) or not single_precision.is_lost(one.range):
                 continue
             if one in targets:
-                raise ConfigError(single_precision.refusal(self.first, one.name, one.range))
-            yield single_precision.note(self.first, one.name, self.roles.typed[one.name], one.range)
+                column, instead = f"{self.first}: the target {one.name}", "name another column, dataset.target=NAME"
+                raise ConfigError(single_precision.remark(column, "would be lost", one.range, instead))
+            instead = f"leave it out, dataset.drop=[{self.roles.typed[one.name]}]"
+            yield single_precision.remark(f"{self.first}: column {one.name}", "is lost", one.range, instead)
 
     def _reader(self, gathered: list[Fit], left_out: dict[str, str], label: Label | None) -> TableReader:
         found = {one.name: one.finish() for one in gathered}
@@ -217,6 +226,7 @@ class _Preparation:
         dates = tuple(column for column in found.values() if isinstance(column, Date))
         categories = tuple(column for column in found.values() if isinstance(column, Category))
         targets = tuple(Target(name, self.roles.missing[name]) for name in self.roles.targets if label is None)
+        # A new file is read as this one was: where line 1 was a row here, it is one there.
         titled = self.columns != tuple(f"column_{i + 1}" for i in range(len(self.columns)))
         format = dataclasses.replace(self.format, header=titled)
         reader = TableReader(format, self.columns, numeric, dates, categories, label, targets, left_out)

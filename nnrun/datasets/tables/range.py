@@ -16,6 +16,7 @@ class Range:
         values = given[~np.isnan(given)]
         self.gaps += len(given) - len(values)
         if len(values):
+            # The sum of squared distances of both samples, from their own means and between these.
             apart = float(values.mean(dtype=np.float64)) - (self.mean if self.count else 0.0)
             self._squares += len(values) * float(values.var(dtype=np.float64))
             self._squares += apart**2 * self.count * len(values) / (self.count + len(values))

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnrun.datasets.part import Part
-from nnrun.datasets.reader import Block, Reader, Unseen, listed
+from nnrun.datasets.reader import Block, Reader, Unseen, lacking
 from nnrun.datasets.tables import source as table_source
 from nnrun.datasets.tables.category import Category, Label
 from nnrun.datasets.tables.date import Date
 from nnrun.datasets.tables.numeric import Numeric
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.values import Cells, Place, Rows
-from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars
@@ -81,6 +80,7 @@ class TableReader(Reader):
             for frame, place in table_source.blocks(source, self.format, size):
                 yield self._rows(frame.rename(names), place)
 
+        # One more pass: the first block has targets only where no later row lacks one.
         labelled = all(map(self._has_targets, read()))
         yield from (self._block(rows, labelled) for rows in read())
 
@@ -140,7 +140,7 @@ class TableReader(Reader):
     def unseen(self, cells: Mapping[str, Cells]) -> dict[str, Unseen]:
         """The categories, by column, that the training part never had."""
         found = {column.name: column.unseen(cells[column.name]) for column in self.categories}
-        return {name: unseen for name, unseen in found.items() if unseen is not None}
+        return {name: unseen for name, unseen in found.items() if unseen}
 
     def _block(self, rows: Rows, labelled: bool) -> Block:
         return Block(self.encode(rows.cells, labelled), {"row": rows.place.rows + 1}, self.unseen(rows.cells))
@@ -157,15 +157,10 @@ class TableReader(Reader):
 
     def _check(self, given: Sequence[str], source: Path | str) -> dict[str, str]:
         """New names of the columns, for a file without a header. Raises ConfigError where an input is missing."""
-        names = dict(zip(given, given, strict=True))
-        if self.format.header is False and len(given) == len(self.columns) - len(self.target_names):
-            names = dict(zip(given, [name for name in self.columns if name not in self.target_names], strict=True))
-        missing = [column.name for column in self.inputs if column.name not in names.values()]
-        if missing:
+        unlabelled = [name for name in self.columns if name not in self.target_names]
+        # Without a header the columns after a target that is not there would count one less.
+        names = unlabelled if self.format.header is False and len(given) == len(unlabelled) else given
+        if missing := [column.name for column in self.inputs if column.name not in names]:
             extra = [name for name in given if name not in self.columns]
-            raise ConfigError(
-                f"{source} lacks {listed(missing)}, which the network was trained on"
-                f"{f', and has {listed(extra)}, unknown to it' if extra else ''}. Add what is missing; fields of it "
-                "may be empty."
-            )
-        return names
+            raise lacking(source, missing, extra, " Add what is missing; fields of it may be empty.")
+        return dict(zip(given, names, strict=True))

@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +45,13 @@ class Roles:
 def assign(config: Any, columns: Sequence[str], source: Path) -> Roles:
     """The roles that the keys of dataset=csv give to the columns. Raises ConfigError for a column that is not there."""
     found = _Finder(columns, source)
-    targets = found.all("target", config.target)
+    chosen = {key: found.all(key, getattr(config, key)) for key in ("target", "features", "drop")}
     group, time = (found.one(key, getattr(config, key)) for key in ("group", "time"))
-    stratify = None if config.stratify in ("auto", None) else found.one("stratify", config.stratify)
-    named = found.all("features", config.features)
-    for name in named:
-        if name in targets:
-            raise ConfigError(f"dataset.features and dataset.target both name {name}. Leave it out of one of them.")
-    dropped = found.all("drop", config.drop)
-    for key, names in (("target", targets), ("features", named)):
-        for name in names:
-            if name in dropped:
-                raise ConfigError(f"dataset.drop and dataset.{key} both name {name}. Leave it out of one of them.")
+    stratify = None if config.stratify == "auto" else found.one("stratify", config.stratify)
+    for (other, others), (key, names) in combinations(chosen.items(), 2):
+        if twice := [name for name in others if name in names]:
+            raise ConfigError(f"dataset.{key} and dataset.{other} both name {twice[0]}. Leave it out of one of them.")
+    targets, named, dropped = chosen.values()
     out = {*targets, *dropped, group, time}
     inputs = named or tuple(name for name in columns if name not in out)
     types = {found.one("types", key) or "": kind for key, kind in (config.types or {}).items()}
@@ -75,6 +71,7 @@ def _missing(found: "_Finder", given: Any) -> dict[str, tuple[str, ...]]:
     for name in found.columns:
         value = (given or ()) if by_column is None else by_column.get(name, ())
         values = value if isinstance(value, list | tuple) else [value]
+        # YAML makes a boolean of the text true, which Python would write True.
         texts[name] = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
     return texts
 
@@ -87,9 +84,11 @@ class _Finder:
 
     def one(self, key: str, given: Column | None) -> str | None:
         """The name of a column. Raises ConfigError for one that is not there."""
+        if given is None:
+            return None
         count = len(self.columns)
-        if given is None or str(given) in self.columns:
-            return given if given is None else str(given)
+        if str(given) in self.columns:
+            return str(given)
         if isinstance(given, int) and 1 <= abs(given) <= count:
             return self.columns[given - 1 if given > 0 else given]
         if isinstance(given, int):

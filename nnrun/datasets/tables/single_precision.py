@@ -11,7 +11,6 @@ from nnrun.datasets.tables.range import Range
 
 SHARE = 1e-3
 """How far apart two neighbouring numbers of single precision may be at most, as a share of the standard deviation."""
-LOST = "but single precision keeps about 7 digits, so much of what it tells"
 
 
 def remarks(values: np.ndarray, names: Sequence[str], source: str | Path) -> dict[str, str]:
@@ -33,33 +32,19 @@ def is_lost(values: Range) -> bool:
     return values.varies and bool(_is_coarse(max(abs(values.low), abs(values.high)), values.std))
 
 
-def note(source: Path, name: str, typed: str, values: Range) -> str:
-    """What is said of a column of the inputs; `typed` is how its name is written in a command."""
+def remark(column: str, is_lost: str, values: Range, instead: str) -> str:
+    """A sentence about a column of which much is, or would be, lost, with what else can be done about it."""
+    # A round number below all values, not further from them than they are from each other.
+    step = 10.0 ** math.floor(math.log10(values.high - values.low))
+    constant = math.floor(values.low / step) * step
     return (
-        f"{source}: column {name} {_varies(values)} is lost: subtract a constant from it, for example "
-        f"{_constant(values)}, or leave it out, dataset.drop=[{typed}]."
-    )
-
-
-def refusal(source: Path, name: str, values: Range) -> str:
-    """What is said of a target."""
-    return (
-        f"{source}: the target {name} {_varies(values)} would be lost: subtract a constant from it, for example "
-        f"{_constant(values)}, or name another column, dataset.target=NAME."
+        f"{column} varies by {values.std:.3g} around {values.mean:.10g}, but single precision keeps about 7 digits, so "
+        f"much of what it tells {is_lost}: subtract a constant from it, for example {constant:.15g}, or {instead}."
     )
 
 
 def _is_coarse(largest: np.ndarray | float, deviation: np.ndarray | float) -> np.ndarray:
     """Whether single precision is too coarse at values of this magnitude for columns of this standard deviation."""
+    # A number beyond float32 becomes infinite here, and is refused elsewhere.
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(np.spacing(np.asarray(largest, np.float32)) > SHARE * np.asarray(deviation))
-
-
-def _varies(values: Range) -> str:
-    return f"varies by {values.std:.3g} around {values.mean:.10g}, {LOST}"
-
-
-def _constant(values: Range) -> str:
-    """A round number below all values, not further from them than they are from each other."""
-    step = 10.0 ** math.floor(math.log10(values.high - values.low))
-    return f"{math.floor(values.low / step) * step:.15g}"

@@ -85,19 +85,21 @@ def frame_of(values: object, names: tuple[str, ...]) -> "polars.DataFrame":
     if isinstance(values, dict):
         return polars.DataFrame(values, strict=False)
     if hasattr(values, "columns") and hasattr(values, "__getitem__"):
-        return polars.DataFrame({str(name): _listed(values[name]) for name in values.columns}, strict=False)
-    array = np.asarray(values)
-    if array.ndim != 2 or array.shape[1] != len(names):
-        raise ConfigError(
-            f"An array must have the {len(names)} columns {', '.join(names)} in this order, but got the shape "
-            f"{array.shape}. Give a data frame with these columns instead."
-        )
-    return polars.DataFrame({name: _listed(array[:, i]) for i, name in enumerate(names)}, strict=False)
+        columns = {str(name): np.asarray(values[name]) for name in values.columns}
+    else:
+        array = np.asarray(values)
+        if array.ndim != 2 or array.shape[1] != len(names):
+            raise ConfigError(
+                f"An array must have the {len(names)} columns {', '.join(names)} in this order, but got the shape "
+                f"{array.shape}. Give a data frame with these columns instead."
+            )
+        columns = dict(zip(names, array.T, strict=True))
+    return polars.DataFrame({name: _listed(column) for name, column in columns.items()}, strict=False)
 
 
-def _listed(column: object) -> object:
+def _listed(column: np.ndarray) -> object:
     """The values of a column: plain numbers as they are, mixed objects as texts."""
-    found = np.asarray(column)
-    if found.dtype.kind in "biufM":
-        return found
-    return [None if value is None or value != value else str(value) for value in found.tolist()]
+    if column.dtype.kind in "biufM":
+        return column
+    # NaN alone is unlike itself.
+    return [None if value is None or value != value else str(value) for value in column.tolist()]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.parts.split import FEWEST, random_order, stratified_order
+from nnrun.datasets.parts.split import FEWEST, stratified_order
 from nnrun.errors import ConfigError
 
 TRAIN, VAL, TEST, UNUSED = range(4)
@@ -33,6 +33,7 @@ def by_draws(usable: np.ndarray, fractions: Fractions, rng: np.random.Generator)
 
     Needs no memory beyond what it returns. Rows that are not `usable` are UNUSED.
     """
+    # In pieces: random numbers for all rows at once would take eight times the memory of the parts.
     found = np.empty(len(usable), np.uint8)
     for start in range(0, len(usable), MANY_ROWS):
         draws = rng.random(min(MANY_ROWS, len(usable) - start))
@@ -49,8 +50,12 @@ def by_chance(
     Rows that are not `usable` and those over the limit are UNUSED.
     """
     rows = np.flatnonzero(usable)
-    order = random_order(len(rows), rng) if strata is None else stratified_order(strata[rows], rng)
-    return _codes(len(usable), rows[order[:limit]], fractions)
+    order = rng.permutation(len(rows)) if strata is None else stratified_order(strata[rows], rng)
+    chosen = rows[order[:limit]]
+    val, test = fractions.sizes(len(chosen))
+    found = np.full(len(usable), UNUSED, np.uint8)
+    found[chosen[:val]], found[chosen[val : val + test]], found[chosen[val + test :]] = VAL, TEST, TRAIN
+    return found
 
 
 def by_time(
@@ -89,6 +94,7 @@ def by_group(
             f"dataset.group has {len(first)} different groups, but {len(parts)} parts need one each. Name another "
             "column, or leave dataset.group=null."
         )
+    # Groups are numbered by their first row: their values are hashes, whose order may change with polars.
     part_of = _shared_out(sizes, np.argsort(first, kind="stable")[rng.permutation(len(first))], wanted * len(rows))
     found = np.full(len(usable), UNUSED, np.uint8)
     found[rows] = part_of[member]
@@ -100,6 +106,7 @@ def _shared_out(sizes: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.
     lacking, empty = wanted.astype(float), set(np.flatnonzero(wanted).tolist())
     found = np.empty(len(sizes), np.uint8)
     for position, group in enumerate(order):
+        # Once only as many groups are left as parts are empty, each goes to one of these.
         among = np.array(sorted(empty)) if len(order) - position <= len(empty) else np.flatnonzero(wanted)
         share = np.where(2 * lacking[among] >= sizes[group], lacking[among] / wanted[among], -np.inf)
         part = among[np.argmax(share)] if np.isfinite(share).any() else among[np.argmax(lacking[among])]
@@ -122,13 +129,6 @@ def _some(usable: np.ndarray, limit: int | None, rng: np.random.Generator) -> np
     """The usable rows, or a random choice of `limit` of them, in their order."""
     rows = np.flatnonzero(usable)
     return rows if limit is None or limit >= len(rows) else np.sort(rng.permutation(rows)[:limit])
-
-
-def _codes(count: int, order: np.ndarray, fractions: Fractions) -> np.ndarray:
-    val, test = fractions.sizes(len(order))
-    found = np.full(count, UNUSED, np.uint8)
-    found[order[:val]], found[order[val : val + test]], found[order[val + test :]] = VAL, TEST, TRAIN
-    return found
 
 
 def _between(ordered: np.ndarray, place: int) -> int:

@@ -3,7 +3,7 @@
 import codecs
 import itertools
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,10 @@ def tables(path: Path, format: Any, size: int) -> Iterator[Table]:
                 _check_lines(path, stamp, top)
             if stamp_of(path) != stamp:
                 raise changed(path)
-            yield from cut(_numbered(frame, start, path, stamp, top), size)
+            table = Table(frame, np.arange(start, start + frame.height))
+            if top:
+                table = without_blank_lines(frame, start, partial(_blank_lines, path, stamp, top))
+            yield from cut(table, size)
             start += frame.height
     except polars.exceptions.PolarsError as error:
         if top:
@@ -67,6 +70,7 @@ def _scan(path: Path, top: Head | None) -> "polars.LazyFrame":
     import polars
 
     if top is None:
+        # Without glob=False a path with [ or * would be taken for a pattern of names.
         return polars.scan_parquet(path, glob=False)
     return polars.scan_csv(
         path,
@@ -77,12 +81,6 @@ def _scan(path: Path, top: Head | None) -> "polars.LazyFrame":
         glob=False,
         with_column_names=lambda _: list(top.names),
     )
-
-
-def _numbered(frame: "polars.DataFrame", start: int, path: Path, stamp: tuple[int, int], top: Head | None) -> Table:
-    if top is None:
-        return Table(frame, np.arange(start, start + frame.height))
-    return without_blank_lines(frame, start, lambda: _blank_lines(path, stamp, top))
 
 
 @lru_cache(maxsize=16)
@@ -103,6 +101,7 @@ def _head(path: Path, stamp: tuple[int, int], format: Any) -> Head:
             f"{format.encoding}. Convert it: iconv -f {format.encoding} -t utf-8 {path} > {path.stem}_utf8{path.suffix}"
         )
     try:
+        # The bytes read may end inside a character, which an incremental decoder leaves for later.
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
     except UnicodeDecodeError as error:
         raise dialect.undecodable(path, error, "utf-8") from None

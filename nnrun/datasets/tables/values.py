@@ -36,6 +36,8 @@ BEGINNING = r"^\d+[-/.]\d"
 """How a date in any of them begins."""
 GROUPED = r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?$"
 """A number with points between the thousands, as it is written where a comma stands before the decimals."""
+COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
+"""A number with a comma before its decimals."""
 POINTED = r"^(-?(?:0|[1-9]\d*))\.0+$"
 """A whole number as it is written where its column has a gap; 007.0 and 1.10 are names of their own."""
 LARGEST = float(np.finfo(np.float32).max)
@@ -114,6 +116,7 @@ class Cells:
     @property
     def known(self) -> "polars.Series":
         """The values, null where missing: numbers as they are where no mark has to be looked for, else texts."""
+        # Texts of numbers take longer to make than all that is done with the numbers.
         if not self.dtype.is_numeric() or self._missing:
             return self.texts
         return self.column.fill_nan(None) if self.dtype.is_float() else self.column
@@ -128,6 +131,7 @@ class Cells:
 
         words = self.known
         if self.dtype.is_numeric():
+            # Where marks mean a missing number, `words` are texts, null for these.
             found = self.column.cast(polars.Float64).fill_nan(None)
             return found.set(words.is_null(), None)
         if self._decimal == ",":
@@ -264,6 +268,7 @@ def by_value(spellings: Iterable[str]) -> set[str]:
     """One spelling of each value, since the files of several programs may differ in it."""
     import polars
 
+    # Sorted, so that which spelling stays does not hang on the order of a set, another one in every process.
     ordered = polars.Series(sorted(spellings), dtype=polars.String)
     return set(ordered.filter(one_spelling(ordered).is_first_distinct()).to_list())
 
@@ -271,6 +276,7 @@ def by_value(spellings: Iterable[str]) -> set[str]:
 def _shortest(column: "polars.Series") -> "polars.Series":
     import polars
 
+    # From 2**53 on not every whole number is a float64: Int64 would show digits that nobody wrote.
     whole = ((column == column.round(0)) & (column.abs() < 2**53)).fill_null(False)
     return column.cast(polars.Int64, strict=False).cast(polars.String).zip_with(whole, column.cast(polars.String))
 
@@ -283,6 +289,7 @@ def dates(words: "polars.Series", pattern: str) -> "polars.Series":
 
 def fitting_patterns(words: "polars.Series", among: Sequence[str]) -> tuple[str, ...]:
     """The patterns among those given, out of FORMATS, in which every trimmed text of a column is a date."""
+    # Reading a whole column with every pattern is slow, and nearly all fail at the first texts.
     few = words.drop_nulls().head(20)
     if not few.str.contains(BEGINNING).all():
         return ()
