@@ -26,11 +26,10 @@ class StepLayout:
         """One step, or a sequence, into equal blocks of features."""
         return jnp.split(x, blocks, x.ndim - 2 + self.axis)
 
-    def cut(self, x: jax.Array, first: int, blocks: int) -> tuple[jax.Array, jax.Array]:
+    def cut(self, x: jax.Array, first: int, blocks: int) -> tuple[jax.Array, ...]:
         """The first of so many blocks of features, and the others."""
         axis = x.ndim - 2 + self.axis
-        left, right = jnp.split(x, [x.shape[axis] * first // blocks], axis)
-        return left, right
+        return tuple(jnp.split(x, [x.shape[axis] * first // blocks], axis))
 
     def join(self, *blocks: jax.Array) -> jax.Array:
         """The inverse of split."""
@@ -80,16 +79,12 @@ def _projected(layout: StepLayout, x: jax.Array, weight: jax.Array) -> jax.Array
     return jnp.einsum("co,tcb->tob", weight, x) if layout.features_first else x @ weight
 
 
-def _projected_forward(layout: StepLayout, x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    return _projected(layout, x, weight), (x, weight)
-
-
 def _projected_backward(layout: StepLayout, kept: tuple[jax.Array, ...], d_y: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, weight = kept
     return _projected(layout, d_y, weight.T), layout.weight_gradient(x, d_y)
 
 
-_projected.defvjp(_projected_forward, _projected_backward)
+_projected.defvjp(lambda layout, x, weight: (_projected(layout, x, weight), (x, weight)), _projected_backward)
 
 
 def valid_steps(layout: StepLayout, lengths: jax.Array, steps: int) -> jax.Array:
