@@ -111,6 +111,7 @@ LAYOUTS = {
         divisor=1,
         smallest=75,
     ),
+    # Divided by 8, the stem has 24 filters.
     "small": Widths((C(192, 3),), (block_a(64), BLOCK_B, block_c(128), BLOCK_D, BLOCK_E), divisor=8, smallest=7),
 }
 

@@ -146,7 +146,12 @@ class Recurrent(Model):
             x = self.layout.join(*(outputs for outputs, _ in ran))
             finals.append([final for _, final in ran])
         features = self._read(x, finals[-1], lengths)
-        prediction = from_changes(self.anchor, self._predict(features, lengths), batch["inputs"])
+        logits = self.head(features)
+        if features.ndim == 3 and lengths is not None:
+            valid = jnp.arange(logits.shape[1]) < lengths[:, None]
+            logits = jnp.where(valid[..., None], logits, 0)
+        logits = logits.reshape(*features.shape[:-1], *self.shape)
+        prediction = from_changes(self.anchor, logits, batch["inputs"])
         if self.directions == 2:
             return Outputs(prediction), None
         return Outputs(prediction), tuple(tuple(map(self.layout.turn, state)) for (state,) in finals)
@@ -160,13 +165,6 @@ class Recurrent(Model):
         if lengths is None:
             return self.layout.turn(x.mean(0))
         return self.layout.turn(x.sum(0)) / jnp.maximum(lengths, 1).astype(x.dtype)[:, None]
-
-    def _predict(self, features: jax.Array, lengths: jax.Array | None) -> jax.Array:
-        logits = self.head(features)
-        if features.ndim == 3 and lengths is not None:
-            valid = jnp.arange(logits.shape[1]) < lengths[:, None]
-            logits = jnp.where(valid[..., None], logits, 0)
-        return logits.reshape(*features.shape[:-1], *self.shape)
 
 
 def choose_readout(readout: str, output: OutputSpec) -> str:

@@ -36,12 +36,8 @@ class StepLayout:
         return jnp.concatenate(blocks, blocks[0].ndim - 2 + self.axis)
 
     def product(self, x: jax.Array, prepared: jax.Array) -> jax.Array:
-        """x W for one step, with W from `prepare`."""
+        """x W for one step, with W of `turn`: turned once, outside the loop."""
         return prepared @ x if self.features_first else x @ prepared
-
-    def prepare(self, weight: jax.Array) -> jax.Array:
-        """(inputs, outputs) weights as `product` wants them: turned once, outside the loop."""
-        return weight.T if self.features_first else weight
 
     def project(self, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
         """x W + b for a whole sequence in one product."""
@@ -69,11 +65,12 @@ class StepLayout:
         """The inverse of sequence."""
         return jnp.transpose(x, (2, 0, 1) if self.features_first else (1, 0, 2))
 
-    def turn(self, state: jax.Array) -> jax.Array:
-        """(batch, features) to one step of this layout and back."""
-        return state.T if self.features_first else state
+    def turn(self, matrix: jax.Array) -> jax.Array:
+        """(batch, features) to one step of this layout and back; (inputs, outputs) weights to those of `product`."""
+        return matrix.T if self.features_first else matrix
 
 
+# With a gradient of its own, so that the kernel's is computed by `weight_gradient`, too.
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _projected(layout: StepLayout, x: jax.Array, weight: jax.Array) -> jax.Array:
     return jnp.einsum("co,tcb->tob", weight, x) if layout.features_first else x @ weight

@@ -60,6 +60,7 @@ def _largest_backward(
 ) -> tuple[jax.Array]:
     places = np.arange(math.prod(window), dtype=winner.dtype)
     if stride != window:
+        # Windows overlap: a place may have won in several, whose gradients add up.
         shape = jax.ShapeDtypeStruct((len(gradient), *space, gradient.shape[-1]), gradient.dtype)
         parts = [jnp.where(winner == place, gradient, 0) for place in places]
         return tuple(jax.linear_transpose(lambda x: shifts(x, window, stride), shape)(parts))

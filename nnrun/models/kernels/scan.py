@@ -80,7 +80,7 @@ def _kept(rule: Rule, steps: int) -> jax.Array | None:
 
 
 def _prepare(layout: StepLayout, weights: Weights) -> Weights:
-    return tuple(layout.prepare(w) if w.ndim == 2 else layout.turn(w[None]) for w in weights)
+    return tuple(layout.turn(w if w.ndim == 2 else w[None]) for w in weights)
 
 
 def unroll(
