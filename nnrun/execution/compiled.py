@@ -11,7 +11,7 @@ import numpy as np
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import Part, is_mapped
-from nnrun.execution.devices import Placement, TrialPlacement, compiler_options
+from nnrun.execution.devices import Placement, compiler_options
 from nnrun.execution.feed import feed
 from nnrun.models.base import UNOPTIMIZED
 from nnrun.training import batches
@@ -29,6 +29,7 @@ def compile_together(lowered: Iterable[Any]) -> float:
     The functions they are of find them when they are called.
     """
     started = time.perf_counter()
+    # XLA compiles without Python's lock, so that threads suffice.
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda program: program.compile(), lowered))
     return time.perf_counter() - started
@@ -41,7 +42,7 @@ class Compiled:
     end_epoch(traced, state, value, improved) are those of the Program; `steps` and `end_epoch` consume the state.
     """
 
-    def __init__(self, static: RunConfig, data: Data, placement: Placement | TrialPlacement) -> None:
+    def __init__(self, static: RunConfig, data: Data, placement: Placement) -> None:
         self.static, self.data, self.placement = static, data, placement
         copied = placement.batching != "vmap" and sum(values.nbytes for values in data.train.values()) <= COPIED_BYTES
         examples = batches.count(data.train)
@@ -58,9 +59,10 @@ class Compiled:
         )
         options = compiler_options()
         light = static.model.cls.light_compilation
-        self.steps = jax.jit(self._steps(), donate_argnums=1, compiler_options=options if light else None)
-        self.evaluate = jax.jit(self._evaluate(), compiler_options=options)
-        self.end_epoch = jax.jit(self._end_epoch(), donate_argnums=1, compiler_options=options)
+        steps, evaluate, end_epoch = self._functions()
+        self.steps = jax.jit(steps, donate_argnums=1, compiler_options=options if light else None)
+        self.evaluate = jax.jit(evaluate, compiler_options=options)
+        self.end_epoch = jax.jit(end_epoch, donate_argnums=1, compiler_options=options)
         self.outputs = jax.jit(self.program.outputs, compiler_options=options)
         self.judge = jax.jit(self.program.judge, compiler_options=options)
 
@@ -93,6 +95,7 @@ class Compiled:
         """
         if part is self.data.train or is_mapped(part):
             return map(self.placement.share, batches.chunks(part, self._shape))
+        # By identity, as parts are not hashable; the part is kept beside its chunks so that its id is not used again.
         if id(part) not in self._chunks:
             self._chunks[id(part)] = part, [self.placement.share(chunk) for chunk in batches.chunks(part, self._shape)]
         return self._chunks[id(part)][1]
@@ -111,11 +114,6 @@ class Compiled:
         one = jax.tree.map(lambda numbers: numbers[0], traced)
         return lambda: jax.eval_shape(self.program.init, one, self.fitted()).weights
 
-    def _steps(self) -> Callable[..., Any]:
-        return self.program.steps
-
-    def _evaluate(self) -> Callable[..., Any]:
-        return self.program.evaluate
-
-    def _end_epoch(self) -> Callable[..., Any]:
-        return self.program.end_epoch
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        """What `steps`, `evaluate` and `end_epoch` compile."""
+        return self.program.steps, self.program.evaluate, self.program.end_epoch

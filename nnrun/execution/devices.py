@@ -44,6 +44,7 @@ def prepare() -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    # By default what compiles within a second is not kept; our programs are small, and there are several in a run.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
@@ -98,21 +99,21 @@ class Placement:
 
     def __init__(self, count: int) -> None:
         self.devices = jax.devices()[:count]
-        self._mesh = _mesh((1, count), self.devices)
-        self._split = NamedSharding(self._mesh, PartitionSpec("batch"))
-        self._everywhere = _sharding(self._mesh, PartitionSpec())
+        mesh = _mesh((1, count), self.devices)
+        self._split = NamedSharding(mesh, PartitionSpec("batch"))
+        self._own = self._shared = _sharding(mesh, PartitionSpec())
 
     def put(self, tree: Any) -> Any:
-        """A tree of arrays on the devices."""
-        return jax.device_put(tree, self._everywhere)
+        """A tree of a member's own arrays on the devices; those of several members have a leading axis of them."""
+        return jax.device_put(tree, self._own)
 
     def like(self, tree: Any) -> Any:
         """What `put` would give, as shapes alone."""
-        return _shapes(tree, self._everywhere)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._own), tree)
 
     def share(self, tree: Any) -> Any:
-        """What every member reads, on the devices."""
-        return self.put(tree)
+        """What every member reads, on every device."""
+        return jax.device_put(tree, self._shared)
 
     def shard(self, array: jax.Array) -> jax.Array:
         """Pins the leading (batch) axis of an array to the devices, inside a trace."""
@@ -120,10 +121,10 @@ class Placement:
 
     def gather(self, array: jax.Array) -> jax.Array:
         """Pins an array as a whole to every device, inside a trace, as `put` lays out what a program takes."""
-        return array if len(self.devices) == 1 else jax.lax.with_sharding_constraint(array, self._everywhere)
+        return array if len(self.devices) == 1 else jax.lax.with_sharding_constraint(array, self._shared)
 
 
-class TrialPlacement:
+class TrialPlacement(Placement):
     """A group of trials: their leading axis shared by `count` devices, and batched inside each by `map` or `vmap`."""
 
     def __init__(self, count: int, batching: str) -> None:
@@ -131,25 +132,11 @@ class TrialPlacement:
         self._mesh = _mesh((count, 1), self.devices)
         self._own, self._shared = (_sharding(self._mesh, spec) for spec in (PartitionSpec("trial"), PartitionSpec()))
 
-    def put(self, tree: Any) -> Any:
-        """Arrays with a leading axis of trials, on the devices."""
-        return jax.device_put(tree, self._own)
-
-    def like(self, tree: Any) -> Any:
-        """What `put` would give, as shapes alone."""
-        return _shapes(tree, self._own)
-
-    def share(self, tree: Any) -> Any:
-        """What every member reads, on every device."""
-        return jax.device_put(tree, self._shared)
-
     def shard(self, array: jax.Array) -> jax.Array:
         """A batch is not split."""
         return array
 
-    def gather(self, array: jax.Array) -> jax.Array:
-        """A batch is not split."""
-        return array
+    gather = shard
 
     def slots(self, members: int) -> int:
         """Room for so many members: a power of two on each device, so that few sizes are ever compiled."""
@@ -170,10 +157,9 @@ class TrialPlacement:
 
         def grouped(*args: Any) -> Any:
             specs = (PartitionSpec("trial"),) * own + (PartitionSpec(),) * (len(args) - own)
-            sharded = jax.shard_map(
+            return jax.shard_map(
                 on_device, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec("trial"), check_vma=False
-            )
-            return sharded(*args)
+            )(*args)
 
         return grouped if len(self.devices) > 1 else on_device
 
@@ -181,10 +167,6 @@ class TrialPlacement:
 def _sharding(mesh: Any, spec: PartitionSpec) -> Sharding:
     # On one device a program's outputs lose their axes, and would as inputs compile it again.
     return NamedSharding(mesh, spec) if mesh.size > 1 else SingleDeviceSharding(mesh.devices.flat[0])
-
-
-def _shapes(tree: Any, sharding: Sharding) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
 def _mesh(shape: tuple[int, int], devices: list[Any]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nnrun.datasets.part import Part, is_mapped
-from nnrun.execution.devices import Placement, TrialPlacement
+from nnrun.execution.devices import Placement
 from nnrun.training import batches
 from nnrun.training.program import Chunk
 
@@ -23,7 +23,7 @@ class Feed(Protocol):
         """What the step of this number (from 0, over all epochs) trains on, and how many steps it lasts for."""
 
 
-def feed(part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement, in_order: bool = False) -> Feed:
+def feed(part: Part, batch_size: int, seed: int, placement: Placement, in_order: bool = False) -> Feed:
     """The feed of a training part; `seed` shuffles rows that are mapped, others are shuffled on the device.
 
     in_order: rows are not shuffled, but read side by side as Model.streams says.
@@ -36,7 +36,7 @@ def feed(part: Part, batch_size: int, seed: int, placement: Placement | TrialPla
 class Resident:
     """A part that lies on the devices whole; steps take their rows from it."""
 
-    def __init__(self, part: Part, batch_size: int, placement: Placement | TrialPlacement) -> None:
+    def __init__(self, part: Part, batch_size: int, placement: Placement) -> None:
         self._part, self._steps = placement.share(part), -(-batches.count(part) // batch_size)
 
     def take(self, step: int) -> tuple[Part, int]:
@@ -52,11 +52,9 @@ class Streamed:
     Rows that are to stay in order are the same in every epoch.
     """
 
-    def __init__(
-        self, part: Part, batch_size: int, seed: int, placement: Placement | TrialPlacement, in_order: bool = False
-    ) -> None:
-        self._in_order = in_order
+    def __init__(self, part: Part, batch_size: int, seed: int, placement: Placement, in_order: bool = False) -> None:
         self._part, self._batch_size, self._seed, self._placement = part, batch_size, seed, placement
+        self._in_order = in_order
         row = sum(values[:1].nbytes for values in part.values())
         self._rows, self._block = batches.count(part), max(1, BLOCK_BYTES // row)
         self._steps = -(-self._rows // batch_size)
@@ -66,17 +64,10 @@ class Streamed:
 
     def take(self, step: int) -> tuple[Chunk, int]:
         """The chunk that holds the step; reading of the one after begins."""
-        first = self._start(step)
+        first = step - step % self._steps % self._length
         end = min(first + self._length, first - first % self._steps + self._steps)
-        self._read = {start: self._future(start) for start in (first, end)}
+        self._read = {at: self._read.get(at) or self._reader.submit(self._chunk, at) for at in (first, end)}
         return self._read[first].result(), end - step
-
-    def _start(self, step: int) -> int:
-        within = step % self._steps
-        return step - within % self._length
-
-    def _future(self, first: int) -> "Future[Chunk]":
-        return self._read.get(first) or self._reader.submit(self._chunk, first)
 
     def _chunk(self, first: int) -> Chunk:
         rows = self._side_by_side(first % self._steps) if self._in_order else self._shuffled(first)
@@ -93,6 +84,7 @@ class Streamed:
         start, size = within * self._batch_size, self._length * self._batch_size
         pieces = self._pieces(epoch, start, min(start + size, self._rows))
         taken = sum(piece.stop - piece.start for piece in pieces)
+        # The last chunk may lack rows: some come twice, so that all chunks have one shape and share a program.
         order = np.resize(np.random.default_rng((self._seed, epoch, within)).permutation(taken), size)
         return {
             name: np.concatenate([values[piece] for piece in pieces])[order].reshape(
@@ -104,10 +96,11 @@ class Streamed:
     def _pieces(self, epoch: int, start: int, stop: int) -> list[slice]:
         """Slices of the part that are rows `start` to `stop` of the epoch's order."""
         blocks = np.random.default_rng((self._seed, epoch)).permutation(-(-self._rows // self._block)) * self._block
+        # Where each block ends in the order of the epoch; the last block of the part may be shorter.
         ends = np.cumsum(np.minimum(self._block, self._rows - blocks))
-        chosen = range(int(np.searchsorted(ends, start, "right")), int(np.searchsorted(ends, stop, "left")) + 1)
+        first, last = int(np.searchsorted(ends, start, "right")), int(np.searchsorted(ends, stop, "left"))
         found = []
-        for i in chosen:
+        for i in range(first, last + 1):
             begun = int(ends[i - 1]) if i else 0
             base = int(blocks[i]) - begun
             found.append(slice(base + max(start, begun), base + min(stop, int(ends[i]))))

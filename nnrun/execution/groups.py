@@ -1,6 +1,5 @@
 """How trials are grouped and batched: fixed rules on static configs, never a timing or the memory of the moment."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -44,30 +43,26 @@ def plan(configs: Sequence[RunConfig], execution: ExecutionConfig) -> list[Group
     alike: dict[RunConfig, list[int]] = {}
     for position, config in enumerate(configs):
         alike.setdefault(config.split()[0], []).append(position)
-    return [group for static, members in alike.items() for group in _chunks(static, members, configs, execution)]
-
-
-def _chunks(
-    static: RunConfig, members: list[int], configs: Sequence[RunConfig], execution: ExecutionConfig
-) -> list[Group]:
-    parameters, size = sizes(static, tuple(configs[members[0]].split()[1]))
-    batching, devices = _batching(static, parameters, execution), jax.device_count()
-    placement = TrialPlacement(devices, batching)
-    alone = execution.mode == "serial" or static.training.devices not in ("auto", 1)
-    most = 1 if alone else min(execution.chunk or MOST_TRIALS, _fitting(size, devices))
-    found = []
-    for start in range(0, len(members), most):
-        chunk = tuple(members[start : start + most])
-        if len(chunk) == 1:
-            found.append(Group(static, chunk, "serial", batch_devices(configs[chunk[0]]), 2 * size))
-        else:
-            found.append(Group(static, chunk, batching, devices, 2 * size * placement.slots(len(chunk))))
+    found, devices = [], jax.device_count()
+    for static, members in alike.items():
+        parameters, size = sizes(static, tuple(configs[members[0]].split()[1]))
+        batching = _batching(static, parameters, execution)
+        placement = TrialPlacement(devices, batching)
+        alone = execution.mode == "serial" or static.training.devices not in ("auto", 1)
+        most = 1 if alone else min(execution.chunk or MOST_TRIALS, _fitting(size, devices))
+        for start in range(0, len(members), most):
+            chunk = tuple(members[start : start + most])
+            if len(chunk) == 1:
+                found.append(Group(static, chunk, "serial", batch_devices(configs[chunk[0]]), 2 * size))
+            else:
+                found.append(Group(static, chunk, batching, devices, 2 * size * placement.slots(len(chunk))))
     return found
 
 
 def _fitting(size: int, devices: int) -> int:
     """The most trials whose slots fit the limit; one where there is no room for one on each device."""
     on_device = STATE_BYTES.get(jax.default_backend(), STATE_BYTES_ELSEWHERE) // (size * devices)
+    # Rounded down to a power of two, as TrialPlacement.slots rounds up to one.
     return devices * 2 ** (on_device.bit_length() - 1) if on_device else 1
 
 
@@ -85,8 +80,5 @@ def sizes(static: RunConfig, numbers: tuple[str, ...]) -> tuple[int, int]:
     spec = static.dataset.create().spec()
     traced, nothing = as_arrays(dict.fromkeys(numbers, 0.0)), ArrayScaling(np.float32(0), np.float32(1))
     state: Any = jax.eval_shape(Program(static, spec, 1).init, traced, Fitted(nothing, None))
-    return _total(state.weights.params, lambda leaf: 1), _total(state, lambda leaf: leaf.dtype.itemsize)
-
-
-def _total(tree: Any, weight: Any) -> int:
-    return sum(math.prod(leaf.shape) * weight(leaf) for leaf in jax.tree.leaves(tree))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.weights.params))
+    return parameters, sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

@@ -37,7 +37,7 @@ def evaluation(program: Program, chunks: Iterable[Any], count: int) -> Evaluatio
     """The Evaluation of the `count` examples of padded chunks, for each of which `program` gives Statistics."""
 
     def alone(chunk: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf[None], jax.device_get(program(chunk)))
+        return jax.tree.map(lambda leaf: leaf[None], jax.device_get(program(chunk)))  # one slot
 
     return evaluations(alone, chunks, count)(0)
 
@@ -61,5 +61,4 @@ def _over(program: Program, chunks: Iterable[Any]) -> list[Any]:
     It is fetched at the end, which lets the devices work ahead. Where a part may be larger than their memory, the
     program itself fetches what it says of a chunk before the next one is placed.
     """
-    found: list[Any] = jax.device_get([program(chunk) for chunk in chunks])
-    return found
+    return jax.device_get([program(chunk) for chunk in chunks])

@@ -34,7 +34,8 @@ class SerialRun:
         self.program, self.placement = self.compiled.program, placement or self.compiled.placement
         self._numbers = as_arrays(traced)
         self.traced = self.placement.put(self._numbers)
-        self._stopped: set[int] = set()
+        self.train_steps = self.program.train_steps
+        self.stopped: set[int] = set()
 
     @cached_property
     def state(self) -> State:
@@ -65,6 +66,7 @@ class SerialRun:
         source, _ = self.compiled.feed.take(0)
         initialize = self.compiled.lower_init(self._twice())
         yield initialize
+        # Shapes of what was just lowered: to draw a state here would wait until it is compiled.
         one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), initialize.out_info)
         state = self.placement.like(one)
         yield self.compiled.steps.lower(self.traced, state, source, np.int32(0))
@@ -105,25 +107,15 @@ class SerialRun:
         """How many numbers the network learns."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.state.weights.params))
 
-    @property
-    def train_steps(self) -> int:
-        """Steps of an epoch."""
-        return self.program.train_steps
-
     def steps(self, count: int) -> list[EpochSums]:
         """Trains `count` batches, waits for them, and gives the sums of the epoch so far."""
         for source, some in self.compiled.sources(self.position, count):
             self.state = self.compiled.steps(self.traced, self.state, source, some)
         return [EpochSums(*(float(value) for value in jax.device_get(self.state.sums)))]
 
-    @property
-    def stopped(self) -> set[int]:
-        """Its one member, 0, once it was stopped."""
-        return set(self._stopped)
-
     def stop(self, members: Iterable[int]) -> None:
         """Trains no further; the state stays as it is."""
-        self._stopped |= set(members)
+        self.stopped |= set(members)
 
     def end_epoch(self, values: list[float], improved: list[bool]) -> None:
         """Keeps the weights if the objective improved; values are smaller where better."""

@@ -37,12 +37,6 @@ class CompiledGroup(Compiled):
 
     placement: TrialPlacement
 
-    def _steps(self) -> Callable[..., Any]:
-        def steps(traced: Any, state: State, active: jax.Array, source: Any, count: jax.Array) -> State:
-            return jax.lax.cond(active, lambda: self.program.steps(traced, state, source, count), lambda: state)
-
-        return self.placement.each(steps, own=3)
-
     @property
     def answers(self) -> bool:
         """Whether its networks' outputs are small, cost nothing beside the statistics, and are judged in turn."""
@@ -51,23 +45,25 @@ class CompiledGroup(Compiled):
         size = math.prod(self._shape) * self.program.answer_size * np.dtype(np.float32).itemsize
         return self.placement.batching == "map" and size <= ANSWER_BYTES
 
-    def _evaluate(self) -> Callable[..., Any]:
+    def _functions(self) -> tuple[Callable[..., Any], ...]:
+        program, each = self.program, self.placement.each
+
+        def steps(traced: Any, state: State, active: jax.Array, source: Any, count: jax.Array) -> State:
+            return jax.lax.cond(active, lambda: program.steps(traced, state, source, count), lambda: state)
+
         def evaluate(traced: Any, state: State, active: jax.Array, chunk: Any) -> Any:
             def work() -> Any:
                 if self.answers:
-                    return self.program.judge(traced, state, chunk)
-                return self.program.evaluate(traced, state, chunk), None
+                    return program.judge(traced, state, chunk)
+                return program.evaluate(traced, state, chunk), None
 
             nothing = jax.eval_shape(work)
             return jax.lax.cond(active, work, lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), nothing))
 
-        return self.placement.each(evaluate, own=3)
-
-    def _end_epoch(self) -> Callable[..., Any]:
         def end_epoch(traced: Any, state: State, active: jax.Array, value: jax.Array, improved: jax.Array) -> State:
-            return jax.lax.cond(active, lambda: self.program.end_epoch(traced, state, value, improved), lambda: state)
+            return jax.lax.cond(active, lambda: program.end_epoch(traced, state, value, improved), lambda: state)
 
-        return self.placement.each(end_epoch, own=5, at_once=True)
+        return each(steps, own=3), each(evaluate, own=3), each(end_epoch, own=5, at_once=True)
 
 
 class GroupRun:
@@ -79,11 +75,11 @@ class GroupRun:
 
     def __init__(self, configs: list[RunConfig], compiled: CompiledGroup) -> None:
         self.compiled, self.placement = compiled, compiled.placement
-        self.members = len(configs)
+        self.members, self.train_steps = len(configs), compiled.program.train_steps
         numbers = [as_arrays(config.split()[1]) for config in configs]
+        self._numbers_of_members = jax.tree.map(lambda *values: np.stack(values), *numbers)
         slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
-        self._numbers = jax.tree.map(lambda *values: np.stack(values), *(numbers[i] for i in slots))
-        self._seat(slots, slots != EMPTY, self._numbers)
+        self._seat(slots, slots != EMPTY)
 
     @cached_property
     def state(self) -> State:
@@ -111,8 +107,11 @@ class GroupRun:
         yield self.compiled.evaluate.lower(self.traced, state.to_judge(), active, chunk)
         yield self.compiled.end_epoch.lower(self.traced, state, active, value, better)
 
-    def _seat(self, slots: np.ndarray, active: np.ndarray, traced: Any) -> None:
-        self.slots, self._active, self.traced = slots, active, self.placement.put(traced)
+    def _seat(self, slots: np.ndarray, active: np.ndarray) -> None:
+        self.slots, self._active = slots, active
+        # An empty slot, -1, has the numbers of the last member: what it computes is thrown away.
+        self._numbers = jax.tree.map(lambda leaf: leaf[slots], self._numbers_of_members)
+        self.traced = self.placement.put(self._numbers)
         self._slot_of = {int(member): slot for slot, member in enumerate(slots) if member != EMPTY}
 
     @property
@@ -124,11 +123,6 @@ class GroupRun:
     def parameters(self) -> int:
         """How many numbers one member learns."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.state.weights.params)) // len(self.slots)
-
-    @property
-    def train_steps(self) -> int:
-        """Steps of an epoch."""
-        return self.compiled.program.train_steps
 
     def steps(self, count: int) -> list[EpochSums]:
         """Trains `count` batches of every active member; the sums of the epoch so far."""
@@ -168,24 +162,21 @@ class GroupRun:
 
     def repack(self) -> None:
         """Spreads the active members over the devices again where that saves work; call between epochs."""
-        slots = self._better_slots()
-        if slots is None:
-            return
-        source = np.array([self._slot_of.get(int(member), 0) for member in slots])
-        traced, state = jax.tree.map(lambda leaf: np.asarray(leaf)[source], (self.traced, self.state))
-        self._seat(slots, slots != EMPTY, traced)
-        self.state = self.placement.put(state)
-
-    def _better_slots(self) -> np.ndarray | None:
         members, devices, size = self.slots[self._active], len(self.placement.devices), len(self.slots)
         if not len(members):
-            return None
+            return
         if self.placement.batching == "vmap":
-            smaller = self.placement.slots(len(members))
-            return _spread(members, smaller, devices) if smaller < size else None
-        load = self._active.reshape(devices, -1).sum(1)
-        share = -(-len(members) // devices)
-        return _spread(members, size, devices) if load.max() > TOLERATED_LOAD * share else None
+            fitting = self.placement.slots(len(members))
+            saves = fitting < size
+        else:
+            load = self._active.reshape(devices, -1).sum(1)
+            fitting, saves = size, load.max() > TOLERATED_LOAD * -(-len(members) // devices)
+        if not saves:
+            return
+        slots = _spread(members, fitting, devices)
+        source = np.array([self._slot_of.get(int(member), 0) for member in slots])
+        self.state = self.placement.put(jax.tree.map(lambda leaf: np.asarray(leaf)[source], self.state))
+        self._seat(slots, slots != EMPTY)
 
     def snapshot(self) -> tuple[State, dict[str, Any]]:
         """Everything that training needs to go on, and where the members sit."""
@@ -193,10 +184,7 @@ class GroupRun:
 
     def restore(self, state: State, layout: dict[str, Any]) -> None:
         """Continues from a snapshot."""
-        slots = np.array(layout["slots"])
-        source = np.array([self._slot_of.get(int(member), 0) for member in slots])
-        traced = jax.tree.map(lambda leaf: np.asarray(leaf)[source], self.traced)
-        self._seat(slots, np.array(layout["active"]), traced)
+        self._seat(np.array(layout["slots"]), np.array(layout["active"]))
         self.state = self.placement.put(state)
 
     def weights(self, member: int) -> dict[str, Any]:

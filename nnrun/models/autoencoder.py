@@ -78,6 +78,7 @@ class Sparsity(nnx.Module):
         weight, target = self.weight[...].astype(code.dtype), self.target[...].astype(code.dtype)
         if self.kind == "l1":
             return weight * jnp.abs(code).sum(-1)
+        # A unit that is always off or on would have an infinite divergence.
         tiny = jnp.finfo(code.dtype).eps
         mean = jnp.average(code, 0, None if mask is None else mask.astype(code.dtype)).clip(tiny, 1 - tiny)
         kl = target * jnp.log(target / mean) + (1 - target) * jnp.log((1 - target) / (1 - mean))
@@ -107,21 +108,15 @@ class Autoencoder(Model):
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *inputs) -> prediction (batch, *inputs), latent (batch, latent_size)."""
-        seen = self._corrupt(batch, rngs)
+        seen = None
+        if self.corruption is not None and rngs is not None:
+            seen = self.corruption(rngs.noise(), batch["inputs"])
+        elif self.corruption is not None and self.noise_at_evaluation and "index" in batch:
+            seen = self.corruption.fixed(batch["index"], batch["inputs"])
         code = self.encoder(batch["inputs"] if seen is None else seen, rngs)
         penalties = {}
         if self.sparsity is not None:
             code = jax.nn.sigmoid(code) if self.sparsity.kind == "kl" else code
             penalties["sparsity"] = self.sparsity(code, batch.get("mask"))
-        decoded = self.decoder(code, rngs)
-        prediction, logits = squash(decoded, self.output_activation)
+        prediction, logits = squash(self.decoder(code, rngs), self.output_activation)
         return Outputs(prediction, code, {}, penalties, seen, logits), carry
-
-    def _corrupt(self, batch: Batch, rngs: nnx.Rngs | None) -> jax.Array | None:
-        if self.corruption is None:
-            return None
-        if rngs is not None:
-            return self.corruption(rngs.noise(), batch["inputs"])
-        if self.noise_at_evaluation and "index" in batch:
-            return self.corruption.fixed(batch["index"], batch["inputs"])
-        return None

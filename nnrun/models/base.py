@@ -1,6 +1,7 @@
 """What a model is: called with a batch, answers with Outputs."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -30,10 +31,7 @@ class OutputSpec:
     @property
     def size(self) -> int:
         """Units of the head."""
-        total = 1
-        for extent in self.shape:
-            total *= extent
-        return total
+        return math.prod(self.shape)
 
 
 class Outputs(NamedTuple):

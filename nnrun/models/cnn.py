@@ -1,7 +1,7 @@
 """Convolutional network for series and images."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 from flax import nnx
@@ -44,8 +44,7 @@ class CNNConfig:
     dropout: float = number(0.0, "after every pooling and dense layer", off=0.0, least=0, below=1)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """The static facts of a block: channels in and out, and its windows."""
 
     inputs: int
@@ -101,38 +100,25 @@ class ConvBlock(nnx.Module):
     """dropout(pool(φ(normalize(conv(x))))); the convolution has no bias where a normalization follows."""
 
     def __init__(self, block: Block, config: CNNConfig, axes: int, *, rngs: nnx.Rngs) -> None:
-        self.conv = Conv(
-            block.inputs,
-            block.filters,
-            block.kernel,
-            block.stride,
-            config.padding,
-            axes=axes,
-            bias=config.normalization == "none",
-            kernel_init=kernel_initializer(config.activation),
-            rngs=rngs,
-        )
+        bias, init = config.normalization == "none", kernel_initializer(config.activation)
+        self.conv = Conv(*block, config.padding, axes=axes, bias=bias, kernel_init=init, rngs=rngs)
         self.norm = Normalize(config.normalization, block.filters, rngs=rngs)
         self.activation, self.pooling, self.pool_size = config.activation, config.pooling, config.pool_size
         self.dropout = Dropout(config.dropout)
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, *space, inputs) -> (batch, *positions, filters)."""
-        if self.pooling == "max" and self.activation in MONOTONE:
-            # The largest of φ(y + b) is φ of the largest y, plus b: the same, computed for fewer elements.
-            return self.dropout(self._activated(self._pooled(x, rngs)), rngs)
-        y = self._activated(self.norm(self.conv.products(x), rngs))
-        if self.pooling != "none":
+        # The largest of φ(y + b) is φ of the largest y, plus b: the same, computed for fewer elements.
+        pools_first = self.pooling == "max" and self.activation in MONOTONE
+        if pools_first and self.norm.norm is None:
+            y = self.conv.products(x, self.pool_size)
+        else:
+            y = self.norm(self.conv.products(x), rngs)
+            y = max_pool(y, self.pool_size) if pools_first else y
+        y = activate(self.activation, self.conv.biased(y))
+        if not pools_first and self.pooling != "none":
             y = (max_pool if self.pooling == "max" else average_pool)(y, self.pool_size)
         return self.dropout(y, rngs)
-
-    def _pooled(self, x: jax.Array, rngs: nnx.Rngs | None) -> jax.Array:
-        if self.norm.norm is None:
-            return self.conv.products(x, self.pool_size)
-        return max_pool(self.norm(self.conv.products(x), rngs), self.pool_size)
-
-    def _activated(self, y: jax.Array) -> jax.Array:
-        return activate(self.activation, self.conv.biased(y))
 
 
 class CNN(Model):
@@ -165,19 +151,17 @@ class CNN(Model):
         """(*window, channels, filters), the kernel that looks at the inputs."""
         return self.blocks[0].conv.kernel[...]
 
-    def feature_maps(self, x: jax.Array) -> list[jax.Array]:
+    def feature_maps(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> list[jax.Array]:
         """(batch, *space, channels) -> what every block makes of it, (batch, *positions, filters) each."""
         maps = []
         for block in self.blocks:
-            x = block(x)
+            x = block(x, rngs)
             maps.append(x)
         return maps
 
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *space, channels) -> prediction (batch, *output.shape)."""
-        x = to_changes(self.anchor, batch["inputs"])
-        for block in self.blocks:
-            x = block(x, rngs)
+        x = self.feature_maps(to_changes(self.anchor, batch["inputs"]), rngs)[-1]
         logits = self.head(self.dense(self.pool(x), rngs))
         prediction = from_changes(self.anchor, logits.reshape(-1, *self.shape), batch["inputs"])
         return Outputs(prediction), carry

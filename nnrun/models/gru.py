@@ -40,6 +40,7 @@ class ResetBeforeCell(Cell):
         r, z = layout.split(gates, 2)
         kept = r * h
         candidate = jnp.tanh(candidate_part + layout.product(kept, weights[1]))
+        # Z H + (1 - Z) H~ with one product less.
         return (candidate + z * (h - candidate),), (layout.join(gates, candidate), (kept,))
 
     def backward(

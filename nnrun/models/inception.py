@@ -46,10 +46,6 @@ class Branch(NamedTuple):
     pooling: Literal["none", "average", "max"] = "none"
     fork: tuple[C, ...] = ()
 
-    def outputs(self, inputs: int) -> int:
-        """Channels at its end."""
-        return sum(c.filters for c in self.fork) or (self.convs[-1].filters if self.convs else inputs)
-
 
 Table = tuple[Branch, ...]
 HALVE = {"kernel": 3, "stride": 2, "padding": 0}
@@ -115,6 +111,7 @@ LAYOUTS = {
         divisor=1,
         smallest=75,
     ),
+    # Divided by 8, the stem has 24 filters.
     "small": Widths((C(192, 3),), (block_a(64), BLOCK_B, block_c(128), BLOCK_D, BLOCK_E), divisor=8, smallest=7),
 }
 
@@ -131,6 +128,7 @@ class Path(nnx.Module):
             inputs = conv.filters // divisor
         for conv in branch.fork:
             self.fork.append(conv.layer(inputs, divisor, rngs))
+        self.outputs = sum(conv.filters for conv in branch.fork) // divisor or inputs
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, height, width, inputs) -> (batch, height', width', outputs)."""
@@ -154,8 +152,13 @@ class Inception(Model):
     figures: ClassVar[tuple[str, ...]] = ("filters", "feature_maps")
 
     def __init__(self, config: InceptionConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
-        layout = LAYOUTS[config.layout]
-        _check_image(config.layout, data.inputs, layout.smallest)
+        layout, side = LAYOUTS[config.layout], min(data.inputs[:2])
+        if side < layout.smallest:
+            remedy = "model.layout=small" if side >= LAYOUTS["small"].smallest else "model=mlp"
+            raise ConfigError(
+                f"model.layout={config.layout} needs images of at least {layout.smallest}x{layout.smallest} pixels, "
+                f"but got {data.inputs[0]}x{data.inputs[1]}. Set {remedy}."
+            )
         channels, divisor = data.inputs[-1], layout.divisor
         self.pools = tuple(step == POOL for step in layout.stem)
         self.stem: nnx.List = nnx.List([])
@@ -165,8 +168,9 @@ class Inception(Model):
                 channels = step.filters // divisor
         self.blocks: nnx.List = nnx.List([])
         for table in layout.blocks:
-            self.blocks.append(nnx.List([Path(branch, channels, divisor, rngs=rngs) for branch in table]))
-            channels = sum(branch.outputs(channels * divisor) for branch in table) // divisor
+            paths = nnx.List([Path(branch, channels, divisor, rngs=rngs) for branch in table])
+            self.blocks.append(paths)
+            channels = sum(path.outputs for path in paths)
         self.dropout = Dropout(config.dropout)
         self.head = nnx.Linear(channels, output.size, rngs=rngs)
         self.shape = output.shape
@@ -189,13 +193,3 @@ class Inception(Model):
         """inputs (batch, height, width, channels) -> prediction (batch, *output.shape)."""
         x = self.dropout(global_average(self.feature_maps(batch["inputs"], rngs)[-1]), rngs)
         return Outputs(self.head(x).reshape(-1, *self.shape)), carry
-
-
-def _check_image(layout: str, inputs: tuple[int, ...], smallest: int) -> None:
-    side = min(inputs[:2])
-    if side < smallest:
-        remedy = "model.layout=small" if side >= LAYOUTS["small"].smallest else "model=mlp"
-        raise ConfigError(
-            f"model.layout={layout} needs images of at least {smallest}x{smallest} pixels, "
-            f"but got {inputs[0]}x{inputs[1]}. Set {remedy}."
-        )

@@ -58,7 +58,7 @@ class Normalize(nnx.Module):
         if isinstance(self.norm, nnx.BatchNorm):
             # In training the module says, so that one that is frozen keeps its statistics.
             return self.norm(x, use_running_average=True if rngs is None else None)
-        return self.norm(x) if isinstance(self.norm, nnx.LayerNorm) else x
+        return x if self.norm is None else self.norm(x)
 
 
 def kernel_initializer(activation: Activation) -> nnx.initializers.Initializer:

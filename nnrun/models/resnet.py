@@ -1,7 +1,6 @@
 """Residual network."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -101,14 +100,17 @@ class ResNet(Model):
         self.imagenet = (auto if config.stem == "auto" else config.stem) == "imagenet"
         kernel, stride, padding = (7, 2, 3) if self.imagenet else (3, 1, 1)
         self.stem = ConvNorm(data.inputs[-1], filters[0], kernel, stride, padding, rngs=rngs)
-        widths = (filters[0], *(f * block.widening for f in filters))
-        self.stages = nnx.List(
-            [
-                stage(block, inputs, f, count, 1 if index == 0 else 2, rngs)
-                for index, (inputs, f, count) in enumerate(zip(widths, filters, counts, strict=False))
-            ]
-        )
-        self.head = nnx.Linear(widths[-1], output.size, rngs=rngs)
+        self.stages: nnx.List = nnx.List([])
+        inputs = filters[0]
+        for width, count in zip(filters, counts, strict=True):
+            blocks: nnx.List = nnx.List([])
+            for _ in range(count):
+                # The first block of every stage but the first halves the image.
+                stride = 2 if self.stages and not blocks else 1
+                blocks.append(block(inputs, width, stride, rngs=rngs))
+                inputs = width * block.widening
+            self.stages.append(blocks)
+        self.head = nnx.Linear(inputs, output.size, rngs=rngs)
         self.shape = output.shape
 
     def first_kernel(self) -> jax.Array:
@@ -130,12 +132,3 @@ class ResNet(Model):
         """inputs (batch, height, width, channels) -> prediction (batch, *output.shape)."""
         logits = self.head(global_average(self.feature_maps(batch["inputs"], rngs)[-1]))
         return Outputs(logits.reshape(-1, *self.shape)), carry
-
-
-def stage(
-    block: type[BasicBlock] | type[Bottleneck], inputs: int, filters: int, count: int, stride: int, rngs: nnx.Rngs
-) -> nnx.List:
-    """`count` blocks, the first with the stride and the change of width."""
-    widths = (inputs, *(filters * block.widening,) * count)
-    strides = (stride, *(1,) * (count - 1))
-    return nnx.List([block(i, filters, s, rngs=rngs) for (i, _), s in zip(pairwise(widths), strides, strict=True)])

@@ -57,8 +57,7 @@ class VAE(Model):
         if rngs is not None:
             code = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(rngs.sample(), mean.shape, mean.dtype)
         kl = self.beta[...].astype(mean.dtype) * gaussian_kl(mean, log_variance) / self.elements
-        decoded = self.decoder(code, rngs)
-        prediction, logits = squash(decoded, self.output_activation)
+        prediction, logits = squash(self.decoder(code, rngs), self.output_activation)
         return Outputs(prediction, mean, {"kl": kl}, logits=logits), carry
 
     def sample(self, key: jax.Array, n: int) -> jax.Array:

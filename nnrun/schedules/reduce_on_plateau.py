@@ -44,6 +44,7 @@ class ReduceOnPlateau(Schedule):
     def observe(self, memory: Plateau, value: jax.Array) -> Plateau:
         """Memory after an epoch whose objective was `value` (smaller is better)."""
         config, (best, bad_epochs, factor) = self.config, memory
+        # Before the first value the best is ∞, and ∞ - θ∞ is no number.
         margin = jnp.where(jnp.isinf(best), 0, config.threshold * jnp.abs(best))
         better = value < best - margin
         bad_epochs = jnp.where(better, 0, bad_epochs + 1)

@@ -1,11 +1,14 @@
 """What a strategy is: asked for points, told what came of them."""
 
 import abc
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from nnrun.schema import setting, size
+from nnrun.search.points import unasked
 from nnrun.search.space import Params, Space
 
 
@@ -54,3 +57,24 @@ class Strategy(abc.ABC):
     @abc.abstractmethod
     def propose(self, count: int) -> list[Params]:
         """The next points, active keys only, as plain Python values."""
+
+
+class Listed(Strategy):
+    """A strategy whose points are a sequence, whatever came of the trials before."""
+
+    def __init__(self, config: Any, space: Space) -> None:
+        super().__init__(config, space)
+        self._rest = unasked(self.points(), [])
+
+    def restore(self, asked: list[Params]) -> None:
+        """Goes on behind the trials of an earlier process: the sequence starts anew, what is known is skipped."""
+        super().restore(asked)
+        self._rest = unasked(self.points(), asked)
+
+    def propose(self, count: int) -> list[Params]:
+        """The next points of the sequence."""
+        return list(itertools.islice(self._rest, count))
+
+    @abc.abstractmethod
+    def points(self) -> Iterator[Params]:
+        """The sequence from its start, a function of the config and the space alone."""

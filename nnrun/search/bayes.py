@@ -107,6 +107,7 @@ class Bayes(Strategy):
         """The most promising new point given a belief, or any new one; None where there is none."""
         means = model.observe(self.encoding.features(belief.rows), belief.costs)
         judge, best = ACQUISITIONS[self.config.acquisition], float(means.min())
+        # By the number of the trial, so that a search that is restored draws what it would have drawn.
         random = np.random.default_rng((self.config.seed, len(asked)))
         tops = belief.rows[np.argsort(means, kind="stable")[:3]]
 

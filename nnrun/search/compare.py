@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from nnrun.schema import size
-from nnrun.search.base import SearchConfig, Strategy
+from nnrun.search.base import Listed, SearchConfig
 from nnrun.search.points import product, unasked
 from nnrun.search.random import distinct_draws
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
@@ -22,7 +22,7 @@ class CompareConfig(SearchConfig):
     repeats: int = size(1, "random searches, each as large as the grid, with seeds search.seed, search.seed + 1, ...")
 
 
-class Compare(Strategy):
+class Compare(Listed):
     """A grid of `points` values per interval, then `repeats` random searches with as many trials each.
 
     Only the values of the important dimensions matter, and a grid tries few of each: points^1 of points^n trials.
@@ -35,16 +35,10 @@ class Compare(Strategy):
         super().__init__(config, space)
         listed = {key: _listed(dimension, config.points) for key, dimension in space.dimensions.items()}
         self._grid = list(unasked(product(Space(listed, space.choosers, space.lacking)), []))
-        self._rest = self._behind([])
 
-    def restore(self, asked: list[Params]) -> None:
-        """Goes on behind the trials of an earlier process."""
-        super().restore(asked)
-        self._rest = self._behind(asked)
-
-    def propose(self, count: int) -> list[Params]:
-        """The next points: those of the grid, then those drawn."""
-        return list(itertools.islice(self._rest, count))
+    def points(self) -> Iterator[Params]:
+        """The points of the grid, then those drawn."""
+        return (point for _, point in self._named_points())
 
     def label(self, number: int) -> str:
         """Which of the searches a trial belongs to."""
@@ -52,12 +46,9 @@ class Compare(Strategy):
 
     @cached_property
     def _labels(self) -> list[str]:
-        return [name for name, _ in self._points()]
+        return [name for name, _ in self._named_points()]
 
-    def _behind(self, asked: list[Params]) -> Iterator[Params]:
-        return unasked((point for _, point in self._points()), asked)
-
-    def _points(self) -> Iterator[tuple[str, Params]]:
+    def _named_points(self) -> Iterator[tuple[str, Params]]:
         """The points of the random searches, as many for each; one that an earlier search asked for is drawn anew."""
         given: list[Params] = []
         for name, points in self._searches():

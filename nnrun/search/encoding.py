@@ -19,6 +19,7 @@ class Encoding:
         self.space = space
         self.axes = [Axis(dimension) for dimension in space.dimensions.values()]
         self.continuous = np.array([axis.continuous for axis in self.axes], bool)
+        # Two listed values need one feature: any two numbers are in some order.
         self.ordered = np.array([axis.ordered or len(axis.listed or ()) <= 2 for axis in self.axes], bool)
         self.cell = np.array([0.0 if axis.continuous else 1 / axis.count for axis in self.axes])
         self.widths = [1 if ordered else axis.count for ordered, axis in zip(self.ordered, self.axes, strict=True)]

@@ -60,5 +60,6 @@ def _scaled(costs: np.ndarray) -> np.ndarray:
 def _ceiling(costs: np.ndarray) -> float:
     """The largest cost that still counts as such."""
     best = costs.min()
+    # Many trials may cost exactly as much as the best one: then the median says nothing of the others.
     typical = next((mark for mark in np.quantile(costs, [0.5, 0.75, 0.9, 1.0]) if mark > best), best)
     return float(typical + OUTLIER * (typical - best))

@@ -66,8 +66,7 @@ def fit(features: np.ndarray, costs: np.ndarray) -> np.ndarray:
     start = np.log([1.0, *[1.0] * width, NOISE])
     bounds = np.log([LIMITS["amplitude"], *[LIMITS["scale"]] * width, LIMITS["noise"]])
     options = {"maxiter": 60, "gtol": 1e-2}
-    found: np.ndarray = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    return found
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
 
 
 class GaussianProcess:
@@ -95,6 +94,7 @@ class GaussianProcess:
         """Covariances with the known features, (n, known), and their slope factors."""
         here, there = features / self.scales, self.known / self.scales
         squares = (here**2).sum(1)[:, None] + (there**2).sum(1) - 2 * here @ there.T
+        # Rounding can make the square of a small distance negative.
         return matern(np.maximum(squares, 0), self.amplitude)
 
     def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

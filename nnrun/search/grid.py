@@ -1,13 +1,12 @@
 """Grid search: every combination of the listed values."""
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nnrun.errors import ConfigError
-from nnrun.search.base import SearchConfig, Strategy
-from nnrun.search.points import product, unasked
+from nnrun.search.base import Listed, SearchConfig
+from nnrun.search.points import product
 from nnrun.search.space import Interval, Params, Space
 
 
@@ -16,7 +15,7 @@ class GridConfig(SearchConfig):
     """Keys of `search=grid`."""
 
 
-class Grid(Strategy):
+class Grid(Listed):
     """The full product, the last dimension varying fastest; without a space it is the one fixed config.
 
     Raises ConfigError for an interval, which has no end of values.
@@ -25,20 +24,15 @@ class Grid(Strategy):
     config: GridConfig
 
     def __init__(self, config: GridConfig, space: Space) -> None:
-        super().__init__(config, space)
+        # Before the product is made: an interval of whole numbers would be listed, however long.
         for key, dimension in space.dimensions.items():
             if isinstance(dimension, Interval):
                 raise ConfigError(_unlisted(key, dimension))
-        self._rest: Iterator[Params] = unasked(product(space), [])
+        super().__init__(config, space)
 
-    def restore(self, asked: list[Params]) -> None:
-        """Goes on behind the trials of an earlier process."""
-        super().restore(asked)
-        self._rest = unasked(product(self.space), asked)
-
-    def propose(self, count: int) -> list[Params]:
-        """The next points of the product."""
-        return list(itertools.islice(self._rest, count))
+    def points(self) -> Iterator[Params]:
+        """The product."""
+        return product(self.space)
 
 
 def _unlisted(key: str, interval: Interval) -> str:

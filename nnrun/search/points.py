@@ -49,26 +49,26 @@ class Axis:
     """A dimension as the unit interval: listed values are cells of equal width, numbers lie by size or by logarithm."""
 
     def __init__(self, dimension: Dimension) -> None:
-        self.listed = None if _scaled(dimension) else values(dimension)
+        spans = isinstance(dimension, Interval) and dimension.low < dimension.high
+        self.listed = None if spans else values(dimension)
         self.continuous = isinstance(dimension, Interval) and self.listed is None and not dimension.integer
         self.ordered = not isinstance(dimension, Categorical) or _numeric(dimension.values)
         self.log = isinstance(dimension, Interval) and dimension.log
         if isinstance(dimension, Categorical) and self.ordered:
             self.listed = tuple(sorted(dimension.values))
-        if self.listed is None:
-            self._measure(dimension)
+        if isinstance(dimension, Interval) and self.listed is None:
+            self.low, self.high = dimension.low, dimension.high
+            # Whole numbers get half a step beyond both ends, so that the first and the last are as wide as the others.
+            margin = 0.0 if self.continuous else 0.5
+            if not self.continuous:
+                self.low, self.high = math.ceil(self.low), math.floor(self.high)
+            self.scale: Callable = np.log if self.log else np.asarray
+            self.unscale: Callable = np.exp if self.log else np.asarray
+            self.start, self.stop = (float(self.scale(edge)) for edge in (self.low - margin, self.high + margin))
+        # By text, because 1, 1.0 and True are one key of a dict; reversed, so that of equal values the first counts.
         self._cells = {identity({"": value}): cell for cell, value in reversed([*enumerate(self.listed or ())])}
         self.count = len(self.listed) if self.listed is not None else round(self.high - self.low) + 1
         """Values there are; without meaning for a continuous axis."""
-
-    def _measure(self, dimension: Any) -> None:
-        margin = 0.0 if self.continuous else 0.5
-        self.low, self.high = dimension.low, dimension.high
-        if not self.continuous:
-            self.low, self.high = math.ceil(self.low), math.floor(self.high)
-        self.scale: Callable = np.log if self.log else np.asarray
-        self.unscale: Callable = np.exp if self.log else np.asarray
-        self.start, self.stop = (float(self.scale(edge)) for edge in (self.low - margin, self.high + margin))
 
     def __contains__(self, value: Any) -> bool:
         """Whether the dimension has the value."""
@@ -101,10 +101,6 @@ class Axis:
     def cells(self, coordinates: np.ndarray) -> np.ndarray:
         """Positions among the listed values."""
         return np.minimum((coordinates * self.count).astype(int), self.count - 1)
-
-
-def _scaled(dimension: Dimension) -> bool:
-    return isinstance(dimension, Interval) and dimension.low < dimension.high
 
 
 def _numeric(listed: tuple[Any, ...]) -> bool:

@@ -1,6 +1,7 @@
 """The point at which an acquisition function is largest: many candidates, then climbs from the best of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,15 @@ SAME = 1e-4
 """Closer rows than this count as tried already."""
 
 
+@dataclass(frozen=True)
 class Proposal:
     """The search for one point: `model` predicts, `acquisition` judges, `random` draws, `tops` are good rows so far."""
 
-    def __init__(
-        self,
-        encoding: Encoding,
-        model: Any,
-        acquisition: Callable[[np.ndarray, np.ndarray], Promise],
-        random: np.random.Generator,
-        tops: np.ndarray,
-    ) -> None:
-        self.encoding, self.model, self.acquisition = encoding, model, acquisition
-        self.random, self.tops = random, tops
+    encoding: Encoding
+    model: Any
+    acquisition: Callable[[np.ndarray, np.ndarray], Promise]
+    random: np.random.Generator
+    tops: np.ndarray
 
     def best(self, tried: np.ndarray) -> np.ndarray | None:
         """The most promising row that is none of the rows `tried`; None where all candidates are."""
@@ -69,6 +66,7 @@ class Proposal:
     def _starts(self, candidates: np.ndarray, promise: np.ndarray, order: np.ndarray) -> np.ndarray:
         """The best candidate, the best of those well apart, and the best near a good point."""
         leaders = candidates[order[:200]]
+        # A key that does not apply is a place of its own, outside the cube.
         places, free = np.nan_to_num(leaders, nan=-1.0), np.ones(len(leaders), bool)
         chosen: list[np.ndarray] = []
         while len(chosen) < STARTS and free.any():

@@ -1,6 +1,5 @@
 """Random search: seeded draws that fill the space by chance or evenly."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,8 +8,8 @@ import numpy as np
 
 from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
-from nnrun.search.base import SearchConfig, Strategy
-from nnrun.search.points import decode, finite, identity, product, unasked
+from nnrun.search.base import Listed, SearchConfig
+from nnrun.search.points import decode, finite, identity, product
 from nnrun.search.space import Params, Space
 
 BLOCK = 64
@@ -29,7 +28,7 @@ class RandomConfig(SearchConfig):
     sequence: Sequence = setting("uniform", "how the draws fill the space")
 
 
-class Random(Strategy):
+class Random(Listed):
     """The points that a seeded sequence in the unit cube hits, each once.
 
     `uniform` draws are independent; `sobol` and `halton` (both scrambled) and `latin_hypercube` fill the space more
@@ -43,18 +42,9 @@ class Random(Strategy):
     def __init__(self, config: RandomConfig, space: Space) -> None:
         super().__init__(config, space)
         check_trials(config, space, endless=config.sequence == "latin_hypercube")
-        self._rest = unasked(self._points(), [])
 
-    def restore(self, asked: list[Params]) -> None:
-        """Goes on behind the trials of an earlier process: the sequence starts anew, what is known is skipped."""
-        super().restore(asked)
-        self._rest = unasked(self._points(), asked)
-
-    def propose(self, count: int) -> list[Params]:
-        """The next new points of the sequence."""
-        return list(itertools.islice(self._rest, count))
-
-    def _points(self) -> Iterator[Params]:
+    def points(self) -> Iterator[Params]:
+        """The draws of the sequence, each once."""
         return distinct_draws(self.space, self.config.sequence, self.config.seed, self.config.trials)
 
 
@@ -77,6 +67,7 @@ def distinct_draws(space: Space, sequence: Sequence, seed: int, trials: int | No
         if not known:
             seen.add(identity(point))
             yield point
+    # What chance left out, so that a finite space is tried to its end.
     if finite(space):
         yield from (point for point in product(space) if identity(point) not in seen)
 

@@ -57,6 +57,7 @@ def write_report(folder: Path, facts: dict[str, Any]) -> None:
 
     facts: what the ledger does not know of the sweep, as JSON does; see `report.sweep.subject.Subject.of`.
     """
+    # Here, because the process that trains imports this module too, and draws nothing as a rule.
     from nnrun.folders.ledger import Ledger
     from nnrun.host import disk
     from nnrun.report.palette import save
@@ -81,6 +82,7 @@ def _start() -> subprocess.Popen[str] | None:
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     try:
         return subprocess.Popen(
+            # -P: not the current folder, whose files may be called as modules are.
             [sys.executable, "-P", "-m", "nnrun.sweeps"],
             env=os.environ | {"PYTHONPATH": paths},
             stdin=subprocess.PIPE,

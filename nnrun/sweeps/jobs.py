@@ -57,6 +57,7 @@ class Launched:
         except (ConfigError, OSError, ValueError):
             history, summary = [], {"status": "failed", "error": "The job left no results.", "seconds": {}}
         for row in history:
+            # Which epoch was the best is in the summary that the job wrote, and goes with its end.
             yield Trained({number: Outcome(row, improved=False, stop=False)}, ())
         state = "completed" if summary["status"] == "completed" else "failed"
         yield Trained({}, (Ended(number, state, summary["error"], summary=summary),))

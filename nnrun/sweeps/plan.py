@@ -56,9 +56,10 @@ def of(overrides: list[str]) -> Plan:
     typed, swept = grammar.parse(overrides)
     _check_swept(swept)
     fixed = {grammar.parse_override(text).get_key_element(): text for text in typed}
+    # Raises ConfigError where a file in ./conf hides a choice of ours, before Hydra takes one of the two.
     for group in choices.groups():
         choices.choices(group)
-    first = compose.compose_one([*typed, *_first_choices(swept)])
+    first = compose.compose_one([*typed, *(f"{key}={names[0]}" for key, names in _choosers(swept).items())])
     recipe = grammar.from_space(first.sweep["search"]["space"])
     dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
     if not dimensions:
@@ -67,7 +68,7 @@ def of(overrides: list[str]) -> Plan:
             f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
             "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
         )
-    plan = _with_bases(dimensions, fixed) if _choosers(dimensions) else _with_base(dimensions, first)
+    plan = _with_bases(dimensions, fixed, first)
     schema.build("execution", plan.first.sweep["execution"], ExecutionConfig)
     plan.strategy()
     return plan
@@ -76,6 +77,7 @@ def of(overrides: list[str]) -> Plan:
 def _check_swept(swept: Mapping[str, Dimension]) -> None:
     """Raises ConfigError for a key that is of the sweep as a whole."""
     for key, dimension in swept.items():
+        # Hydra's signs for a key that is added or left out.
         key = key.lstrip("+~")
         if key.startswith(SPACE):
             raise ConfigError(swept_itself(key.removeprefix(SPACE)))
@@ -84,35 +86,27 @@ def _check_swept(swept: Mapping[str, Dimension]) -> None:
             raise ConfigError(f"{key} is one value for the whole sweep, but got several.{example}")
 
 
-def _first_choices(swept: Mapping[str, Dimension]) -> list[str]:
-    """The first of every swept config group."""
-    return [f"{key}={names[0]}" for key, names in _choosers(swept).items()]
-
-
 def _choosers(dimensions: Mapping[str, Dimension]) -> dict[str, tuple[Any, ...]]:
     """The config groups among the dimensions, with the names to choose from."""
     groups = choices.groups()
     return {key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)}
 
 
-def _with_base(dimensions: dict[str, Dimension], base: Composed) -> Plan:
-    """The trials where no config group is swept: the config that was composed already is the base of all."""
-    for key in dimensions:
-        if not has(base.plain, key):
-            raise ConfigError(unknown_key(key, base.plain, base.choices))
-    return Plan(Space(dimensions, (), {(): frozenset()}), {(): base})
-
-
-def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Plan:
-    groups = choices.groups()
-    choosers = _choosers(dimensions)
+def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str], first: Composed) -> Plan:
+    """The plan with a config for every combination of the swept groups; `first` is the only one where none is swept."""
+    groups, choosers = choices.groups(), _choosers(dimensions)
+    # A typed value of a swept group applies where the choice has its key.
     optional = {key: text for key, text in fixed.items() if key.partition(".")[0] in choosers and key not in groups}
     typed = [text for key, text in fixed.items() if key not in optional and key not in choosers]
     bases, lacking = {}, {}
     for choice in itertools.product(*choosers.values()):
         picked = [f"{key}={value}" for key, value in zip(choosers, choice, strict=True)]
-        base = compose.compose_one([*typed, *picked])
-        bases[choice] = _with_optional(base, optional)
+        base = compose.compose_one([*typed, *picked]) if picked else first
+        for key, text in optional.items():
+            if has(base.plain, key):
+                value = grammar.parse_override(text).value()
+                base = replace(base, plain=_with_value(base.plain, key, value))
+        bases[choice] = base
         lacking[choice] = frozenset(key for key in dimensions if key not in groups and not has(base.plain, key))
     for key in [*optional, *dimensions]:
         if key not in groups and not any(has(base.plain, key) for base in bases.values()):
@@ -120,15 +114,6 @@ def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str]) -> Plan
             others = " No other choice in this sweep has it either." if len(bases) > 1 else ""
             raise ConfigError(f"{unknown_key(key, base.plain, base.choices)}{others}")
     return Plan(Space(dimensions, tuple(choosers), lacking), bases)
-
-
-def _with_optional(base: Composed, optional: dict[str, str]) -> Composed:
-    """A typed value of a swept config group applies where the choice has its key."""
-    plain = base.plain
-    for key, text in optional.items():
-        if has(plain, key):
-            plain = _with_value(plain, key, grammar.parse_override(text).value())
-    return replace(base, plain=plain)
 
 
 def check(plan: Plan) -> None:

@@ -4,23 +4,19 @@ import dataclasses
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnrun import schema
 from nnrun.compose import compose, grammar
 from nnrun.compose.compose import OF_SWEEPS, Composed
 from nnrun.config import run_config
-from nnrun.config.run_config import RunConfig
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
 from nnrun.folders import reading
 from nnrun.search.space import Params, Space, dimension, written
 from nnrun.sweeps import plan
 from nnrun.sweeps.plan import Plan
-from nnrun.training.objective import check_objective
-
-if TYPE_CHECKING:
-    from nnrun.training.objective import Objective
+from nnrun.training.objective import Objective, check_objective
 
 LARGEST = 2**24
 """Bytes of sweep.yaml that are read; no sweep writes as many."""
@@ -49,8 +45,7 @@ class Record:
 
     def execution(self) -> ExecutionConfig:
         """The checked keys of execution."""
-        found: ExecutionConfig = schema.build("execution", self.plan.first.sweep["execution"], ExecutionConfig)
-        return found
+        return schema.build("execution", self.plan.first.sweep["execution"], ExecutionConfig)
 
     def overrides_of(self, point: Params) -> list[str]:
         """What to type for one trial as a run."""
@@ -114,16 +109,15 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
     return record, content["status"]
 
 
-def objective(record: Record) -> "Objective":
+def objective(record: Record) -> Objective:
     """The metric that the sweep compares, and its direction."""
-    from nnrun.training.objective import Objective
-
-    built: RunConfig = run_config.build(compose.resolved(record.plan.first.plain))
+    built = run_config.build(compose.resolved(record.plan.first.plain))
     task = built.task.create(built.dataset.create().spec())
     return Objective(built.objective.metric, check_objective(built.objective, task, built.model.cls.terms))
 
 
 def _is_of_run(text: str, plain: dict[str, Any]) -> bool:
+    # Without Hydra's signs for a key that is added or left out.
     key = text.lstrip("+~").partition("=")[0]
     group = key.partition(".")[0]
     is_of_sweep = group in OF_SWEEPS or group == "hydra" or group.startswith("hydra/")

@@ -59,36 +59,36 @@ class Training:
         )
 
 
+@dataclass
 class Recorder:
     """Keeps what executors report of a sweep's trials.
 
     `tell(trial)` hears of every trial that ends, once the ledger has it; `progress(trials)` of how much was trained.
     """
 
-    def __init__(
-        self,
-        folder: SweepFolder,
-        ledger: Ledger,
-        objective: Objective,
-        tell: Callable[[Trial], None],
-        progress: Callable[..., None],
-    ) -> None:
-        self._folder, self._ledger, self._objective = folder, ledger, objective
-        self._tell, self._progress = tell, progress
-        self._winner: tuple[bool, float, int] = (True, math.inf, -1)
+    folder: SweepFolder
+    ledger: Ledger
+    objective: Objective
+    tell: Callable[[Trial], None]
+    progress: Callable[..., None]
+    # Worse than any trial with a result; no trial has the number -1.
+    _winner: tuple[bool, float, int] = (True, math.inf, -1)
 
     def keep_only_better_than(self, trial: Trial) -> None:
         """The weights of a trial are kept already."""
-        self._winner = rank(trial, self._objective)
+        self._winner = rank(trial, self.objective)
 
     def record(self, group: GroupSettings, trials: dict[int, Training], event: Event) -> None:
         """Takes in one event of a group; `trials` are its trials by number. Raises what `tell` raises."""
         match event:
             case Resumed(histories):
                 for number, rows in histories.items():
-                    self._resume(trials[number], rows)
+                    trial = trials[number]
+                    trial.history, trial.best = rows, self.objective.best(rows)
+                    if not trial.is_final:
+                        self.progress(len(rows) / trial.config.training.epochs, before=True)
             case Started(numbers):
-                self._ledger.start(numbers)
+                self.ledger.start(numbers)
             case Trained(outcomes, ended):
                 for number, outcome in outcomes.items():
                     trial = trials[number]
@@ -96,7 +96,7 @@ class Recorder:
                     trial.best = outcome.row if outcome.improved else trial.best
                 self._close(trials, {number: outcome.row for number, outcome in outcomes.items()}, ended)
             case Saved(state, notes):
-                self._folder.save_group(group.number, state, notes)
+                self.folder.save_group(group.number, state, notes)
 
     def fail(self, trials: list[Training], reason: str) -> None:
         """Trials of a group that cannot be built or trained have failed."""
@@ -112,59 +112,55 @@ class Recorder:
         them: now, and not once all trials are trained.
         """
         Preprocessing.of(data)
-        if not self._folder.has_group(group.number):
+        if not self.folder.has_group(group.number):
             return None
         examples, stacked, wanted = counts(data), group.batching != "serial", like()
         try:
-            state, notes = self._folder.load_group(group.number, wanted, stacked)
+            state, notes = self.folder.load_group(group.number, wanted, stacked)
         except ValueError as error:
-            self._folder.log(f"Warning: {error} The group starts anew.")
+            self.folder.log(f"Warning: {error} The group starts anew.")
             return None
         if changes := changed_data(state.fitted, notes["examples"], wanted.fitted, examples, stacked):
             raise SweepError(
-                f"The data of {self._folder.path} changed while its trials were trained: {changes}. Put the old data "
-                f"back, then: nnrun resume {shlex.quote(str(self._folder.path))}"
+                f"The data of {self.folder.path} changed while its trials were trained: {changes}. Put the old data "
+                f"back, then: nnrun resume {shlex.quote(str(self.folder.path))}"
             )
         return state, notes
 
-    def _resume(self, trial: Training, rows: list[Row]) -> None:
-        trial.history, trial.best = rows, self._objective.best(rows)
-        if not trial.is_final:
-            self._progress(len(rows) / trial.config.training.epochs, before=True)
-
     def _close(self, trials: dict[int, Training], rows: dict[int, Row], ended: tuple[Ended, ...]) -> None:
         """Weights of a new winner and the trials' folders first, then the ledger: what it says is on the disk."""
-        closed = [trials[end.number].ended(end, self._objective.metric) for end in ended]
+        closed = [trials[end.number].ended(end, self.objective.metric) for end in ended]
         self._keep_best(closed, ended)
         trained = 0.0
         for end, trial in zip(ended, closed, strict=True):
             training = trials[end.number]
             training.is_final = True
+            # A trial that ended counts as whole, however early that was.
             trained += 1 - len(training.history) / training.config.training.epochs
             if end.summary is None:
                 self._write(training, trial, end)
-        self._ledger.record(rows, closed)
+        self.ledger.record(rows, closed)
         if closed and self._winner[-1] >= 0:
-            self._folder.remove_weights_but(self._winner[-1])
+            self.folder.remove_weights_but(self._winner[-1])
         for trial in closed:
-            self._tell(trial)
-        self._progress(trained + sum(1 / trials[number].config.training.epochs for number in rows))
+            self.tell(trial)
+        self.progress(trained + sum(1 / trials[number].config.training.epochs for number in rows))
 
     def _keep_best(self, closed: list[Trial], ended: tuple[Ended, ...]) -> None:
         """Writes the weights of the best trial so far, before the ledger says that it ended."""
         scored = [
-            (rank(trial, self._objective), end)
+            (rank(trial, self.objective), end)
             for trial, end in zip(closed, ended, strict=True)
             if trial.objective is not None and end.weights
         ]
         if scored and (best := min(scored, key=lambda pair: pair[0]))[0] < self._winner:
             self._winner, end = best
             assert end.weights is not None
-            self._folder.save_weights(end.number, end.weights())
+            self.folder.save_weights(end.number, end.weights())
 
     def _write(self, training: Training, trial: Trial, end: Ended) -> None:
         """The folder of a trial that ended: the files of a run but for the test part, which no trial sees."""
-        objective, found = self._objective, new_summary(training.config, training.composed.choices, training.command)
+        objective, found = self.objective, new_summary(training.config, training.composed.choices, training.command)
         found |= {"status": trial.state, "parameters": end.parameters, "epochs": len(training.history)}
         found |= {"error": trial.error, "metrics": trial.metrics}
         found |= {"seconds": {"compile": end.compile_seconds, "train": trial.seconds}}
@@ -172,7 +168,7 @@ class Recorder:
         if trial.objective is not None and training.best:
             found["objective"] = {"metric": objective.metric, "direction": objective.direction}
             found["objective"] |= {"value": trial.objective, "epoch": int(training.best["epoch"])}
-        folder = self._folder.trial(trial.number)
+        folder = self.folder.trial(trial.number)
         folder.write_config(training.composed.plain, training.composed.choices)
         folder.start_metrics(training.history)
         folder.write_summary(found)

@@ -57,10 +57,7 @@ class Results:
         self.tabulate()
         try:
             if best and self.folder.crowned() != best[0].number:
-                winner = _Winner(self.record, self.folder, best[0], trained)
-                self.folder.uncrown()
-                winner.crown(started)
-                self.folder.write_best(_best(self.record, self.objective, best[0]))
+                self._crown(best[0], started, trained)
         finally:
             self.drawing.end()
         if not best:
@@ -69,6 +66,34 @@ class Results:
         self._show(trials, best)
         assert best[0].objective is not None
         return best[0].objective
+
+    def _crown(self, winner: Trial, started: float, trained: Trained) -> None:
+        """Makes best/ of the winner: test metrics and figures from its kept weights, without training again."""
+        own, best = self.folder.path / str(winner.number), self.folder.path / "best"
+        command, composed = self.record.command_of(winner.params), self.record.plan.composed(winner.params)
+        # The job of a launcher has written all files of a run itself.
+        if (own / "model.safetensors").exists():
+            self.folder.uncrown()
+            shutil.copytree(own, best, dirs_exist_ok=True)
+        else:
+            config = run_config.build(composed.plain)
+            # What fails here, because the data are gone, leaves an earlier best/ as it is.
+            loaded, network = trained(winner, config)
+            self.folder.uncrown()
+            try:
+                kept = self.folder.load_weights(winner.number, network.weights())
+            except ValueError as error:
+                again = f"To train it again: nnrun repeat {own}"
+                raise RunError(f"The weights of the best trial, {winner.number}, were lost: {error} {again}") from None
+            run = Run(config, composed.plain, composed.choices, best, command, started)
+            with ThreadPoolExecutor(1) as pool:
+                # Half a second of Python, while compilers and networks need none.
+                pool.submit(importlib.import_module, "nnrun.report.palette")
+                network.compile()
+                run.crown(loaded, network, kept, own)
+        content = {"number": winner.number, "metric": self.objective.metric, "direction": self.objective.direction}
+        content |= {"value": winner.objective, "overrides": dict(winner.params), "command": command}
+        self.folder.write_best(content)
 
     def tabulate(self) -> None:
         """Writes trials.csv, and begins report.html."""
@@ -138,47 +163,6 @@ def commonest(trials: list[Trial]) -> str:
     reasons = collections.Counter(trial.error or "no reason given" for trial in trials if trial.state == "failed")
     ((reason, count),) = reasons.most_common(1)
     return f"The commonest reason ({count} of {reasons.total()}): {reason}"
-
-
-def _best(record: Record, objective: Objective, winner: Trial) -> dict[str, Any]:
-    return {
-        "number": winner.number,
-        "metric": objective.metric,
-        "direction": objective.direction,
-        "value": winner.objective,
-        "overrides": dict(winner.params),
-        "command": record.command_of(winner.params),
-    }
-
-
-class _Winner:
-    """The best trial, of which best/ is made."""
-
-    def __init__(self, record: Record, folder: SweepFolder, trial: Trial, trained: Trained) -> None:
-        self._folder, self._trial, self._own = folder, trial, folder.path / str(trial.number)
-        self._command, self._composed = record.command_of(trial.params), record.plan.composed(trial.params)
-        self._config = run_config.build(self._composed.plain)
-        self._is_whole = (self._own / "model.safetensors").exists()
-        if not self._is_whole:
-            self._loaded, self._network = trained(trial, self._config)
-
-    def crown(self, started: float) -> None:
-        """best/ from its kept weights: test metrics and figures, without training again."""
-        best = self._folder.path / "best"
-        if self._is_whole:
-            shutil.copytree(self._own, best, dirs_exist_ok=True)
-            return
-        try:
-            kept = self._folder.load_weights(self._trial.number, self._network.weights())
-        except ValueError as error:
-            again = f"To train it again: nnrun repeat {self._own}"
-            raise RunError(f"The weights of the best trial, {self._trial.number}, were lost: {error} {again}") from None
-        run = Run(self._config, self._composed.plain, self._composed.choices, best, self._command, started)
-        with ThreadPoolExecutor(1) as pool:
-            # Half a second of Python, while compilers and networks need none.
-            pool.submit(importlib.import_module, "nnrun.report.palette")
-            self._network.compile()
-            run.crown(self._loaded, self._network, kept, self._own)
 
 
 def _short(value: Any) -> str:

@@ -53,6 +53,7 @@ class Classification(Task):
         if config.class_weights != "balanced":
             return config
         counts = class_counts(data.train, data.spec)
+        # A class that does not occur has weight 0; without the maximum it would be divided by 0.
         weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
         return dataclasses.replace(config, class_weights=tuple(weights.tolist()))
 
@@ -121,8 +122,12 @@ class Classification(Task):
         confusion = jnp.zeros((self.classes, self.classes), jnp.int32)
         nll = jnp.where(valid, losses.cross_entropy(logits, labels), 0)
         sums = {"confusion": confusion.at[labels, logits.argmax(-1)].add(valid.astype(jnp.int32)), "nll": nll.sum()}
-        rows = {"labels": labels, "scores": self._scores(logits)} | ({"valid": valid} if self.data.per_step else {})
-        return Statistics(sums, rows if self._ranked else {})
+        if not self._ranked:
+            return Statistics(sums, {})
+        # Log-odds and log-probabilities rank like p, and do not tie where p rounds to 1.
+        log_odds = logits[..., 1] - logits[..., 0] if self.classes == 2 else jax.nn.log_softmax(losses.wide(logits))
+        rows = {"labels": labels, "scores": log_odds} | ({"valid": valid} if self.data.per_step else {})
+        return Statistics(sums, rows)
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """accuracy, macro_f1, auroc, log_loss."""
@@ -137,7 +142,12 @@ class Classification(Task):
             scores = np.stack([rows["scores"][keep] for _, rows in found])
             rank = metrics.aurocs if self.classes == 2 else metrics.macro_aurocs
             ranked = [{"auroc": area} for area in rank(first["labels"][keep], scores)]
-        return [_counted(sums) | area | _log_loss(sums) for (sums, _), area in zip(found, ranked, strict=True)]
+        finished = []
+        for (sums, _), area in zip(found, ranked, strict=True):
+            confusion = sums["confusion"]
+            own = {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
+            finished.append({**own, **area, "log_loss": metrics.log_loss(sums["nll"], confusion.sum())})
+        return finished
 
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Columns target, predicted (class names) and probability_<class>; for time steps three arrays.
@@ -163,7 +173,9 @@ class Classification(Task):
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`majority`: its class for accuracy and macro_f1, its class frequencies for log_loss; auroc 0.5."""
         counts = class_counts(data.train, data.spec)
+        # A class that does not occur keeps a finite logarithm.
         logits = np.log(np.maximum(counts / counts.sum(), 1e-7))
+        # One logit is the log-odds of the second class.
         head = logits if self.config.loss == "cross_entropy" else logits[1:] - logits[:1]
         shape = (*data.test["targets"].shape, len(head))
         return {"majority": score(self, np.broadcast_to(np.float32(head), shape), data)}
@@ -180,19 +192,6 @@ class Classification(Task):
         if self.config.loss == "cross_entropy":
             return prediction
         return jnp.concatenate([jnp.zeros_like(prediction), prediction], -1)
-
-    def _scores(self, logits: jax.Array) -> jax.Array:
-        """(..., classes) log-probabilities, or (...) the log-odds of two classes: neither ties where p rounds to 1."""
-        return logits[..., 1] - logits[..., 0] if self.classes == 2 else jax.nn.log_softmax(losses.wide(logits))
-
-
-def _counted(sums: dict[str, np.ndarray]) -> dict[str, float]:
-    confusion = sums["confusion"]
-    return {"accuracy": metrics.accuracy(confusion), "macro_f1": metrics.macro_f1(confusion)}
-
-
-def _log_loss(sums: dict[str, np.ndarray]) -> dict[str, float]:
-    return {"log_loss": metrics.log_loss(sums["nll"], sums["confusion"].sum())}
 
 
 def class_counts(part: Part, spec: DataSpec) -> np.ndarray:

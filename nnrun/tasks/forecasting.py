@@ -54,6 +54,7 @@ class Forecasting(Regression):
         mae = absolute.sum(steps) / count.sum(steps)
         own = {
             "mase": metrics.mase(mae, _series(data).naive_error),
+            # Sums beside the usual ones exist only where logarithms are scaled, see Regression.statistics.
             "scaled_mse": metrics.mse(sums.get("scaled_squares", sums["squares"]).sum(), count.sum()),
             "scaled_mae": metrics.mae(sums.get("scaled_absolute", sums["absolute"]).sum(), count.sum()),
         }
@@ -78,10 +79,14 @@ class Forecasting(Regression):
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`mean`, `persistence` and, where it can be told, `seasonal_naive`."""
-        found = super().baselines(outputs, data) | {"persistence": self._naive(_persistence(data), data)}
-        period = _series(data).period
-        if period is not None and period <= self.data.inputs[0] and not self.data.per_step:
-            found["seasonal_naive"] = self._naive(_seasonal(data, period), data)
+        series, window, horizon = _series(data), self.data.inputs[0], data.test["targets"].shape[-2]
+        past = data.test["inputs"][:, :, list(series.target_columns)].astype(np.float64)  # (n, time, variables)
+        newest = past[:, :, None] if self.data.per_step else past[:, -1:]
+        found = super().baselines(outputs, data) | {"persistence": self._naive(newest, data)}
+        if series.period is not None and series.period <= window and not self.data.per_step:
+            # Within the last period that is known, so that a horizon beyond one period repeats it.
+            steps = window - series.period + np.arange(horizon) % series.period
+            found["seasonal_naive"] = self._naive(past[:, steps], data)
         return found
 
     def _naive(self, raw: np.ndarray, data: Data) -> dict[str, float]:
@@ -93,20 +98,3 @@ def _series(data: Data) -> Series:
     if data.series is None:
         raise ValueError("a data set for task=forecasting must set Data.series")
     return data.series
-
-
-def _past(data: Data) -> np.ndarray:
-    """(n, time, variables) the inputs of the target's columns."""
-    return data.test["inputs"][:, :, list(_series(data).target_columns)].astype(np.float64)
-
-
-def _persistence(data: Data) -> np.ndarray:
-    """(n, 1, variables), or (n, time, 1, variables): the newest value."""
-    past = _past(data)
-    return past[:, :, None] if data.spec.per_step else past[:, -1:]
-
-
-def _seasonal(data: Data, period: int) -> np.ndarray:
-    """(n, horizon, variables): the value whole periods before."""
-    window, horizon = data.spec.inputs[0], data.test["targets"].shape[1]
-    return _past(data)[:, window - period + np.arange(horizon) % period]

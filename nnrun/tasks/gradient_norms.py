@@ -81,6 +81,7 @@ class GradientNorms(Regression):
             open_gates(model, OPEN[name], batch["inputs"].shape[1], gates_key, opened)
             return self._norms(model, batch)
 
+        # Every seed twice, at first with the usual gates and then with opened ones: one program for both.
         seeds = jnp.arange(2 * self.config.seeds) % self.config.seeds
         opened = jnp.arange(len(seeds)) >= self.config.seeds
         norms = jax.jit(lambda: jax.lax.map(lambda x: one(*x), (seeds, opened)))()
@@ -119,6 +120,7 @@ def open_gates(
 ) -> None:
     """Sets biases, where `opened`, of the first layer's gates to ± log u, u ~ U(1, steps - 1), one u per unit."""
     bias, units = model.layers[0][0].bias, model.layers[0][0].units
+    # A series of two steps or fewer would leave no interval to draw from.
     memory = jnp.log(jax.random.uniform(key, (units,), minval=1.0, maxval=max(steps - 1.0, 1.0 + 1e-6)))
     rows = bias[...].reshape(-1, units)
     for block, sign in blocks:

@@ -13,19 +13,8 @@ Sums = np.ndarray | np.floating | float
 Direction = Literal["minimize", "maximize"]
 
 DIRECTIONS: dict[str, Direction] = {
-    "loss": "minimize",
-    "rmse": "minimize",
-    "mse": "minimize",
-    "mae": "minimize",
-    "mase": "minimize",
-    "scaled_mse": "minimize",
-    "scaled_mae": "minimize",
-    "log_loss": "minimize",
-    "kl": "minimize",
-    "r2": "maximize",
-    "accuracy": "maximize",
-    "macro_f1": "maximize",
-    "auroc": "maximize",
+    **dict.fromkeys(("loss", "rmse", "mse", "mae", "mase", "scaled_mse", "scaled_mae", "log_loss", "kl"), "minimize"),
+    **dict.fromkeys(("r2", "accuracy", "macro_f1", "auroc"), "maximize"),
 }
 """Which way every known metric, named without its prefix, gets better; a task says it of its own, see Task."""
 
@@ -96,8 +85,7 @@ def auroc(positive: np.ndarray, scores: np.ndarray) -> float:
 
 def aurocs(positive: np.ndarray, scores: np.ndarray) -> list[float]:
     """`auroc` of several networks; positive (n,), scores (networks, n)."""
-    found: list[float] = _areas(np.asarray(positive, bool)[None], scores[:, None])[:, 0].tolist()
-    return found
+    return _areas(np.asarray(positive, bool)[None], scores[:, None])[:, 0].tolist()
 
 
 def macro_aurocs(labels: np.ndarray, scores: np.ndarray) -> list[float]:
@@ -107,8 +95,7 @@ def macro_aurocs(labels: np.ndarray, scores: np.ndarray) -> list[float]:
     """
     occurring = np.flatnonzero(np.bincount(labels))
     positive = labels == occurring[:, None]
-    found: list[float] = _areas(positive, scores[..., occurring].swapaxes(1, 2)).mean(-1).tolist()
-    return found
+    return _areas(positive, scores[..., occurring].swapaxes(1, 2)).mean(-1).tolist()
 
 
 def stretches_found(marked: np.ndarray, flagged: np.ndarray) -> float:
@@ -132,6 +119,7 @@ def _areas_of_block(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     hits = positive.sum(-1)
     with np.errstate(invalid="ignore"):
         areas = (ranks - hits * (hits + 1) / 2) / (hits * (positive.shape[-1] - hits))
+    # Equal scores of a positive and a negative lie side by side and differ in the last bit alone.
     shared = ((marked[..., 1:] ^ marked[..., :-1]) == 1).any(-1)
     for row in zip(*np.nonzero(shared), strict=True):
         areas[row] = _area_with_ties(scores[row][positive[row[-1]]], np.sort(scores[row]))
@@ -144,6 +132,7 @@ def _whole_numbers(scores: np.ndarray) -> np.ndarray:
     if scores.dtype != np.float32:
         return np.unique(scores, return_inverse=True)[1].reshape(scores.shape)
     bits = (scores + np.float32(0)).view(np.int32)  # of -0 those of 0
+    # The bits of floats order as whole numbers do, but negative ones backwards: all but the sign are turned over.
     return bits ^ (bits >> 31 & np.int32(0x7FFFFFFF))
 
 

@@ -105,15 +105,9 @@ class Reconstruction(Task):
         count = sums["examples"]
         found = {"mse": metrics.mse(sums["squared"], count), "mae": metrics.mae(sums["absolute"], count)}
         found |= _auroc(rows.get("anomaly"), rows.get("error"))
-        return found if data.error_threshold is None else found | self._flags(rows, data.error_threshold)
-
-    def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
-        """Fixes the threshold: the quantile of the validation errors."""
-        threshold = float(np.quantile(errors(outputs(), data, "val"), self.config.threshold_quantile))
-        return dataclasses.replace(data, error_threshold=threshold)
-
-    def _flags(self, rows: dict[str, np.ndarray], threshold: float) -> dict[str, float]:
-        flagged, found = rows["error"] > threshold, {}
+        if data.error_threshold is None:
+            return found
+        flagged = rows["error"] > data.error_threshold
         found["flagged"] = float(flagged.mean())
         if "anomaly" in rows:
             marked = rows["anomaly"] > 0
@@ -123,6 +117,11 @@ class Reconstruction(Task):
             if self.data.kind == "series" and marked.any():
                 found["anomalies_found"] = metrics.stretches_found(marked, flagged)
         return found
+
+    def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
+        """Fixes the threshold: the quantile of the validation errors."""
+        threshold = float(np.quantile(errors(outputs(), data, "val"), self.config.threshold_quantile))
+        return dataclasses.replace(data, error_threshold=threshold)
 
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Inputs, what a denoiser saw, and reconstruction in original units; error (n,) in scaled units; the code.

@@ -101,11 +101,15 @@ class Regression(Task):
         true = data.test.get("targets")
         if predicted.ndim > 2:
             return {"predictions": predicted} if true is None else {"targets": true, "predictions": predicted}
+        predicted = predicted.reshape(len(predicted), -1)
+        names, count = data.target_names, predicted.shape[1]
+        if len(names) != count:
+            names = ("target",) if count == 1 else tuple(f"target_{i}" for i in range(count))
         columns = {}
-        for i, name in enumerate(_names(data, OutputSpec(predicted.shape[1:]).size)):
+        for i, name in enumerate(names):
             if true is not None:
                 columns[name] = true.reshape(len(true), -1)[:, i]
-            columns[f"{name}_predicted"] = predicted.reshape(len(predicted), -1)[:, i]
+            columns[f"{name}_predicted"] = predicted[:, i]
         return columns
 
     def answer(
@@ -117,21 +121,17 @@ class Regression(Task):
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`mean` and, for tables, `linear`."""
-        shape = data.test["targets"].shape
-        found = {"mean": score(self, np.broadcast_to(self._training_mean(data), shape), data)}
+        targets, shape = data.train["targets"], data.test["targets"].shape
+        valid = np.broadcast_to(self._valid(data.train), targets.shape)
+        mean = targets.mean((0, 1) if self.data.per_step else 0, np.float64, where=valid)
+        mean = mean if data.target_scaling is None else data.target_scaling.apply(mean)
+        found = {"mean": score(self, np.broadcast_to(mean, shape), data)}
         if data.spec.kind == "table":
             found["linear"] = score(self, least_squares(data).reshape(shape), data)
         return found
 
     def _valid(self, batch: Batch | Part) -> jax.Array:
         return losses.valid_steps(batch["targets"], self.data.valid_steps("targets", batch))
-
-    def _training_mean(self, data: Data) -> np.ndarray:
-        """(*targets) in scaled units, over examples and valid steps."""
-        targets = data.train["targets"]
-        valid = np.broadcast_to(self._valid(data.train), targets.shape)
-        mean = targets.mean((0, 1) if self.data.per_step else 0, np.float64, where=valid)
-        return mean if data.target_scaling is None else data.target_scaling.apply(mean)
 
 
 def target_unit(data: Data) -> np.ndarray | float:
@@ -151,9 +151,3 @@ def _scale(targets: ArrayScaling | None) -> Any:
     if targets is None:
         raise ValueError("sums of targets behind a logarithm need the targets' scaling")
     return targets.scale
-
-
-def _names(data: Data, count: int) -> tuple[str, ...]:
-    if len(data.target_names) == count:
-        return data.target_names
-    return ("target",) if count == 1 else tuple(f"target_{i}" for i in range(count))

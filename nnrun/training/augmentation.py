@@ -33,7 +33,7 @@ def augment(config: AugmentationConfig, batch: Batch, streams: Streams, spec: Da
         """(batch,) uniform in [-strength, strength)."""
         return strength * (2 * uniform(streams.augmentation(), images.shape[:1]) - 1)
 
-    colour, most = (config.brightness, config.contrast, config.saturation), _largest(images)
+    colour = (config.brightness, config.contrast, config.saturation)
     for probability, axis in ((config.flip, 2), (config.flip_vertical, 1)):
         if not is_off(probability):
             chosen = uniform(streams.augmentation(), images.shape[:1]) < probability
@@ -51,7 +51,8 @@ def augment(config: AugmentationConfig, batch: Batch, streams: Streams, spec: Da
     for strength, change in zip(colour, (brighten, stretch_contrast, saturate), strict=True):
         if not is_off(strength):
             images = change(images.astype(jnp.float32), 1 + draw(strength))
-    images = images if most is None or all(map(is_off, colour)) else images.clip(0, most)
+    if batch["inputs"].dtype == jnp.uint8 and not all(map(is_off, colour)):
+        images = images.clip(0, 255.0)
     return {**batch, "inputs": images, **{name: values.reshape(batch[name].shape) for name, values in pictures.items()}}
 
 
@@ -102,6 +103,7 @@ def _rotated(image: jax.Array, degrees: jax.Array, outside: int, nearest: bool) 
     whole = jnp.round if nearest else jnp.floor
     top, left = whole(row), whole(column)
     below, right = (row - top)[..., None], (column - left)[..., None]
+    # One before and two behind: all four neighbours of a place within -1..height lie inside, as promised below.
     padded = jnp.pad(image, ((1, 2), (1, 2), (0, 0)), constant_values=outside).reshape(-1, channels)
     first = ((top + 1) * (width + 3) + left + 1).astype(jnp.int32)
     if nearest:
@@ -137,8 +139,3 @@ def _grey(images: jax.Array) -> jax.Array:
     if images.shape[-1] != len(LUMA):
         return images.mean(-1, keepdims=True)
     return (images * jnp.array(LUMA)).sum(-1, keepdims=True)
-
-
-def _largest(images: jax.Array) -> float | None:
-    """The largest value of bytes; others have no bound."""
-    return 255.0 if images.dtype == jnp.uint8 else None

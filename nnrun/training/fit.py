@@ -98,10 +98,16 @@ def fit(
     the events may let members leave at any of them by `trainer.stop`; the others go on as if nothing had happened.
     """
     pace = Pace()
-    patience = [_patience(objective, config, history) for history in histories]
+    stopping = config.early_stopping
+    patience = [Patience(objective, stopping.patience, stopping.minimum_change) for _ in histories]
+    for waiting, history in zip(patience, histories, strict=True):
+        for row in history:
+            waiting.see(row)
     active = _staying([i for i, waiting in enumerate(patience) if not waiting.over], trainer)
     trainer.stop(set(range(len(histories))) - set(active))
+    # Members in lockstep have trained equally far; where none goes on there is nothing left.
     trained = max((len(histories[i]) for i in active), default=config.epochs)
+    # More than 0 where a run goes on from the middle of an epoch.
     done = trainer.position - trained * trainer.train_steps
     for epoch in range(trained + 1, config.epochs + 1):
         started = time.perf_counter()
@@ -111,7 +117,9 @@ def fit(
             for lost in [i for i in active if not math.isfinite(sums[i].loss)]:
                 active.remove(lost)
                 trainer.stop([lost])
-                yield Failure(lost, RunError(_diverged(epoch)))
+                reason = f"The training loss became NaN or infinite in epoch {epoch}. Most likely the learning rate is "
+                remedy = "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1."
+                yield Failure(lost, RunError(f"{reason}{remedy}"))
             active = _staying(active, trainer)
             if active:
                 yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
@@ -126,6 +134,7 @@ def fit(
         improved = {i: patience[i].see(row) for i, row in rows.items()}
         costs = [objective.cost(rows.get(i, {})) for i in range(len(histories))]
         trainer.end_epoch(costs, [improved.get(i, False) for i in range(len(histories))])
+        # Members share the time: their seconds add up to what the group took. Known only after `end_epoch`.
         seconds, done = (time.perf_counter() - started) / len(active), 0
         for row in rows.values():
             row["seconds"] = seconds
@@ -172,6 +181,7 @@ class Pace:
         started = time.perf_counter()
         result = function(count)
         took = max(time.perf_counter() - started, 1e-6)
+        # The fixed cost shows in two stretches of unlike lengths: the second has two steps or more, the first has one.
         least = 1 if self._learn(count, took) else 2
         each = max(took - self._fixed, 1e-6) / count
         affordable = max(STRETCH_SECONDS - self._fixed, self._fixed * (1 / OVERHEAD - 1)) / each
@@ -209,17 +219,3 @@ class Patience:
     def over(self) -> bool:
         """Whether patience ran out."""
         return self._patience is not None and self._waited >= self._patience
-
-
-def _patience(objective: Objective, config: TrainingConfig, history: list[dict[str, float]]) -> Patience:
-    patience = Patience(objective, config.early_stopping.patience, config.early_stopping.minimum_change)
-    for row in history:
-        patience.see(row)
-    return patience
-
-
-def _diverged(epoch: int) -> str:
-    return (
-        f"The training loss became NaN or infinite in epoch {epoch}. Most likely the learning rate is "
-        "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1."
-    )

@@ -43,9 +43,7 @@ class Initial:
         """The arrays by name, in the types of the weights. Raises ConfigError where `check` does."""
         if self._source is None:
             return {}
-        path, wanted = _path(self._source), _named(shapes())
-        header = _header(path)
-        fitting = _fitting(path, header, wanted)
+        path, header, wanted, fitting = _matched(self._source, shapes())
         self.remarks = (_said(path, header, wanted, fitting),)
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(header[name][0]).astype(wanted[name].dtype) for name in fitting}
@@ -55,8 +53,7 @@ class Initial:
         if self._source is None:
             return {}
         try:
-            path, wanted = _path(self._source), _named(shapes())
-            fitting = _fitting(path, _header(path), wanted)
+            _, _, wanted, fitting = _matched(self._source, shapes())
         except ConfigError:
             return {}
         return {name: jax.ShapeDtypeStruct(wanted[name].shape, wanted[name].dtype) for name in fitting}
@@ -64,8 +61,7 @@ class Initial:
 
 def check(source: str, shapes: Weights) -> None:
     """Raises ConfigError when there is no such file, it is damaged, or nothing in it fits a network of these shapes."""
-    path = _path(source)
-    _fitting(path, _header(path), _named(shapes))
+    _matched(source, shapes)
 
 
 def started(weights: Weights, given: Mapping[str, Any]) -> Weights:
@@ -80,10 +76,6 @@ def started(weights: Weights, given: Mapping[str, Any]) -> Weights:
 
 def _names(weights: Weights) -> list[str]:
     return [*weight_names(weights.params), *weight_names(weights.statistics)]
-
-
-def _named(shapes: Weights) -> dict[str, Any]:
-    return dict(zip(_names(shapes), jax.tree.leaves(shapes), strict=True))
 
 
 def _path(source: str) -> Path:
@@ -108,15 +100,16 @@ def _header(path: Path) -> Header:
         raise ConfigError(
             f"training.initial must be a safetensors file, but {path} is not, or is damaged ({str(error)[:200]})."
         ) from None
-    return {_bare(key): (key, *kind) for key, kind in kinds.items()}
+    return {key.removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1]): (key, *kind) for key, kind in kinds.items()}
 
 
-def _bare(key: str) -> str:
-    return next((key.removeprefix(prefix) for prefix in PREFIXES if key.startswith(prefix)), key)
+def _matched(source: str, shapes: Weights) -> tuple[Path, Header, dict[str, Any], list[str]]:
+    """The file, what it holds, the network's weights by name, and the names of those that the file has in their shape.
 
-
-def _fitting(path: Path, header: Header, wanted: dict[str, Any]) -> list[str]:
-    """Names of the weights that the file has in their shape. Raises ConfigError when it has none."""
+    Raises ConfigError when it has none.
+    """
+    path = _path(source)
+    header, wanted = _header(path), dict(zip(_names(shapes), jax.tree.leaves(shapes), strict=True))
     fitting = [name for name in wanted if name in header and not _difference(header[name], wanted[name])]
     if not fitting:
         shared = [name for name in wanted if name in header]
@@ -125,7 +118,7 @@ def _fitting(path: Path, header: Header, wanted: dict[str, Any]) -> list[str]:
         raise ConfigError(
             f"training.initial={path} has no weight of this network in its shape: it holds {held}. {reason}"
         )
-    return fitting
+    return path, header, wanted, fitting
 
 
 def _difference(found: tuple[str, tuple[int, ...], str], leaf: Any) -> str:

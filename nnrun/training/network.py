@@ -46,6 +46,7 @@ class Network:
     def merge(self, traced: Traced, weights: Weights, numbers: Any) -> Any:
         """The model with these weights."""
         if self.graph is None:
+            # Structure alone: no initial weights are drawn for it.
             self.graph = split(nnx.eval_shape(lambda: self.model(traced, nnx.Rngs(0))))[0]
         return nnx.merge(self.graph, weights.params, numbers, weights.statistics)
 
@@ -69,20 +70,23 @@ class Network:
         model, batch = self._computing(traced, weights, numbers, batch)
         outputs, after = model(batch, rngs, _cast(carry, self.compute))
         if carry is not None:
-            carry = jax.tree.map(lambda new, old: _where(batch["mask"], new.astype(old.dtype), old), after, carry)
+            real = batch["mask"] > 0  # (batch,)
+
+            def kept(new: jax.Array, old: jax.Array) -> jax.Array:
+                return jnp.where(real.reshape(-1, *(1,) * (old.ndim - 1)), new.astype(old.dtype), old)
+
+            carry = jax.tree.map(kept, after, carry)
         return _cast(outputs, jnp.dtype("float32")), split(model)[3], carry
 
     def generated(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch, key: jax.Array) -> Outputs:
         """What the task generates for a batch, in float32; what it draws depends on the number of the first example."""
         model, batch = self._computing(traced, weights, numbers, batch)
         first = batch["index"][0] if "index" in batch else jnp.int32(0)
-        found: Outputs = _cast(self.task(traced).generate(model, batch, Streams(key, first)), jnp.dtype("float32"))
-        return found
+        return _cast(self.task(traced).generate(model, batch, Streams(key, first)), jnp.dtype("float32"))
 
     def condensed(self, traced: Traced, outputs: Outputs, batch: Batch) -> Outputs:
         """What the task keeps of Outputs, without the penalties of training."""
-        kept: Outputs = self.task(traced).condense(outputs._replace(penalties={}), batch)
-        return kept
+        return self.task(traced).condense(outputs._replace(penalties={}), batch)
 
     def _computing(self, traced: Traced, weights: Weights, numbers: Any, batch: Batch) -> tuple[Any, Batch]:
         """The model and a batch in the precision of the arithmetic.
@@ -120,8 +124,7 @@ class Network:
 
     def counts(self, traced: Traced, batch: Batch) -> jax.Array:
         """(batch,) how often each example counts in a mean, as the task says."""
-        counts: jax.Array = self.task(traced).weights(batch)
-        return counts
+        return self.task(traced).weights(batch)
 
     def statistics(self, traced: Traced, outputs: Outputs, batch: Batch, targets: ArrayScaling | None) -> Statistics:
         """The task's statistics of a batch, its loss, how many examples count in it, and the model's own terms."""
@@ -142,19 +145,7 @@ def split(model: Any) -> tuple[Any, Any, Any, Any]:
 def weight_names(tree: Any) -> list[str]:
     """Dotted names of the leaves, in tree order: `hidden.dense.0.kernel`."""
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [".".join(_entry_name(entry) for entry in path) for path, _ in paths]
-
-
-def _entry_name(entry: Any) -> str:
-    for attribute in ("key", "name", "idx"):
-        if hasattr(entry, attribute):
-            return str(getattr(entry, attribute))
-    return str(entry)
-
-
-def _where(mask: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
-    """(batch, ...) the rows of `new` where the mask (batch,) is 1, else those of `old`."""
-    return jnp.where(mask.reshape(-1, *(1,) * (old.ndim - 1)) > 0, new, old)
+    return [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
 
 
 def _cast(tree: Any, dtype: Any) -> Any:

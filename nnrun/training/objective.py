@@ -37,5 +37,4 @@ def check_objective(objective: ObjectiveConfig, task: Any, terms: tuple[str, ...
         )
     if objective.direction != "auto":
         return objective.direction
-    direction: str = task.direction(objective.metric.partition("/")[2])
-    return direction
+    return task.direction(objective.metric.partition("/")[2])

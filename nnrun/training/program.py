@@ -63,7 +63,8 @@ class Program:
         drawn, numbers = self._network.create(traced, _key(traced, "weights"))
         weights = started(drawn, initial or {})
         learnt = learning(weights.params, weight_names(weights.params), self._static.training.trainable)
-        optimizer, memory = self._direction(traced).init(learnt), self._schedule(traced).initial()
+        optimizer = _member(self._static, "optimizer", traced).init(learnt)
+        memory = _member(self._static, "schedule", traced).initial()
         carry = self._network.initial_carry(traced, weights, numbers, self._batch_size)
         return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), EpochSums.none(), carry)
 
@@ -72,7 +73,7 @@ class Program:
 
         `source` is the training part, shuffled here unless it is read as streams, or a Chunk that has them all.
         """
-        rows = self._given(source) if isinstance(source, Chunk) else self._shuffled(traced, state.step, source)
+        rows = self._rows(traced, state.step, source)
         step = _Step(self._static, traced, state, self._network, self.train_steps)
 
         def body(_: jax.Array, moving: Moving) -> Moving:
@@ -86,22 +87,20 @@ class Program:
 
     def evaluate(self, traced: Traced, state: State, chunk: Part) -> Statistics:
         """Statistics of a padded chunk (batches, batch, ...) of examples, with its mask."""
-        return self._of_chunk(self._over_batches(traced, state, chunk, judge=True)[0])
+        return self._over_batches(traced, state, chunk, judge=True)[0]
 
     def outputs(self, traced: Traced, state: State, chunk: Part) -> Outputs:
         """What the task answers to every example of a chunk (batches, batch, ...), which needs no targets."""
-        answers: Outputs = self._joined(self._over_batches(traced, state, chunk, answer=True)[1])
-        return answers
+        return self._over_batches(traced, state, chunk, answer=True)[1]
 
     def judge(self, traced: Traced, state: State, chunk: Part) -> tuple[Statistics, Outputs]:
         """What `evaluate` and `outputs` give, at once."""
-        found, answers = self._over_batches(traced, state, chunk, judge=True, answer=True)
-        return self._of_chunk(found), self._joined(answers)
+        return self._over_batches(traced, state, chunk, judge=True, answer=True)
 
     def end_epoch(self, traced: Traced, state: State, value: jax.Array, improved: jax.Array) -> State:
         """The state with the best weights kept and the schedule told; the next epoch starts anew."""
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), state.weights, state.best)
-        memory = self._schedule(traced).observe(state.schedule, value)
+        memory = _member(self._static, "schedule", traced).observe(state.schedule, value)
         carry = self._network.initial_carry(traced, state.weights, state.numbers, self._batch_size)
         return state._replace(best=best, schedule=memory, sums=EpochSums.none(), carry=carry)
 
@@ -114,17 +113,15 @@ class Program:
         scaled = state.fitted.scaled(batch, self._spec)
         return self._network.forward(traced, state.weights, state.numbers, scaled)[0], scaled
 
-    def _schedule(self, traced: Traced) -> Any:
-        return _member(self._static, "schedule", traced)
-
-    def _direction(self, traced: Traced) -> optax.GradientTransformation:
-        return _member(self._static, "optimizer", traced)
-
-    def _shuffled(self, traced: Traced, step: jax.Array, part: Part) -> Callable[[jax.Array], Batch]:
+    def _rows(self, traced: Traced, step: jax.Array, source: Part | Chunk) -> Callable[[jax.Array], Batch]:
+        """The batch of a step as a function of it, for all steps of the epoch that `step` is of."""
+        if isinstance(source, Chunk):
+            return lambda step: {name: self._shard(rows[step - source.first]) for name, rows in source.rows.items()}
         if self.streams:
             order = jax.vmap(self._positions)(jnp.arange(self.train_steps)).reshape(-1).clip(max=self._examples - 1)
         else:
             key = jax.random.fold_in(_key(traced, "shuffle"), step // self.train_steps)
+            # The last batch is filled up with the first examples of the order; its mask leaves them out.
             order = jnp.resize(permutation(key, self._examples), (self.train_steps * self._batch_size,))
 
         def taken(values: jax.Array, step: jax.Array) -> jax.Array:
@@ -132,12 +129,9 @@ class Program:
             return self._shard(jax.lax.dynamic_slice_in_dim(values, first, self._batch_size))
 
         if self._copied:
-            copies = {name: values[order] for name, values in part.items()}
+            copies = {name: values[order] for name, values in source.items()}
             return lambda step: {name: taken(values, step) for name, values in copies.items()}
-        return lambda step: {name: self._shard(values[taken(order, step)]) for name, values in part.items()}
-
-    def _given(self, chunk: Chunk) -> Callable[[jax.Array], Batch]:
-        return lambda step: {name: self._shard(values[step - chunk.first]) for name, values in chunk.rows.items()}
+        return lambda step: {name: self._shard(values[taken(order, step)]) for name, values in source.items()}
 
     def _positions(self, step: jax.Array) -> jax.Array:
         """(batch,) places in the order of the epoch, which a model over streams reads side by side, see Model.streams.
@@ -152,7 +146,7 @@ class Program:
     def _over_batches(
         self, traced: Traced, state: State, chunk: Part, judge: bool = False, answer: bool = False
     ) -> tuple[Any, Any]:
-        """Statistics and answers of every batch of a chunk, stacked, or None for what is not wanted.
+        """The statistics of a chunk and the answers to its examples, None for what is not wanted.
 
         For a model over streams the chunk is cut into as many as a batch has rows, each read from its start.
         """
@@ -172,20 +166,15 @@ class Program:
         if self.streams:
             chunk = jax.tree.map(_side_by_side, chunk)
         carry = network.initial_carry(traced, *own, rows=chunk["mask"].shape[1])
-        found: tuple[Any, Any] = jax.lax.scan(one, carry, chunk)[1]
-        return found
-
-    def _of_chunk(self, found: Statistics) -> Statistics:
-        """The statistics of a chunk, from those of its batches."""
-        return Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), self._joined(found.rows))
-
-    def _joined(self, stacked: Any) -> Any:
-        """(batches, batch, ...) -> (examples, ...) in the order in which the chunk has them."""
+        _, (found, answers) = jax.lax.scan(one, carry, chunk)
 
         def join(leaf: jax.Array) -> jax.Array:
+            """(batches, batch, ...) -> (examples, ...) in the order in which the chunk has them."""
             return (jnp.swapaxes(leaf, 0, 1) if self.streams else leaf).reshape(-1, *leaf.shape[2:])
 
-        return jax.tree.map(join, stacked)
+        if judge:
+            found = Statistics(jax.tree.map(lambda s: s.sum(0), found.sums), jax.tree.map(join, found.rows))
+        return found, jax.tree.map(join, answers)
 
 
 class Moving(NamedTuple):

@@ -18,6 +18,7 @@ def permutation(key: jax.Array, count: int) -> jax.Array:
     if count > 1 << DIGIT_BITS:
         return jax.random.permutation(key, count)
     order = jnp.arange(count)
+    # As many rounds as jax.random.permutation makes, or the order would be another one.
     for _ in range(math.ceil(3 * math.log(max(1, count)) / math.log(2**32 - 1))):
         key, subkey = jax.random.split(key)
         words = jax.random.bits(subkey, (count,))

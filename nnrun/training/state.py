@@ -38,6 +38,7 @@ class Fitted(NamedTuple):
             scaling = scalings[field.name]
             if scaling is None:
                 return raw
+            # Bytes of images are stored as they are, and become numbers only here, a batch at a time.
             raw = raw.astype(jnp.float32)
             return scaling.apply(jnp.log(raw) if spec.log else raw)
 

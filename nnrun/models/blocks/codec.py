@@ -67,6 +67,7 @@ def halvings(shape: tuple[int, ...], blocks: int) -> list[tuple[int, int]]:
     for _ in range(blocks):
         height, width = maps[-1]
         maps.append(((height + 1) // 2, (width + 1) // 2))
+    # ⌈log₂ n⌉ halvings, each rounded up, leave one pixel of n.
     most = (max(shape[:2]) - 1).bit_length()
     if blocks > most:
         raise ConfigError(

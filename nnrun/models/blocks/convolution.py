@@ -101,6 +101,7 @@ class ConvNorm(nnx.Module):
         epsilon: float = 1e-5,
         rngs: nnx.Rngs,
     ) -> None:
+        # As torchvision draws the kernels of its ResNets.
         init = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
         self.conv = Conv(inputs, outputs, kernel, stride, padding, bias=False, kernel_init=init, rngs=rngs)
         self.norm = nnx.BatchNorm(outputs, momentum=0.9, epsilon=epsilon, rngs=rngs)

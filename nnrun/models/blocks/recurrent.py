@@ -59,29 +59,23 @@ class Direction(nnx.Module):
         delta: jax.Array | None = None,
     ) -> tuple[jax.Array, State]:
         """A sequence in the rule's layout -> hidden sequence and final state; see `unroll` for `delta`."""
-        layout = self.rule.layout
+        layout, cell = self.rule.layout, self.rule.cell
         if self.backwards:
             x = reverse(layout, x, lengths)
             delta = None if delta is None else reverse(layout, delta, lengths)
         projected = layout.project(x, self.input[...], self.bias[...])
         mask = None if lengths is None else valid_steps(layout, lengths, x.shape[0])
-        outputs, final = self._recur(projected, self._initial(projected, initial), mask, delta)
-        return (reverse(layout, outputs, lengths) if self.backwards else outputs), final
-
-    def _initial(self, projected: jax.Array, initial: State | None) -> State:
-        if initial is not None:
-            return tuple(self.rule.layout.turn(s).astype(projected.dtype) for s in initial)
-        zeros = jnp.zeros_like(self.rule.layout.split(projected[0], self.rule.cell.blocks)[0])
-        return (zeros,) * self.rule.cell.states
-
-    def _recur(
-        self, projected: jax.Array, initial: State, mask: jax.Array | None, delta: jax.Array | None
-    ) -> tuple[jax.Array, State]:
+        if initial is None:
+            start = (jnp.zeros_like(layout.split(projected[0], cell.blocks)[0]),) * cell.states
+        else:
+            start = tuple(layout.turn(state).astype(projected.dtype) for state in initial)
         bias = None if self.recurrent_bias is None else self.recurrent_bias[...]
-        weights = self.rule.cell.split_weights(self.recurrent[...], bias)
+        weights = cell.split_weights(self.recurrent[...], bias)
         if delta is None:
-            return recurrence(self.rule, projected, weights, initial, mask)
-        return unroll(self.rule, projected, weights, initial, mask, delta)
+            outputs, final = recurrence(self.rule, projected, weights, start, mask)
+        else:
+            outputs, final = unroll(self.rule, projected, weights, start, mask, delta)
+        return (reverse(layout, outputs, lengths) if self.backwards else outputs), final
 
 
 class Recurrent(Model):
@@ -152,8 +146,15 @@ class Recurrent(Model):
             x = self.layout.join(*(outputs for outputs, _ in ran))
             finals.append([final for _, final in ran])
         features = self._read(x, finals[-1], lengths)
-        prediction = from_changes(self.anchor, self._predict(features, lengths), batch["inputs"])
-        return Outputs(prediction), self._carry(finals)
+        logits = self.head(features)
+        if features.ndim == 3 and lengths is not None:
+            valid = jnp.arange(logits.shape[1]) < lengths[:, None]
+            logits = jnp.where(valid[..., None], logits, 0)
+        logits = logits.reshape(*features.shape[:-1], *self.shape)
+        prediction = from_changes(self.anchor, logits, batch["inputs"])
+        if self.directions == 2:
+            return Outputs(prediction), None
+        return Outputs(prediction), tuple(tuple(map(self.layout.turn, state)) for (state,) in finals)
 
     def _read(self, x: jax.Array, finals: list[State], lengths: jax.Array | None) -> jax.Array:
         """Hidden sequence and last layer's states -> (batch, features) or (batch, time, features)."""
@@ -164,18 +165,6 @@ class Recurrent(Model):
         if lengths is None:
             return self.layout.turn(x.mean(0))
         return self.layout.turn(x.sum(0)) / jnp.maximum(lengths, 1).astype(x.dtype)[:, None]
-
-    def _predict(self, features: jax.Array, lengths: jax.Array | None) -> jax.Array:
-        logits = self.head(features)
-        if features.ndim == 3 and lengths is not None:
-            valid = jnp.arange(logits.shape[1]) < lengths[:, None]
-            logits = jnp.where(valid[..., None], logits, 0)
-        return logits.reshape(*features.shape[:-1], *self.shape)
-
-    def _carry(self, finals: list[list[State]]) -> tuple[State, ...] | None:
-        if self.directions == 2:
-            return None
-        return tuple(tuple(self.layout.turn(part) for part in state) for (state,) in finals)
 
 
 def choose_readout(readout: str, output: OutputSpec) -> str:

@@ -14,6 +14,7 @@ def to_changes(anchor: Anchor | None, inputs: jax.Array) -> jax.Array:
     """
     if anchor is None or anchor.steps == (0,):
         return inputs
+    # In NumPy, so that it is a constant of the program; columns that are not forecast keep their level.
     forecast = np.isin(np.arange(inputs.shape[-1]), anchor.columns)
     return inputs - inputs[:, -1:] * forecast.astype(inputs.dtype)
 

@@ -26,23 +26,18 @@ class StepLayout:
         """One step, or a sequence, into equal blocks of features."""
         return jnp.split(x, blocks, x.ndim - 2 + self.axis)
 
-    def cut(self, x: jax.Array, first: int, blocks: int) -> tuple[jax.Array, jax.Array]:
+    def cut(self, x: jax.Array, first: int, blocks: int) -> tuple[jax.Array, ...]:
         """The first of so many blocks of features, and the others."""
         axis = x.ndim - 2 + self.axis
-        left, right = jnp.split(x, [x.shape[axis] * first // blocks], axis)
-        return left, right
+        return tuple(jnp.split(x, [x.shape[axis] * first // blocks], axis))
 
     def join(self, *blocks: jax.Array) -> jax.Array:
         """The inverse of split."""
         return jnp.concatenate(blocks, blocks[0].ndim - 2 + self.axis)
 
     def product(self, x: jax.Array, prepared: jax.Array) -> jax.Array:
-        """x W for one step, with W from `prepare`."""
+        """x W for one step, with W of `turn`: turned once, outside the loop."""
         return prepared @ x if self.features_first else x @ prepared
-
-    def prepare(self, weight: jax.Array) -> jax.Array:
-        """(inputs, outputs) weights as `product` wants them: turned once, outside the loop."""
-        return weight.T if self.features_first else weight
 
     def project(self, x: jax.Array, weight: jax.Array, bias: jax.Array) -> jax.Array:
         """x W + b for a whole sequence in one product."""
@@ -70,18 +65,15 @@ class StepLayout:
         """The inverse of sequence."""
         return jnp.transpose(x, (2, 0, 1) if self.features_first else (1, 0, 2))
 
-    def turn(self, state: jax.Array) -> jax.Array:
-        """(batch, features) to one step of this layout and back."""
-        return state.T if self.features_first else state
+    def turn(self, matrix: jax.Array) -> jax.Array:
+        """(batch, features) to one step of this layout and back; (inputs, outputs) weights to those of `product`."""
+        return matrix.T if self.features_first else matrix
 
 
+# With a gradient of its own, so that the kernel's is computed by `weight_gradient`, too.
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _projected(layout: StepLayout, x: jax.Array, weight: jax.Array) -> jax.Array:
     return jnp.einsum("co,tcb->tob", weight, x) if layout.features_first else x @ weight
-
-
-def _projected_forward(layout: StepLayout, x: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    return _projected(layout, x, weight), (x, weight)
 
 
 def _projected_backward(layout: StepLayout, kept: tuple[jax.Array, ...], d_y: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -89,7 +81,7 @@ def _projected_backward(layout: StepLayout, kept: tuple[jax.Array, ...], d_y: ja
     return _projected(layout, d_y, weight.T), layout.weight_gradient(x, d_y)
 
 
-_projected.defvjp(_projected_forward, _projected_backward)
+_projected.defvjp(lambda layout, x, weight: (_projected(layout, x, weight), (x, weight)), _projected_backward)
 
 
 def valid_steps(layout: StepLayout, lengths: jax.Array, steps: int) -> jax.Array:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +47,7 @@ class Patches(Products):
 
     def backward(self, x: jax.Array, d_y: jax.Array, matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The gradient of x, and the kernel's as (outputs, window * inputs)."""
-
-        def patches_of(x: jax.Array) -> jax.Array:
-            return _patches(x, self.window, self.stride)
-
+        patches_of = partial(_patches, window=self.window, stride=self.stride)
         rows, patches = d_y.reshape(-1, len(matrices)), patches_of(x)
         (d_x,) = jax.linear_transpose(patches_of, x)((rows @ matrices).reshape(patches.shape))
         summed = jnp.promote_types(x.dtype, jnp.float32)

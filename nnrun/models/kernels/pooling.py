@@ -10,15 +10,6 @@ import numpy as np
 from nnrun.models.kernels.windows import pad_space, positions, shifts, spread
 
 
-def _tiles(x: jax.Array, window: tuple[int, ...]) -> tuple[jax.Array, tuple[int, ...]]:
-    """Windows that do not overlap as axes of their own, the incomplete ones at the end cropped."""
-    counts = positions(x.shape[1:-1], window, window)
-    ends = [count * extent for count, extent in zip(counts, window, strict=True)]
-    cropped = x[(slice(None), *map(slice, ends))]
-    split = [size for pair in zip(counts, window, strict=True) for size in pair]
-    return cropped.reshape(x.shape[0], *split, x.shape[-1]), tuple(range(2, 2 * len(window) + 1, 2))
-
-
 def max_pool(
     x: jax.Array, window: int | tuple[int, ...], stride: int | tuple[int, ...] | None = None, padding: int = 0
 ) -> jax.Array:
@@ -54,6 +45,7 @@ def _largest_forward(
     seen = shifts(x, window, stride)
     largest = functools.reduce(jnp.maximum, seen)
     winner = jnp.zeros(largest.shape, np.min_scalar_type(len(seen)))
+    # From the last place to the first, so that the first of equal largest values is the one that stays.
     for place in reversed(range(len(seen))):
         winner = jnp.where(seen[place] == largest, winner.dtype.type(place), winner)
     return largest, winner
@@ -68,6 +60,7 @@ def _largest_backward(
 ) -> tuple[jax.Array]:
     places = np.arange(math.prod(window), dtype=winner.dtype)
     if stride != window:
+        # Windows overlap: a place may have won in several, whose gradients add up.
         shape = jax.ShapeDtypeStruct((len(gradient), *space, gradient.shape[-1]), gradient.dtype)
         parts = [jnp.where(winner == place, gradient, 0) for place in places]
         return tuple(jax.linear_transpose(lambda x: shifts(x, window, stride), shape)(parts))
@@ -90,8 +83,12 @@ def average_pool(
     stride = window if stride is None else spread(stride, x.ndim - 2)
     x = pad_space(x, [(padding, padding)] * len(window))
     if stride == window:
-        tiles, axes = _tiles(x, window)
-        return tiles.mean(axes)
+        # Windows that do not overlap, as axes of their own: (batch, positions, window, positions, window, channels).
+        counts = positions(x.shape[1:-1], window, window)
+        whole = [slice(count * extent) for count, extent in zip(counts, window, strict=True)]
+        split = [size for pair in zip(counts, window, strict=True) for size in pair]
+        tiles = x[(slice(None), *whole)].reshape(x.shape[0], *split, x.shape[-1])
+        return tiles.mean(range(2, 2 * len(window) + 1, 2))
     return functools.reduce(jnp.add, shifts(x, window, stride)) / math.prod(window)
 
 

@@ -48,6 +48,7 @@ def threefry(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Arr
 def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """What jax.random.uniform(key, shape) gives: numbers in [0, 1)."""
     high, low = threefry(key, shape)
+    # 23 random bits as the fraction of a number in [1, 2), whose exponent these bits are.
     one = jnp.uint32(0x3F800000)
     return jax.lax.bitcast_convert_type((high ^ low) >> 9 | one, jnp.float32) - 1
 

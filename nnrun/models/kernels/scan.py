@@ -80,7 +80,7 @@ def _kept(rule: Rule, steps: int) -> jax.Array | None:
 
 
 def _prepare(layout: StepLayout, weights: Weights) -> Weights:
-    return tuple(layout.prepare(w) if w.ndim == 2 else layout.turn(w[None]) for w in weights)
+    return tuple(layout.turn(w if w.ndim == 2 else w[None]) for w in weights)
 
 
 def unroll(
@@ -138,7 +138,7 @@ def recurrence(
 
 
 def _forward(rule: Rule, projected: jax.Array, weights: Weights, initial: State, mask: jax.Array | None) -> Any:
-    inputs = (mask, _kept(rule, projected.shape[0]), None)
+    inputs = (mask, _kept(rule, projected.shape[0]), None)  # no shift of the hidden state
     final, activations, (outputs, states, others) = _forwards(_step(rule, weights), initial, projected, inputs)
     return (outputs, final), (weights, mask, states, activations, others)
 
@@ -151,6 +151,7 @@ def _backward(rule: Rule, residuals: Any, cotangents: Any) -> tuple[jax.Array, W
     def step(d_state: State, activations: jax.Array, inputs: Any) -> tuple[State, jax.Array]:
         d_output, state, rest, valid, keep = inputs
         d_new = (d_state[0] + d_output, *d_state[1:])
+        # Zeros at padding, so that it adds nothing to the weights' gradients; the state's own passes it by, below.
         if valid is not None:
             d_new = _select(valid, d_new, tuple(map(jnp.zeros_like, d_new)))
         d_z, d_before = rule.cell.backward(rule.layout, transposed, state, (activations, rest), d_new)

@@ -34,6 +34,8 @@ TO_OUTPUTS: Rows = ((1, 1, 1, 0), (0, 1, -1, -1))
 """Aᵀ: the four products -> two outputs in a row."""
 
 WINDOW, TILE, STEP = 3, 4, 2
+ROWS = (((0,), (0,)), ((), ()))
+"""What `lax.dot_general` sums over: the rows (batch * tiles) of both matrices."""
 LEAST_CHANNELS = {1: 64, 2: 32}
 """Fewest channels, by axes of space: with fewer the saved products do not pay for the sums around them (measured)."""
 PIECE_BYTES = 20 * 2**20
@@ -111,7 +113,7 @@ class Winograd(Products):
         d_x = self._multiplied(factors, matrices, len(x), space)
         d_outputs = _slices(d_padded, before, _tiles(extents), STEP)
         d_products = _transformed(_turned(TO_OUTPUTS), d_outputs, len(space))
-        return d_x, jax.tree.map(_summed_products, d_products, self._cut(x))
+        return d_x, jax.tree.map(lambda dy, seen: jax.lax.dot_general(dy, seen, ROWS), d_products, self._cut(x))
 
     def d_kernel(self, sums: Grid, kernel: jax.Array) -> jax.Array:
         """(3, 3, inputs, outputs)."""
@@ -134,11 +136,6 @@ class Winograd(Products):
         return whole[(slice(None), *map(slice, extents))]
 
 
-def _summed_products(d_y: jax.Array, x: jax.Array) -> jax.Array:
-    """The product (outputs, inputs) of matrices (batch * tiles, outputs) and (batch * tiles, inputs)."""
-    return jax.lax.dot_general(d_y, x, (((0,), (0,)), ((), ())))
-
-
 def _nested(extent: int, axes: int, entry: Any, place: tuple[int, ...] = ()) -> Grid:
     """The grid of entry(place) for every place in extent x extent."""
     if len(place) == axes:
@@ -156,14 +153,13 @@ def _transformed(rows: Rows, grid: Grid, axes: int) -> Grid:
 
 def _weighted(row: tuple[float, ...], *arrays: jax.Array) -> jax.Array:
     """Σ_i row[i] arrays[i] without the zeros, and without products where a weight is 1 or -1."""
-    used = [(weight, array) for weight, array in zip(row, arrays, strict=True) if weight]
-    return functools.reduce(jax.lax.add, [_scaled(weight, array) for weight, array in used])
-
-
-def _scaled(weight: float, array: jax.Array) -> jax.Array:
-    if abs(weight) == 1:
-        return array if weight > 0 else jax.lax.neg(array)
-    return jax.lax.mul(array, jax.lax.full_like(array, weight))
+    terms = []
+    for weight, array in zip(row, arrays, strict=True):
+        if abs(weight) == 1:
+            terms.append(array if weight > 0 else jax.lax.neg(array))
+        elif weight:
+            terms.append(jax.lax.mul(array, jax.lax.full_like(array, weight)))
+    return functools.reduce(jax.lax.add, terms)
 
 
 def _turned(rows: Rows) -> Rows:
@@ -172,8 +168,7 @@ def _turned(rows: Rows) -> Rows:
 
 def _padded(x: jax.Array, before: Sequence[int], extents: Sequence[int]) -> jax.Array:
     """Zeros before and after every axis of space, so that it has the extents."""
-    zeros = [(low, n - size - low) for low, n, size in zip(before, extents, x.shape[1:-1], strict=True)]
-    return pad_space(x, zeros)
+    return pad_space(x, [(low, n - size - low) for low, n, size in zip(before, extents, x.shape[1:-1], strict=True)])
 
 
 def _slices(x: jax.Array, starts: Sequence[int], tiles: Sequence[int], extent: int) -> Grid:

@@ -22,6 +22,7 @@ def least_squares(data: Data) -> np.ndarray:
         x, y = scaled(data, "train", slice(start, start + size))
         block = np.concatenate([_with_ones(x), y.reshape(len(y), -1)], axis=1)
         reduced = [np.asarray(np.linalg.qr(np.concatenate([*reduced, block]), mode="r"))]
+    # What lstsq would take for the whole table; its own default is for the triangle's few rows.
     tolerance = np.finfo(np.float64).eps * max(count, columns)
     weights = np.linalg.lstsq(reduced[0][:, :columns], reduced[0][:, columns:], rcond=tolerance)[0]
     return _with_ones(scaled(data, "test")[0]) @ weights

@@ -36,8 +36,10 @@ def fit_pca(rows: np.ndarray, components: int) -> PCA:
     if rows.size * min(rows.shape) > MOST_PRODUCTS:
         vectors = _leading(rows, mean, components)
     elif len(rows) < rows.shape[1]:
+        # The covariance would be larger than the data.
         vectors = np.linalg.svd(rows - mean, full_matrices=False)[2][:components].T
     else:
+        # Eigenvalues come in ascending order.
         vectors = np.linalg.eigh(_scatter(rows, mean))[1][:, ::-1][:, :components]
     largest = np.abs(vectors).argmax(0)
     return PCA(mean, vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])]))
@@ -51,8 +53,7 @@ def _leading(rows: np.ndarray, mean: np.ndarray, components: int) -> np.ndarray:
     from sklearn.utils.extmath import randomized_svd
 
     centred = rows - mean.astype(rows.dtype)
-    found: np.ndarray = randomized_svd(centred, components, n_iter=7, random_state=0)[2].T
-    return found
+    return randomized_svd(centred, components, n_iter=7, random_state=0)[2].T
 
 
 def _scatter(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
