@@ -26,6 +26,7 @@ def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
     """
     path = reading.folder(str(folder))
     plain, _ = reading.config(path, trust)
+    # Before anything computes: JAX fixes the number of its CPU devices on first use.
     from nnrun.execution import devices
 
     devices.prepare()
@@ -108,6 +109,7 @@ class TrainedModel:
         given = list(blocks(self._run, values))
         if not given:
             raise ConfigError("There is no example to predict. Give at least one.")
+        # All blocks at once, because the answers are one array: `nnrun predict` is for what does not fit into memory.
         parts = []
         for block in given:
             check_shape(self._run, block)
