@@ -44,7 +44,6 @@ def train(overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
     words = [f"{k}={_typed(v)}" for k, v in overrides.items()] if isinstance(overrides, Mapping) else list(overrides)
     if flags := [word for word in words if word.startswith("-") or "=" not in word.lstrip("+~")]:
         raise ConfigError(f"nnrun.train takes overrides like training.epochs=5, but got {flags[0]}. Sweeps: nnrun -m.")
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     finished: list[Path] = []
     launch.launch([], words, finished)
     return reading.summary(finished[0]) | {"folder": str(finished[0])}

@@ -61,6 +61,7 @@ def working() -> Iterator[None]:
     def stop(number: int, _: Any) -> None:
         raise Interrupted(number)
 
+    # Python lets the main thread alone set signal handlers; SIGTERM's own ends a process without any `finally`.
     listens = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, stop) if listens else None
     try:

@@ -48,21 +48,18 @@ def prepare_imports() -> None:
         sys.path.append(plugins)
     if len(choices.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    # Hydra looks for plugins once: one that did so before their folder was on the path is told of ours by hand.
     if "hydra.core.plugins" in sys.modules:
-        _register_plugins()
+        from hydra.core.plugins import Plugins
 
-
-def _register_plugins() -> None:
-    """Makes ours known to a Hydra that looked for plugins before their folder was on the path."""
-    from hydra.core.plugins import Plugins
-
-    names = {"launcher": "NnrunLauncher", "search_path": "UserConf", "sweeper": "NnrunSweeper"}
-    for module, name in names.items():
-        Plugins.instance().register(getattr(importlib.import_module(f"hydra_plugins.nnrun.{module}"), name))
+        names = {"launcher": "NnrunLauncher", "search_path": "UserConf", "sweeper": "NnrunSweeper"}
+        for module, name in names.items():
+            Plugins.instance().register(getattr(importlib.import_module(f"hydra_plugins.nnrun.{module}"), name))
 
 
 def parsed(overrides: list[str], multirun: bool) -> list[Any]:
     """Hydra's Override for each typed word. Raises ConfigError for what no config has to be composed to refuse."""
+    # A choice of the user's that hides one of ours is refused, whatever is typed.
     for group in choices.groups():
         choices.choices(group)
     found = [parse_override(word) for word in overrides]
@@ -203,15 +200,12 @@ def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
 def _own_task(composed: Composed) -> str:
     for group in ("model", "dataset"):
         if name := (composed.plain.get(group) or {}).get("_task_"):
-            return name if name != "auto" else _task_of_data(composed)
+            if name != "auto":
+                return name
+            # A table's target may be classes or numbers: its data set looks at the file.
+            return str(run_config.choice("dataset", resolved(composed.plain)["dataset"]).create().task())
     name = composed.choices["dataset"]
     raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")
-
-
-def _task_of_data(composed: Composed) -> str:
-    """The task that a data set can only tell once it has looked at its file."""
-    found: str = run_config.choice("dataset", resolved(composed.plain)["dataset"]).create().task()
-    return found
 
 
 def _compose(overrides: list[str], resolve: bool) -> Composed:
