@@ -85,6 +85,7 @@ def read(folder: Path, own: bool = False) -> Preprocessing:
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         kept = msgspec.convert(content.pop("reader"), dict[str, Any])
         name = msgspec.convert(kept.pop("name"), str)
+    # Outside the guard: its errors are for the user as they are, not damage.
     kind = _own_class(name, path) if own and name not in READERS else None
     with _whole(path, again):
         reader = _convert(kept, kind or schema.locate(READERS[name]))
@@ -144,6 +145,7 @@ def _check_kept(reader: Reader) -> None:
             raise TypeError(f"{module.__file__} is no file of yours")
         if "name" in _fields(reader):
             raise TypeError("it has a field called name")
+        # There and back: a float64 array, for one, would come back as float32.
         kept = _encoded(_fields(reader))
         if _encoded(_fields(_convert(msgspec.json.decode(kept), kind))) != kept:
             raise ValueError("its fields come back as other values")
@@ -169,7 +171,9 @@ def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
         return
     for name, one in spec.example.items():
         within = all(0 < bound <= LARGEST for bound in one.below)
-        if within and (_is_possible(one.shape) or (name == "inputs" and embedded_alone)):
+        # As floats, because a product of int64 may overflow into a small number.
+        is_possible = all(extent > 0 for extent in one.shape) and np.prod(one.shape, dtype=float) <= LARGEST
+        if within and (is_possible or (name == "inputs" and embedded_alone)):
             continue
         if name == "targets":
             yield "a target has the shape and number of classes", (targets, spec.classes)
@@ -201,10 +205,6 @@ def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
         yield f"{variables} variables have naive errors of shape", np.shape(series.naive_error)
     if spec.classes is None and targets and len(found.target_names) > np.prod(targets):
         yield f"targets of shape {targets} have so many names:", len(found.target_names)
-
-
-def _is_possible(shape: tuple[int, ...]) -> bool:
-    return all(extent > 0 for extent in shape) and np.prod(shape, dtype=float) <= LARGEST
 
 
 def _scales(scaling: Scaling, shape: tuple[int, ...]) -> bool:

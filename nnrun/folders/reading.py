@@ -158,8 +158,10 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _read(path: Path, most: int) -> bytes:
     """A file's content. Raises ValueError for a larger one, OSError where it is no plain file."""
+    # Reading a pipe or a device would never end.
     if not path.is_file():
         raise FileNotFoundError(path)
+    # Not stat: the size of a file may change before it is read.
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
