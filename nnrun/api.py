@@ -26,10 +26,6 @@ def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
     """
     path = reading.folder(str(folder))
     plain, _ = reading.config(path, trust)
-    # Before anything computes: JAX fixes the number of its CPU devices on first use.
-    from nnrun.execution import devices
-
-    devices.prepare()
     return TrainedModel(load_run(path, plain))
 
 

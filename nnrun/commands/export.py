@@ -58,13 +58,11 @@ def _output(folder: Path, form: str, given: usage.Words) -> Path:
 
 
 def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None:
-    from nnrun.execution import devices
     from nnrun.folders import preprocessing
     from nnrun.host import disk
     from nnrun.trained.export import function, onnx, stablehlo, weights
     from nnrun.trained.trained_run import load
 
-    devices.prepare()
     run = load(folder, plain)
     about = json.loads((folder / preprocessing.NAME).read_bytes())
     whole = function.network(run)

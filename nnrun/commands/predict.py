@@ -33,9 +33,9 @@ def predict(words: list[str]) -> int:
         raise ConfigError(f"--output {given.values['output']} is what is to be predicted. Name another file.")
     with on_run.working():
         from nnrun.datasets.reader import UnseenNotes
-        from nnrun.trained import prediction
+        from nnrun.trained import prediction, trained_run
 
-        run, unseen = on_run.trained(folder, plain), UnseenNotes()
+        run, unseen = trained_run.load(folder, plain), UnseenNotes()
         if "importance" in given.flags:
             return _importance(run, source, unseen, given)
         what = "latent" if "latent" in given.flags else "predictions"

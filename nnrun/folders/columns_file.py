@@ -82,6 +82,7 @@ def _parquet(path: Path) -> Iterator[Write]:
     from polars.exceptions import PolarsError
     from polars.io.plugins import register_io_source
 
+    # One block waits at most: the network must not run ahead of the disk.
     blocks: queue.Queue[Any] = queue.Queue(1)
     schema: dict[str, Any] = {}
 
@@ -131,6 +132,7 @@ def _npz(path: Path) -> Iterator[Write]:
             for name, values in columns.items():
                 if name not in files:
                     files[name] = opened.enter_context(Path(folder, str(len(files))).open("w+b"))
+                # Appended one after the other, each with a header of its own; texts of blocks differ in length.
                 np.save(files[name], values, allow_pickle=False)
                 seen.setdefault(name, []).append((values.shape, values.dtype))
 

@@ -39,6 +39,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes), rows true, columns predicted, of labels (n,)."""
+    # A number for every pair of classes, counted in one pass.
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -59,5 +60,6 @@ def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
     size = 10 if len(counts) <= 10 else 7
     for (row, column), count in np.ndenumerate(counts):
         if count:
+            # On the dark half of the colour map.
             colour = "white" if share[row, column] > 0.55 else "#222222"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)

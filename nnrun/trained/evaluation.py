@@ -92,6 +92,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     evaluator = Evaluator(run, batches.chunk_shape(data))
     measured, count = evaluator.metrics(evaluator.evaluate(data.test), data), batches.count(data.test)
     data = data.excerpt()
+    # From number 0, so that a denoiser corrupts each example as it did in training's own test.
     outputs = evaluator.outputs(data.test, 0)
     baseline = by_metric(run.task.baselines(outputs, data))
     changed = (

@@ -80,6 +80,7 @@ def blocks(run: TrainedRun, source: Any) -> Iterator[Block]:
         else:
             yield reader.block(source)
     except NnrunError as error:
+        # A path may read like a key.
         if (found := DATASET_KEY.search(str(error).replace(str(source), ""))) is None:
             raise
         key = found[0].strip("'") + ("" if "=" in found[0] else "=VALUE")
@@ -132,6 +133,7 @@ def write(found: Iterable[Columns], output: Path, names: tuple[str, ...], overwr
     with columns_file.writing(output, overwrite) as add:
         for block in found:
             columns = block if output.suffix == ".npz" else columns_file.flattened(block, names)
+            # A file has the columns of its first block: the newest windows of a series, at its end, lack targets.
             first = first or columns
             add({name: columns[name] if name in columns else _unknown(columns, first[name]) for name in first})
             rows += len(next(iter(columns.values())))
@@ -173,5 +175,6 @@ def _rows(run: TrainedRun, examples: int) -> int:
     """Rows of a batch: as in evaluation, fewer where examples are few or large; divisible by the devices."""
     devices = len(run.placement.devices)
     most = min(batches.EVALUATION_BATCH, max(1, BLOCK_BYTES // _bytes(run)))
+    # The next power of two, so that inputs of all lengths need few programs.
     rows = min(most, 1 << max(0, examples - 1).bit_length())
     return max(1, rows // devices) * devices

@@ -32,6 +32,7 @@ def best_value(subject: Subject) -> Chart:
     numbers = {trial.number: trial.number for trial in subject.scored}
     reach = max([1, *(trial.number for trial in subject.trials)])
     running = best(subject.objectives).tolist()
+    # Of the whole sweep, though only a choice of the points is drawn.
     step = plot.line([*numbers], running, "@ink", 2, shape="hv", hoverinfo="skip", name="best so far")
     traces = [*_coloured(subject, plot.spread(subject.ranked, MOST_POINTS), numbers), step]
     if subject.failed:
@@ -97,6 +98,7 @@ def learning_curves(subject: Subject) -> Chart | None:
         _curve(subject, trial, COLOURS[3], 1, dash="dot", name="not completed") for trial in failed[:MOST_FAILED_CURVES]
     ]
     for i, trial in enumerate(drawn):
+        # Drawn from the worst to the best, so that the best lies on top.
         last = i == len(drawn) - 1
         name, colour = plot.hue_of(subject, trial)
         look: Plot = {"name": name}
@@ -118,6 +120,7 @@ def parallel(subject: Subject) -> Chart:
     scale = objective_scale(subject.objectives, subject.direction)
     last = {"label": _broken(subject.metric), "range": [scale.low, scale.high]}
     last["values"] = plot.rounded(scale.places([objective(trial) for trial in trials]))
+    # Parallel coordinates know no logarithmic axis: the exponents are the values, and ticks have texts of their own.
     at = scale.ticks()
     last |= plot.labelled(dict(zip(scale.places([*at]).tolist(), at.values(), strict=True)))
     line = {"color": [*range(len(trials))], "cmin": -1, "cmax": len(trials) - 1, "colorscale": RANKS}
@@ -148,6 +151,7 @@ def _with_curve(subject: Subject, trials: Sequence[Trial]) -> list[Trial]:
 def _curve(subject: Subject, trial: Trial, colour: str, width: float, **look: Any) -> Plot:
     values = subject.curves[trial.number]
     stride = math.ceil(len(values) / MOST_EPOCHS)
+    # Counted from the end: the last epoch is always among those drawn.
     first = (len(values) - 1) % stride
     trace = plot.line(None, plot.rounded(values[first::stride]), colour, width, **look)
     template = "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>"
