@@ -13,7 +13,7 @@ from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.models.base import Outputs
-from nnrun.trained.prediction import Predictor, blocks, check_shape, latent_of
+from nnrun.trained.prediction import Predictor, blocks, latent_of
 from nnrun.trained.trained_run import TrainedRun
 from nnrun.trained.trained_run import load as load_run
 
@@ -101,14 +101,10 @@ class TrainedModel:
         return latent_of(self._run, self._outputs(values)[0])
 
     def _outputs(self, values: Any) -> tuple[Outputs, Data]:
-        given = list(blocks(self._run, values))
-        if not given:
-            raise ConfigError("There is no example to predict. Give at least one.")
         # All blocks at once, because the answers are one array: `nnrun predict` is for what does not fit into memory.
-        parts = []
-        for block in given:
-            check_shape(self._run, block)
-            parts.append(self._run.preprocessing.spec.shown(block.part))
+        parts = [self._run.preprocessing.spec.shown(block.part) for block in blocks(self._run, values)]
+        if not parts:
+            raise ConfigError("There is no example to predict. Give at least one.")
         part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return self._predictor.outputs(part), self._run.preprocessing.data(part)
 

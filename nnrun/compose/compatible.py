@@ -31,9 +31,11 @@ def check_fit(config: RunConfig) -> None:
     spec = config.dataset.create().spec()
     model = config.model.cls
     if spec.kind not in model.kinds:
+        ours = {name: choices.load_choice("model", name)["_target_"] for name in choices.choices("model")}
+        fitting = [name for name, target in ours.items() if spec.kind in getattr(schema.locate(target), "kinds", ())]
         raise ConfigError(
             f"model={_name(config.model)} takes {' or '.join(model.kinds)} data, but dataset={_name(config.dataset)} "
-            f"is {spec.kind} data of shape {spec.inputs}. {_fitting_models(spec.kind)}"
+            f"is {spec.kind} data of shape {spec.inputs}. For {spec.kind} data choose from: {', '.join(fitting)}."
         )
     if config.augmentation.active and spec.kind != "image":
         raise ConfigError(
@@ -128,12 +130,3 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 def _name(choice: Choice) -> str:
     return choice.target.split(".")[-2]
-
-
-def _fitting_models(kind: str) -> str:
-    fitting = [
-        name
-        for name in choices.choices("model")
-        if kind in getattr(schema.locate(choices.load_choice("model", name)["_target_"]), "kinds", ())
-    ]
-    return f"For {kind} data choose from: {', '.join(fitting)}."

@@ -109,8 +109,7 @@ class SweepProgress:
         self._terminal, self._metric, self._better = terminal, metric, max if maximize else min
         self._total, self._ended, self._failed, self._trained, self._before = 0.0, 0, 0, 0.0, 0.0
         self._best: float | None = None
-        self._begun = False
-        self._started = self._said = time.monotonic()
+        self._started: float | None = None
         self._bar: Any = None
 
     def __enter__(self) -> "SweepProgress":
@@ -140,9 +139,9 @@ class SweepProgress:
 
     def trained(self, trials: float, before: bool = False) -> None:
         """So much was trained; `before`: by an earlier process."""
-        if not self._begun and not before:
+        if self._started is None and not before:
             # Until now programs were compiled, which tells nothing of how long trials take.
-            self._begun, before, self._started = True, True, time.monotonic()
+            before, self._started = True, time.monotonic()
         self._trained += trials
         self._before += trials if before else 0
         if self._bar:
@@ -163,7 +162,7 @@ class SweepProgress:
     def _time_left(self) -> str:
         new = self._trained - self._before
         share = self._share()
-        if new <= 0 or share <= 0:
+        if self._started is None or new <= 0 or share <= 0:
             return ""
         # What earlier processes trained took no time of this one: the pace is that of the new trials alone.
         seconds = (time.monotonic() - self._started) * (self._trained / share - self._trained) / new

@@ -28,7 +28,10 @@ def draw(run: FinishedRun) -> Figure | None:
     label(axes, f"test part: {found}" if found else "test part", "predicted class", "true class")
     axes.grid(False)
     if classes <= ANNOTATED:
-        _name_classes(axes, run.data.class_names or tuple(map(str, range(classes))))
+        names = run.data.class_names or tuple(map(str, range(classes)))
+        long = max(map(len, names)) > 3
+        axes.set_xticks(range(classes), names, rotation=45 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(range(classes), names)
         _write_counts(axes, counts, share)
     else:
         for axis in (axes.xaxis, axes.yaxis):
@@ -48,12 +51,6 @@ def _labels(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
     true, logits = np.asarray(run.data.test["targets"], np.int64), np.asarray(run.outputs.prediction)
     predicted = (logits[..., 0] > 0).astype(np.int64) if logits.shape[-1] == 1 else logits.argmax(-1)
     return run.real_steps(true).ravel(), run.real_steps(predicted).ravel()
-
-
-def _name_classes(axes: Axes, names: tuple[str, ...]) -> None:
-    long = max(map(len, names)) > 3
-    axes.set_xticks(range(len(names)), names, rotation=45 if long else 0, ha="right" if long else "center")
-    axes.set_yticks(range(len(names)), names)
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:

@@ -15,7 +15,10 @@ def draw(run: FinishedRun) -> Figure | None:
     """Training and validation loss; below them the objective or the first metric, and a learning rate that varies."""
     if not run.history:
         return None
-    metric, rate = _second_metric(run), _column(run, "learning_rate")
+    names = [key for key in run.history[0] if key.startswith("val/") and key != "val/loss"]
+    # The objective may be the loss, which has the first panel already.
+    metric = run.objective if run.objective in names else next(iter(names), None)
+    rate = _column(run, "learning_rate")
     varies = bool(np.ptp(rate) > 1e-6 * np.abs(rate).max())
     panels = [2.0] + [1.4] * (metric is not None) + [0.9] * varies
     picture = figure(height=1.0 + 1.6 * sum(panels) / 1.4)
@@ -51,12 +54,6 @@ def _curve(axes: Axes, run: FinishedRun, key: str, colour: str, name: str | None
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() > 0 and finite.max() > LOG_FROM * finite.min():
         axes.set_yscale("log")
-
-
-def _second_metric(run: FinishedRun) -> str | None:
-    """The objective, or the first other validation metric where the objective is a loss."""
-    names = [key for key in run.history[0] if key.startswith("val/") and key != "val/loss"]
-    return run.objective if run.objective in names else next(iter(names), None)
 
 
 def _column(run: FinishedRun, key: str) -> np.ndarray:

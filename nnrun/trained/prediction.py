@@ -48,6 +48,7 @@ class Predictor:
         """
         if not batches.count(part):
             raise ConfigError("There is no example to predict. Give at least one.")
+        check_shape(self.run, part)
         kept = self.run.preprocessing.spec.shown(part)
         return judge.outputs(
             lambda chunk: self._outputs(self.run.traced, self.run.state, chunk),
@@ -92,7 +93,6 @@ def columns(run: TrainedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     """Per block: the reader's labels, then predictions for people."""
     predictor = Predictor(run)
     for block in blocks:
-        check_shape(run, block)
         found = run.task.decode(predictor.outputs(block.part), run.preprocessing.data(block.part))
         yield _labelled(block, {name: values for name, values in found.items() if name not in OWN})
 
@@ -104,7 +104,6 @@ def latents(run: TrainedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     """
     predictor = Predictor(run)
     for block in blocks:
-        check_shape(run, block)
         code = latent_of(run, predictor.outputs(block.part))
         targets, names = block.part.get("targets"), np.array(run.preprocessing.class_names)
         known = {} if targets is None or targets.ndim > 1 else {"target": names[targets] if len(names) else targets}
@@ -154,10 +153,10 @@ def _labelled(block: Block, found: Columns) -> Columns:
     return {**labels, **found}
 
 
-def check_shape(run: TrainedRun, block: Block) -> None:
+def check_shape(run: TrainedRun, part: Part) -> None:
     """Raises ConfigError when a reader does not read what the network takes: the folder is damaged."""
     example = run.preprocessing.spec.example
-    for name, values in block.part.items():
+    for name, values in part.items():
         wanted, got = example[name].shape if name in example else None, values.shape[1:]
         if wanted is not None and wanted != got:
             what = "examples" if name == "inputs" else name

@@ -9,6 +9,7 @@ from matplotlib.cbook import boxplot_stats
 
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import plot
+from nnrun.report.sweep.importance import LEAST_EXPLAINED
 from nnrun.report.sweep.plot import Chart, Plot
 from nnrun.report.sweep.scale import Scale, objective_scale
 from nnrun.report.sweep.subject import Subject, objective
@@ -82,7 +83,7 @@ def shares(subject: Subject) -> Chart:
     }
     explained = f"explains {max(0.0, found.explained):.0%} of the variance among trials it has not seen."
     note = f"The forest of {counted(len(subject.scored), 'trial')} {explained}"
-    doubt = " That is little: do not trust the bars." if found.is_doubtful else ""
+    doubt = " That is little: do not trust the bars." if found.explained < LEAST_EXPLAINED else ""
     return Chart([trace], layout, 60 + 30 * len(bars), note + doubt)
 
 

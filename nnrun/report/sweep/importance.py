@@ -25,11 +25,6 @@ class Importance:
     shares: dict[str, float]
     explained: float
 
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether the forest explains too little for its shares to be trusted."""
-        return self.explained < LEAST_EXPLAINED
-
 
 def importance(places: Mapping[str, np.ndarray], objectives: Sequence[float]) -> Importance | None:
     """Main effects of a functional analysis of variance on a random forest (Hutter, Hoos & Leyton-Brown 2014).
