@@ -134,21 +134,6 @@ def resolve_task(composed: Composed) -> Composed:
     return replace(composed, plain=plain, choices=composed.choices | {"task": task})
 
 
-def explained(error: Exception, overrides: list[str]) -> str:
-    """Hydra's message in our words, with the keys that the chosen groups have."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    groups = [word for word in overrides if word.partition("=")[0] in choices.groups()]
-    try:
-        with _hydra_ready():
-            known = _hydra_compose(groups, resolve=False)
-    except (HydraException, OmegaConfBaseException):
-        return explain(error, None, {})
-    of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
-    return explain(error, known.plain | of_sweep, known.choices | {"search": known.sweep["strategy"]})
-
-
 @contextlib.contextmanager
 def _hydra_ready() -> Iterator[None]:
     from hydra import initialize_config_dir
@@ -193,6 +178,7 @@ def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
     found = _compose([word for word in overrides if word not in of_task], resolve)
     if not of_task:
         return resolve_task(found)
+    # Hydra takes one choice of a group: the task that was found stands in the place of `auto`.
     task = resolve_task(found).choices["task"]
     return _compose([*(word for word in overrides if word != "task=auto"), f"task={task}"], resolve)
 
@@ -224,7 +210,16 @@ def explaining(overrides: list[str]) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explained(error, overrides)) from None
+        # To name what is near, the message needs the keys of the chosen groups: those of the command without the rest.
+        groups = [word for word in overrides if word.partition("=")[0] in choices.groups()]
+        try:
+            with _hydra_ready():
+                known = _hydra_compose(groups, resolve=False)
+        except (HydraException, OmegaConfBaseException):
+            raise ConfigError(explain(error, None, {})) from None
+        of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
+        chosen = known.choices | {"search": known.sweep["strategy"]}
+        raise ConfigError(explain(error, known.plain | of_sweep, chosen)) from None
     except yaml.YAMLError as error:
         raise ConfigError(choices.no_yaml(error)) from error
 

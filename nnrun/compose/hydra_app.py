@@ -37,6 +37,7 @@ class Job:
 
         hydra = HydraConfig.get()
         composed = compose.resolve_task(compose.composed(compose.to_plain(node), compose.picked(hydra)))
+        # The two differ where the folder's default name was taken in between and a value of the config names it.
         built = self.checked[1] if self.checked and self.checked[0] == composed else None
         try:
             return self.train(composed, built, Path(hydra.runtime.output_dir))

@@ -71,6 +71,7 @@ def flattened(columns: Columns, names: tuple[str, ...] = ()) -> Columns:
 
 @contextlib.contextmanager
 def _csv(path: Path) -> Iterator[Write]:
+    # The first block alone is written with names.
     has_header = iter([True])
     with path.open("wb") as file:
         yield lambda columns: _frame(columns).write_csv(file, include_header=next(has_header, False))
