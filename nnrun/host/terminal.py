@@ -110,6 +110,7 @@ class SweepProgress:
         self._total, self._ended, self._failed, self._trained, self._before = 0.0, 0, 0, 0.0, 0.0
         self._best: float | None = None
         self._started: float | None = None
+        self._said = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "SweepProgress":

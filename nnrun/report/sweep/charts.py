@@ -89,8 +89,9 @@ def shares(subject: Subject) -> Chart:
 
 def learning_curves(subject: Subject) -> Chart | None:
     """The objective's metric over the epochs, of all trials or a choice of them; None without any curve."""
-    drawn = plot.spread(_with_curve(subject, subject.ranked), MOST_CURVES)[::-1]
-    failed = _with_curve(subject, [t for t in subject.trials if t.state in ("failed", "pruned")])
+    # A trial that failed in its first epoch has no curve.
+    drawn = plot.spread([t for t in subject.ranked if subject.curves.get(t.number)], MOST_CURVES)[::-1]
+    failed = [t for t in subject.trials if t.state in ("failed", "pruned") and subject.curves.get(t.number)]
     values = [value for trial in [*drawn, *failed] for value in subject.curves[trial.number] if math.isfinite(value)]
     if not values:
         return None
@@ -143,10 +144,6 @@ def _parallel_axis(subject: Subject, key: str, trials: Sequence[Trial]) -> Plot:
 def _broken(key: str) -> str:
     """A dotted key on lines of its own parts."""
     return label_text(cut(key, plot.LONGEST)).replace(".", ".<br>").replace("/", "/<br>")
-
-
-def _with_curve(subject: Subject, trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if subject.curves.get(trial.number)]
 
 
 def _curve(subject: Subject, trial: Trial, colour: str, width: float, **look: Any) -> Plot:
