@@ -81,7 +81,7 @@ def _dispatch(argv: list[str]) -> int:
 
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
-    # Only now: the help above is answered before any other import has begun.
+    # Only now: these import most of nnrun, of which the help above needs nothing.
     from nnrun.commands import train, verbs
     from nnrun.commands.list import explain_choices
 
