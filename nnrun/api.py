@@ -13,7 +13,7 @@ from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.models.base import Outputs
-from nnrun.trained.prediction import Predictor, blocks, check_shape, latent_of
+from nnrun.trained.prediction import Predictor, blocks, latent_of
 from nnrun.trained.trained_run import TrainedRun
 from nnrun.trained.trained_run import load as load_run
 
@@ -26,9 +26,6 @@ def load(folder: str | Path, trust: bool = False) -> "TrainedModel":
     """
     path = reading.folder(str(folder))
     plain, _ = reading.config(path, trust)
-    from nnrun.execution import devices
-
-    devices.prepare()
     return TrainedModel(load_run(path, plain))
 
 
@@ -43,7 +40,6 @@ def train(overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
     words = [f"{k}={_typed(v)}" for k, v in overrides.items()] if isinstance(overrides, Mapping) else list(overrides)
     if flags := [word for word in words if word.startswith("-") or "=" not in word.lstrip("+~")]:
         raise ConfigError(f"nnrun.train takes overrides like training.epochs=5, but got {flags[0]}. Sweeps: nnrun -m.")
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     finished: list[Path] = []
     launch.launch([], words, finished)
     return reading.summary(finished[0]) | {"folder": str(finished[0])}
@@ -105,13 +101,10 @@ class TrainedModel:
         return latent_of(self._run, self._outputs(values)[0])
 
     def _outputs(self, values: Any) -> tuple[Outputs, Data]:
-        given = list(blocks(self._run, values))
-        if not given:
+        # All blocks at once, because the answers are one array: `nnrun predict` is for what does not fit into memory.
+        parts = [self._run.preprocessing.spec.shown(block.part) for block in blocks(self._run, values)]
+        if not parts:
             raise ConfigError("There is no example to predict. Give at least one.")
-        parts = []
-        for block in given:
-            check_shape(self._run, block)
-            parts.append(self._run.preprocessing.spec.shown(block.part))
         part = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return self._predictor.outputs(part), self._run.preprocessing.data(part)
 

@@ -4,9 +4,11 @@ A member (model, data set, task, optimizer, schedule) takes one argument named `
 dataclass. Its fields are the keys of the YAML; `number`, `size` and `setting` add bounds and help.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import importlib
+import os
 import sys
 import types
 import typing
@@ -54,21 +56,17 @@ def is_off(value: Any) -> bool:
 def nearest(word: str, choices: Iterable[str]) -> str:
     """A sentence that names the choice most like `word`, or all of them; what all have in front tells nothing."""
     choices = sorted(choices)
-    shared = _shared([word, *choices])
+    # A name that is cut in the middle would not be known again: cut behind a dot or slash alone.
+    common = os.path.commonprefix([word, *choices])  # noqa: RUF071
+    shared = max(common.rfind(sign) for sign in "./") + 1
     tails = {choice[shared:].lower(): choice for choice in choices}
+    # Initials as people abbreviate: `lr` is near to learning_rate, which difflib does not see.
     short = {"".join(part[0] for part in tail.split("_") if part): choice for tail, choice in tails.items()}
     tail = word[shared:].lower()
     close = difflib.get_close_matches(tail, tails, 1, 0.6)
     found = short.get(tail) if len(tail) > 1 else None
     found = tails[close[0]] if close else found
     return f"Did you mean {found}?" if found else f"Choose from: {', '.join(choices)}."
-
-
-def _shared(names: list[str]) -> int:
-    """How many characters, up to a dot or slash, all names have in front."""
-    length = min(map(len, names))
-    same = next((i for i in range(length) if len({name[i] for name in names}) > 1), length)
-    return max(names[0][:same].rfind(sign) for sign in "./") + 1
 
 
 def locate(target: str, key: str = "_target_", others: Iterable[str] = ()) -> Any:
@@ -81,6 +79,7 @@ def locate(target: str, key: str = "_target_", others: Iterable[str] = ()) -> An
         with own_code.refused():
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        # The module is there, but lacks one that it imports itself.
         if error.name and not module_name.startswith(error.name):
             raise
         near = f" {nearest(module_name, others)}" if others else ""
@@ -95,13 +94,9 @@ def locate(target: str, key: str = "_target_", others: Iterable[str] = ()) -> An
 
 def config_class(target: str) -> type:
     """The dataclass that annotates a target's `config`: the attribute of a class, or the argument."""
-    return _config_of(locate(target), target)
-
-
-def _config_of(member: Any, target: str) -> type:
-    candidates = [member, getattr(member, "__init__", None)] if isinstance(member, type) else [member]
-    for candidate in candidates:
-        found = _hints(candidate).get("config") if candidate else None
+    member = locate(target)
+    for candidate in (member, getattr(member, "__init__", None)) if isinstance(member, type) else (member,):
+        found = _hints(candidate).get("config")
         if dataclasses.is_dataclass(found):
             return typing.cast(type, found)
     raise ConfigError(f"_target_ {target} must take an argument `config` annotated with a dataclass.")
@@ -118,9 +113,9 @@ def build_chosen(group: str, values: Mapping[str, Any]) -> tuple[Any, Any]:
     Raises ConfigError for a target that does not exist, and where `build` does.
     """
     if not isinstance(values, Mapping) or not values.get("_target_"):
-        raise _no_keys(group, values, None)
-    member = locate(values["_target_"])
-    return member, build(group, values, _config_of(member, values["_target_"]))
+        raise _no_keys(group, values)
+    target = values["_target_"]
+    return locate(target), build(group, values, config_class(target))
 
 
 def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> Any:
@@ -149,19 +144,14 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
     return schema(**checked)
 
 
-def _no_keys(group: str, values: Any, schema: type | None) -> ConfigError:
-    return ConfigError(f"{group} has keys of its own, but got {show(values)}. {_key_for(group, values, schema)}")
-
-
-def _key_for(group: str, value: Any, schema: type | None) -> str:
-    """The next move for a value where keys belong: the first key that could take it."""
+def _no_keys(group: str, values: Any, schema: type | None = None) -> ConfigError:
+    """The error for a value where keys belong; its next move is the first key that could take the value."""
+    said = f"{group} has keys of its own, but got {show(values)}."
     for field in dataclasses.fields(schema) if schema else ():
-        try:
-            _check_bounds("", convert("", value, _hints(schema)[field.name]), field)
-        except ConfigError:
-            continue
-        return f"Set for example {group}.{field.name}={show(value)}."
-    return f"Set one of them: {group}.KEY=VALUE."
+        with contextlib.suppress(ConfigError):
+            _check_bounds("", convert("", values, _hints(schema)[field.name]), field)
+            return ConfigError(f"{said} Set for example {group}.{field.name}={show(values)}.")
+    return ConfigError(f"{said} Set one of them: {group}.KEY=VALUE.")
 
 
 def _converted(where: str, value: Any, hint: Any, field: dataclasses.Field) -> Any:
@@ -173,6 +163,7 @@ def _converted(where: str, value: Any, hint: Any, field: dataclasses.Field) -> A
 
 
 def _example(where: str, field: dataclasses.Field) -> str:
+    # `=null` as an example helps nobody who wants a path; of a number with bounds it says how to switch it off.
     if field.default is None and not BOUNDS.keys() & field.metadata.keys():
         return ""
     return f" Set for example {where}={show(field.default)}."
@@ -224,39 +215,29 @@ def convert(where: str, value: Any, hint: Any) -> Any:
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(convert(f"{where}[{i}]", item, args[0]) for i, item in enumerate(value))
     if origin in (typing.Union, types.UnionType):
-        return _convert_union(where, value, hint, args)
+        for option in args:
+            with contextlib.suppress(ConfigError):
+                return convert(where, value, option)
     if origin is typing.Literal:
+        # 1 == True == 1.0 in Python, but not in a YAML file.
         if type(value) in {type(a) for a in args} and value in args:
             return value
         choices = [str(a) for a in args]
         raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}. {nearest(str(value), choices)}")
-    if _fits(value, hint):
-        return hint(value)
-    raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}.")
-
-
-def _convert_union(where: str, value: Any, hint: Any, args: tuple[Any, ...]) -> Any:
-    if value is None and type(None) in args:
-        return None
-    for option in args:
-        try:
-            return convert(where, value, option)
-        except ConfigError:
-            continue
-    raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}.")
-
-
-def _fits(value: Any, hint: Any) -> bool:
+    # A whole number is a number, but true is neither; infinity, NaN and integers of 400 digits are no settings.
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    return type(value) is hint
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            return float(value)
+    elif type(value) is hint:
+        return value
+    raise ConfigError(f"{where} must be {describe(hint)}, but got {show(value)}.")
 
 
 def split_traced(config: Any) -> tuple[Any, dict[str, float]]:
     """Splits a config into its static part and its traced numbers.
 
-    The static part has its traced fields set to nan-free placeholders, so that trials of one group compare equal;
-    a number that equals its `off` value (or is None) stays in the static part.
+    The static part has its traced fields set to TRACED, so that trials of one group compare equal; a number that equals
+    its `off` value (or is None) stays in the static part.
     """
     traced = {}
     for field in dataclasses.fields(config):
@@ -266,6 +247,7 @@ def split_traced(config: Any) -> tuple[Any, dict[str, float]]:
     return dataclasses.replace(config, **dict.fromkeys(traced, TRACED)), traced
 
 
+# An object of its own, because no number will do: NaN is not equal to itself, and any other is a value one may set.
 class _Traced:
     """Stands in a static config for a number that only the traced part knows."""
 

@@ -56,7 +56,6 @@ def main() -> None:
 
 def run(argv: list[str]) -> int:
     """Runs a command: 0 done, 1 failed while working, 2 the command is wrong, 130 and 143 interrupted."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
         return _dispatch(argv)
     except NnrunError as error:
@@ -74,7 +73,7 @@ def run(argv: list[str]) -> int:
 def _dispatch(argv: list[str]) -> int:
     flags = [word for word in argv if word.startswith("-")]
     words = [word for word in argv if word not in flags]
-    if not argv or (not words and any(flag in HELP_FLAGS for flag in flags)):
+    if argv in ([], ["help"]) or (not words and any(flag in HELP_FLAGS for flag in flags)):
         terminal.say(HELP)
         return 0
     if argv == ["--version"]:
@@ -82,14 +81,12 @@ def _dispatch(argv: list[str]) -> int:
 
         terminal.say(f"nnrun {version('nnrun')}")
         return 0
+    # Only now: these import most of nnrun, of which the help above needs nothing.
     from nnrun.commands import train, verbs
     from nnrun.commands.list import explain_choices
 
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
         return train.ask_hydra(argv)
-    if argv == ["help"]:
-        terminal.say(HELP)
-        return 0
     if words and "=" not in words[0] and not words[0].startswith("~"):
         if argv[0] != words[0]:
             raise ConfigError(f"nnrun {words[0]} is written first, but got {argv[0]}. Options come after it.")

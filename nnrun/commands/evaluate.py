@@ -23,10 +23,8 @@ def evaluate(words: list[str]) -> int:
     if output is not None and output.exists():
         raise ConfigError(f"--output {output} exists already. Name a folder that does not.")
     with on_run.working():
-        from nnrun.execution import devices
         from nnrun.trained import evaluation, evaluation_folder
 
-        devices.prepare()
         if source is None:
             found = evaluation.own_test_part(folder, plain)
         else:

@@ -30,7 +30,12 @@ def export(words: list[str]) -> int:
     form = given.values.get("format", "stablehlo")
     if form not in SUFFIXES:
         raise ConfigError(f"--format must be one of {', '.join(SUFFIXES)}, but got {form}. {nearest(form, SUFFIXES)}")
-    _check_libraries(form)
+    for name in LIBRARIES.get(form, ()):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"--format {form} needs {name}, which is not installed: pip install 'nnrun[{form}]'. "
+                "--format stablehlo and --format safetensors need nothing more."
+            )
     folder, plain = on_run.folder(given)
     output = _output(folder, form, given)
     try:
@@ -38,15 +43,6 @@ def export(words: list[str]) -> int:
     except OSError as error:
         raise RunError(f"{error}. Nothing was exported.") from error
     return 0
-
-
-def _check_libraries(form: str) -> None:
-    for name in LIBRARIES.get(form, ()):
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(
-                f"--format {form} needs {name}, which is not installed: pip install 'nnrun[{form}]'. "
-                "--format stablehlo and --format safetensors need nothing more."
-            )
 
 
 def _output(folder: Path, form: str, given: usage.Words) -> Path:
@@ -62,13 +58,11 @@ def _output(folder: Path, form: str, given: usage.Words) -> Path:
 
 
 def _write(folder: Path, plain: dict[str, Any], form: str, output: Path) -> None:
-    from nnrun.execution import devices
     from nnrun.folders import preprocessing
     from nnrun.host import disk
     from nnrun.trained.export import function, onnx, stablehlo, weights
     from nnrun.trained.trained_run import load
 
-    devices.prepare()
     run = load(folder, plain)
     about = json.loads((folder / preprocessing.NAME).read_bytes())
     whole = function.network(run)

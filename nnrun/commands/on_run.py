@@ -31,15 +31,6 @@ def folder(given: Words) -> tuple[Path, dict[str, Any]]:
     return path, plain
 
 
-def trained(folder: Path, plain: dict[str, Any]) -> Any:
-    """The network of a run, ready to answer."""
-    from nnrun.execution import devices
-    from nnrun.trained.trained_run import load
-
-    devices.prepare()
-    return load(folder, plain)
-
-
 def source(word: str) -> Path:
     """A file or folder that was typed. Raises ConfigError when there is none."""
     if not Path(word).exists():
@@ -61,6 +52,7 @@ def working() -> Iterator[None]:
     def stop(number: int, _: Any) -> None:
         raise Interrupted(number)
 
+    # Python lets the main thread alone set signal handlers; SIGTERM's own ends a process without any `finally`.
     listens = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, stop) if listens else None
     try:

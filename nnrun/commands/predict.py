@@ -33,11 +33,11 @@ def predict(words: list[str]) -> int:
         raise ConfigError(f"--output {given.values['output']} is what is to be predicted. Name another file.")
     with on_run.working():
         from nnrun.datasets.reader import UnseenNotes
-        from nnrun.trained import prediction
+        from nnrun.trained import prediction, trained_run
 
-        run, unseen = on_run.trained(folder, plain), UnseenNotes()
+        run, unseen = trained_run.load(folder, plain), UnseenNotes()
         if "importance" in given.flags:
-            return _importance(run, source, given)
+            return _importance(run, source, unseen, given)
         what = "latent" if "latent" in given.flags else "predictions"
         output = Path(given.values.get("output") or prediction.default_name(run, source, what))
         blocks = unseen.over(prediction.blocks(run, source))
@@ -49,10 +49,9 @@ def predict(words: list[str]) -> int:
     return 0
 
 
-def _importance(run: Any, source: Path, given: Words) -> int:
-    from nnrun.datasets.reader import UnseenNotes
-    from nnrun.folders import columns_file, run_folder
-    from nnrun.report import permutation_importance
+def _importance(run: Any, source: Path, unseen: Any, given: Words) -> int:
+    from nnrun.folders import columns_file
+    from nnrun.report import palette, permutation_importance
     from nnrun.trained import prediction
     from nnrun.trained.permutation import importance
 
@@ -61,7 +60,6 @@ def _importance(run: Any, source: Path, given: Words) -> int:
         columns_file.check(path, "overwrite" in given.flags, (*columns_file.WRITERS, ".png"))
     repeats = usage.whole("--repeats", given.values.get("repeats", "5"), 1)
     seed = usage.whole("--seed", given.values.get("seed", "0"), 0)
-    unseen = UnseenNotes()
     blocks = unseen.over(prediction.blocks(run, source))
     found = importance(run, blocks, given.values.get("metric"), repeats, seed)
     _say(unseen)
@@ -69,7 +67,7 @@ def _importance(run: Any, source: Path, given: Words) -> int:
     title = f"{source.name}: permutation importance, {found.examples} examples, {repeats} repeats"
     picture = permutation_importance.draw(found, title)
     prediction.write([columns], output, (), True)
-    run_folder.save_figure(output.parent, output.stem, picture)
+    palette.save(picture, output.with_suffix(".png"))
     rows = [[str(name), f"{mean:.4g}", f"{std:.2g}"] for name, mean, std in zip(*columns.values(), strict=True)]
     change = f"change of {found.metric} ({found.value:.4g})"
     Terminal().table(["input", change, "std"], rows)

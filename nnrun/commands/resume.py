@@ -28,7 +28,11 @@ def resume(words: list[str]) -> int:
     folder = reading.folder(given.arguments[0])
     plain, choices = reading.config(folder, "trust" in given.flags)
     summary = reading.summary(folder)
-    _refuse_trial(folder)
+    if reading.is_sweep(folder.resolve().parent):
+        raise ConfigError(
+            f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
+            f"{folder.parent}, or train this one alone: nnrun repeat {folder}"
+        )
     _more_epochs(folder, given.arguments[1], plain, summary)
     from nnrun.compose.compose import Composed
     from nnrun.config import run_config
@@ -58,7 +62,12 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     from nnrun.execution import devices
 
     devices.prepare()
-    _check_devices(folder, asked)
+    most = max((group.devices for group in asked.groups), default=1)
+    if most > devices.count():
+        raise ConfigError(
+            f"{folder} trains its groups on {most} devices, but there are {devices.count()} here. "
+            "Continue it on a machine like the first."
+        )
     from nnrun.sweeps.sweep import Sweep
 
     with Drawing() as drawing:
@@ -70,13 +79,12 @@ def _more_trials(folder: Path, words: list[str], search: dict[str, Any]) -> dict
     """The new budget. Raises ConfigError for whatever else is asked for."""
     if not words:
         return {}
-    key, _, text = words[0].partition("=")
-    if key != "search.trials" or words[1:]:
-        word = words[0] if key != "search.trials" else words[1]
+    if others := [word for word in words if word.partition("=")[0] != "search.trials"] or words[1:]:
         raise ConfigError(
-            f"nnrun resume of a sweep takes only search.trials=N, but got {word}. For other changes start a new sweep."
+            f"nnrun resume of a sweep takes only search.trials=N, but got {others[0]}. "
+            "For other changes start a new sweep."
         )
-    before = search["trials"]
+    before, text = search["trials"], words[0].partition("=")[2]
     if not text.isdecimal() or before is None or int(text) <= before:
         least = "nothing, because the sweep has no limit" if before is None else f"an integer > {before}"
         raise ConfigError(f"search.trials must be {least}, but got {text or 'nothing'}. Nothing of {folder} changed.")
@@ -88,17 +96,6 @@ def _more_trials(folder: Path, words: list[str], search: dict[str, Any]) -> dict
     return {"trials": int(text)}
 
 
-def _check_devices(folder: Path, record: Any) -> None:
-    from nnrun.execution import devices
-
-    most = max((group.devices for group in record.groups), default=1)
-    if most > devices.count():
-        raise ConfigError(
-            f"{folder} trains its groups on {most} devices, but there are {devices.count()} here. "
-            "Continue it on a machine like the first."
-        )
-
-
 def _refuse_other_keys(words: list[str]) -> None:
     for word in words[1:]:
         key, has_value, _ = word.partition("=")
@@ -107,15 +104,6 @@ def _refuse_other_keys(words: list[str]) -> None:
                 f"nnrun resume can raise {EPOCHS} alone, because with another {key} the epochs so far would not be "
                 f"those of one run. Start a new one: nnrun repeat {shlex.quote(words[0])} {shlex.quote(word)}"
             )
-
-
-def _refuse_trial(folder: Path) -> None:
-    sweep = folder.resolve().parent
-    if reading.is_sweep(sweep):
-        raise ConfigError(
-            f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
-            f"{folder.parent}, or train this one alone: nnrun repeat {folder}"
-        )
 
 
 def _more_epochs(folder: Path, word: str, plain: dict[str, Any], summary: dict[str, Any]) -> None:
@@ -158,5 +146,6 @@ def _command(before: str, word: str) -> str:
     try:
         words = shlex.split(before)
     except ValueError:
+        # A quote without its end: the folder may be somebody else's.
         words = before.split()
     return shlex.join([*(old for old in words if old.partition("=")[0] != EPOCHS), word])

@@ -15,7 +15,7 @@ def sample(words: list[str]) -> int:
     n = usage.whole("n", given.values.get("n", "16"), 1)
     seed = usage.whole("seed", given.values.get("seed", "0"), 0)
     with on_run.working():
-        from nnrun.trained import sampling
+        from nnrun.trained import sampling, trained_run
 
-        sampling.sample(on_run.trained(folder, plain), n, seed, terminal.say)
+        sampling.sample(trained_run.load(folder, plain), n, seed, terminal.say)
     return 0

@@ -1,5 +1,6 @@
 """`nnrun best` and `nnrun report`: the best trial of a sweep, and its report drawn again."""
 
+import contextlib
 from pathlib import Path
 
 from nnrun.commands import usage
@@ -45,11 +46,8 @@ def report(words: list[str]) -> int:
 
     compose.prepare_imports()
     record, _ = sweep_record.read(folder, "trust" in given.flags)
-    ledger = Ledger(folder, writes=False)
-    try:
+    with contextlib.closing(Ledger(folder, writes=False)) as ledger:
         facts = results.facts(record, ledger.trials(), sweep_record.objective(record))
-    finally:
-        ledger.close()
     write_report(folder, facts)
     terminal.say(str(folder / "report.html"))
     return 0

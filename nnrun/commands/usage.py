@@ -9,7 +9,6 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
@@ -70,16 +69,13 @@ class Usage:
                 raise ConfigError(self._unknown(word.partition("=")[0]))
         return Words(self._arguments(arguments), frozenset(flags), values)
 
-    @cached_property
-    def _options(self) -> list[str]:
-        return [f"--{name}" for name in (*self.flags, *self.values)]
-
     def _unknown(self, word: str) -> str:
+        options = [f"--{name}" for name in (*self.flags, *self.values)]
         if word.removeprefix("--") in self.flags:
             return f"{word} takes no value. Write {word} alone."
-        if not self._options:
+        if not options:
             return f"nnrun {self.verb} takes no options, but got {word}. Write: {self.text}"
-        move = f"Write: {self.text}" if self.settings else nearest(word, self._options)
+        move = f"Write: {self.text}" if self.settings else nearest(word, options)
         return f"nnrun {self.verb} has no option {word}. {move}"
 
     def _arguments(self, words: list[str]) -> tuple[str, ...]:

@@ -31,11 +31,22 @@ def check_fit(config: RunConfig) -> None:
     spec = config.dataset.create().spec()
     model = config.model.cls
     if spec.kind not in model.kinds:
+        ours = {name: choices.load_choice("model", name)["_target_"] for name in choices.choices("model")}
+        fitting = [name for name, target in ours.items() if spec.kind in getattr(schema.locate(target), "kinds", ())]
         raise ConfigError(
             f"model={_name(config.model)} takes {' or '.join(model.kinds)} data, but dataset={_name(config.dataset)} "
-            f"is {spec.kind} data of shape {spec.inputs}. {_fitting_models(spec.kind)}"
+            f"is {spec.kind} data of shape {spec.inputs}. For {spec.kind} data choose from: {', '.join(fitting)}."
         )
-    _check_augmentation(config, spec)
+    if config.augmentation.active and spec.kind != "image":
+        raise ConfigError(
+            f"augmentation changes images, but dataset={_name(config.dataset)} is {spec.kind} data. "
+            "Set augmentation=none."
+        )
+    if config.augmentation.saturation and spec.inputs[-1] != 3:
+        raise ConfigError(
+            f"augmentation.saturation needs red, green and blue, but dataset={_name(config.dataset)} has "
+            f"{spec.inputs[-1]} channel(s). Set augmentation.saturation=0."
+        )
     if spec.anchor and not model.anchored:
         raise ConfigError(
             f"model={_name(config.model)} does not forecast changes. Set dataset.relative_to=none, or for example "
@@ -52,19 +63,6 @@ def check_fit(config: RunConfig) -> None:
     check_objective(config.objective, task, model.terms)
     report.check(config.task.cls, model)
     check_network(config, spec, output)
-
-
-def _check_augmentation(config: RunConfig, spec: Any) -> None:
-    if config.augmentation.active and spec.kind != "image":
-        raise ConfigError(
-            f"augmentation changes images, but dataset={_name(config.dataset)} is {spec.kind} data. "
-            "Set augmentation=none."
-        )
-    if config.augmentation.saturation and spec.inputs[-1] != 3:
-        raise ConfigError(
-            f"augmentation.saturation needs red, green and blue, but dataset={_name(config.dataset)} has "
-            f"{spec.inputs[-1]} channel(s). Set augmentation.saturation=0."
-        )
 
 
 def check_network(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None:
@@ -89,17 +87,14 @@ def try_network(config: RunConfig, spec: DataSpec) -> None:
 
     def called(traced: Any, batch: Any) -> tuple[()]:
         model = network.model(traced, nnx.Rngs(0))
+        # Streams draw dropout and noise, as in training; None is evaluation.
         for streams in (Streams(jax.random.key(0), jnp.int32(0)), None):
             _check_answer(model, model(batch, streams), network.output, spec)
         return ()
 
-    jax.eval_shape(called, as_arrays(numbers), _batch(spec))
-
-
-def _batch(spec: DataSpec) -> dict[str, jax.ShapeDtypeStruct]:
-    """A batch with everything that one of this data can have."""
-    shapes = {name: jax.ShapeDtypeStruct((BATCH, *field.shape), field.dtype) for name, field in spec.example.items()}
-    return {**shapes, "mask": jax.ShapeDtypeStruct((BATCH,), jnp.float32)}
+    batch = {name: jax.ShapeDtypeStruct((BATCH, *field.shape), field.dtype) for name, field in spec.example.items()}
+    batch["mask"] = jax.ShapeDtypeStruct((BATCH,), jnp.float32)
+    jax.eval_shape(called, as_arrays(numbers), batch)
 
 
 def _check_answer(model: Any, answer: Any, output: OutputSpec, spec: DataSpec) -> None:
@@ -119,6 +114,7 @@ def _check_answer(model: Any, answer: Any, output: OutputSpec, spec: DataSpec) -
 
 def _place(model: Any) -> str:
     kind = type(model)
+    # Below decorators such as nnx.jit, whose own line is one of flax.
     line = inspect.unwrap(kind.__call__).__code__.co_firstlineno
     return f"{own_code.shown(inspect.getfile(kind))}, line {line}: {kind.__name__}.__call__"
 
@@ -134,12 +130,3 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 def _name(choice: Choice) -> str:
     return choice.target.split(".")[-2]
-
-
-def _fitting_models(kind: str) -> str:
-    fitting = [
-        name
-        for name in choices.choices("model")
-        if kind in getattr(schema.locate(choices.load_choice("model", name)["_target_"]), "kinds", ())
-    ]
-    return f"For {kind} data choose from: {', '.join(fitting)}."

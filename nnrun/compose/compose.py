@@ -48,21 +48,18 @@ def prepare_imports() -> None:
         sys.path.append(plugins)
     if len(choices.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    # Hydra looks for plugins once: one that did so before their folder was on the path is told of ours by hand.
     if "hydra.core.plugins" in sys.modules:
-        _register_plugins()
+        from hydra.core.plugins import Plugins
 
-
-def _register_plugins() -> None:
-    """Makes ours known to a Hydra that looked for plugins before their folder was on the path."""
-    from hydra.core.plugins import Plugins
-
-    names = {"launcher": "NnrunLauncher", "search_path": "UserConf", "sweeper": "NnrunSweeper"}
-    for module, name in names.items():
-        Plugins.instance().register(getattr(importlib.import_module(f"hydra_plugins.nnrun.{module}"), name))
+        names = {"launcher": "NnrunLauncher", "search_path": "UserConf", "sweeper": "NnrunSweeper"}
+        for module, name in names.items():
+            Plugins.instance().register(getattr(importlib.import_module(f"hydra_plugins.nnrun.{module}"), name))
 
 
 def parsed(overrides: list[str], multirun: bool) -> list[Any]:
     """Hydra's Override for each typed word. Raises ConfigError for what no config has to be composed to refuse."""
+    # A choice of the user's that hides one of ours is refused, whatever is typed.
     for group in choices.groups():
         choices.choices(group)
     found = [parse_override(word) for word in overrides]
@@ -137,21 +134,6 @@ def resolve_task(composed: Composed) -> Composed:
     return replace(composed, plain=plain, choices=composed.choices | {"task": task})
 
 
-def explained(error: Exception, overrides: list[str]) -> str:
-    """Hydra's message in our words, with the keys that the chosen groups have."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    groups = [word for word in overrides if word.partition("=")[0] in choices.groups()]
-    try:
-        with _hydra_ready():
-            known = _hydra_compose(groups, resolve=False)
-    except (HydraException, OmegaConfBaseException):
-        return explain(error, None, {})
-    of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
-    return explain(error, known.plain | of_sweep, known.choices | {"search": known.sweep["strategy"]})
-
-
 @contextlib.contextmanager
 def _hydra_ready() -> Iterator[None]:
     from hydra import initialize_config_dir
@@ -196,6 +178,7 @@ def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
     found = _compose([word for word in overrides if word not in of_task], resolve)
     if not of_task:
         return resolve_task(found)
+    # Hydra takes one choice of a group: the task that was found stands in the place of `auto`.
     task = resolve_task(found).choices["task"]
     return _compose([*(word for word in overrides if word != "task=auto"), f"task={task}"], resolve)
 
@@ -203,15 +186,12 @@ def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
 def _own_task(composed: Composed) -> str:
     for group in ("model", "dataset"):
         if name := (composed.plain.get(group) or {}).get("_task_"):
-            return name if name != "auto" else _task_of_data(composed)
+            if name != "auto":
+                return name
+            # A table's target may be classes or numbers: its data set looks at the file.
+            return str(run_config.choice("dataset", resolved(composed.plain)["dataset"]).create().task())
     name = composed.choices["dataset"]
     raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")
-
-
-def _task_of_data(composed: Composed) -> str:
-    """The task that a data set can only tell once it has looked at its file."""
-    found: str = run_config.choice("dataset", resolved(composed.plain)["dataset"]).create().task()
-    return found
 
 
 def _compose(overrides: list[str], resolve: bool) -> Composed:
@@ -230,7 +210,16 @@ def explaining(overrides: list[str]) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explained(error, overrides)) from None
+        # To name what is near, the message needs the keys of the chosen groups: those of the command without the rest.
+        groups = [word for word in overrides if word.partition("=")[0] in choices.groups()]
+        try:
+            with _hydra_ready():
+                known = _hydra_compose(groups, resolve=False)
+        except (HydraException, OmegaConfBaseException):
+            raise ConfigError(explain(error, None, {})) from None
+        of_sweep = {key: value for key, value in known.sweep.items() if key in OF_SWEEPS}
+        chosen = known.choices | {"search": known.sweep["strategy"]}
+        raise ConfigError(explain(error, known.plain | of_sweep, chosen)) from None
     except yaml.YAMLError as error:
         raise ConfigError(choices.no_yaml(error)) from error
 

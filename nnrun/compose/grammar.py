@@ -95,12 +95,21 @@ def dimension(override: Any) -> Dimension | None:
         return None
     if override.is_interval_sweep():
         return _interval(override, value)
+    # A Glob; Hydra's Override has no question for it, as it has for the other sweeps.
     if hasattr(value, "include"):
         return _glob(override, value)
     if _is_log(override, value):
         raise _wrong(override, "can have the tag log on an interval only", "Leave it out where values are listed.")
-    swept = _steps(override, value) if override.is_range_sweep() else _listed(override, value)
-    return _shuffled(swept) if value.shuffle else swept
+    if override.is_range_sweep():
+        swept: Categorical | Steps = _steps(override, value)
+    else:
+        swept = Categorical(tuple(_plain(override, item) for item in value.list))
+    if not value.shuffle:
+        return swept
+    # In an order that depends on nothing but the number of the values, so that a repeat is equal.
+    values = list(swept.values)
+    random.Random(0).shuffle(values)
+    return Categorical(tuple(values))
 
 
 def value_text(value: Any) -> str:
@@ -111,6 +120,7 @@ def value_text(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    # Not repr(value), which for NumPy's float64, a float, is `np.float64(0.1)`.
     if isinstance(value, int | float):
         return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
     if isinstance(value, str):
@@ -134,11 +144,9 @@ def _written(key: str, value: Any) -> Dimension:
     if isinstance(value, str) and value:
         override = parse_override(f"{key}={value}")
         return dimension(override) or Categorical((override.value(),))
-    if isinstance(value, str | list | tuple):
-        if not value:
-            raise ConfigError(f"{key} needs one or more values, but got none. Write for example {key}: [1e-3, 1e-2].")
-        return Categorical(tuple(value))
-    return Categorical((value,))
+    if isinstance(value, str | list | tuple) and not value:
+        raise ConfigError(f"{key} needs one or more values, but got none. Write for example {key}: [1e-3, 1e-2].")
+    return Categorical(tuple(value) if isinstance(value, list | tuple) else (value,))
 
 
 def _interval(override: Any, sweep: Any) -> Interval:
@@ -150,23 +158,20 @@ def _interval(override: Any, sweep: Any) -> Interval:
         raise _wrong(override, "needs an interval with finite bounds", "Write for example interval(0,1).")
     if low == high:
         between = "two whole numbers or more" if is_integer else "different bounds"
-        raise _wrong(override, f"needs an interval with {between}", f"A single value is {_as_typed(override, low)}.")
+        single = f"A single value is {override.get_key_element()}={value_text(low)}."
+        raise _wrong(override, f"needs an interval with {between}", single)
     if low > high:
         turned = f"interval({value_text(high)},{value_text(low)})"
         raise _wrong(override, "needs an interval from a lower to a higher number", f"Turn it round: {turned}.")
     if is_log and low <= 0:
-        raise _wrong(override, "needs bounds > 0 on a log scale", _positive(high))
+        example = f"Write for example tag(log,interval({value_text(high / 1000)},{value_text(high)}))."
+        raise _wrong(override, "needs bounds > 0 on a log scale", example if high > 0 else "Leave out the tag log.")
     return Interval(low, high, is_log, is_integer)
-
-
-def _positive(high: float) -> str:
-    if high <= 0:
-        return "Leave out the tag log."
-    return f"Write for example tag(log,interval({value_text(high / 1000)},{value_text(high)}))."
 
 
 def _steps(override: Any, sweep: Any) -> Steps:
     """A range; its length is counted in decimals, as the bounds were written."""
+    # In binary (0.4 - 0.1) / 0.1 is 3.0000000000000004, which would make four values of range(0.1,0.4,0.1).
     numbers = [+sweep.start, +sweep.stop, +sweep.step]
     if not all(map(math.isfinite, numbers)):
         raise _wrong(override, "needs a range with finite bounds", "Write for example range(1,5).")
@@ -179,17 +184,6 @@ def _steps(override: Any, sweep: Any) -> Steps:
     if not all(isinstance(number, int) for number in numbers):
         numbers = [float(number) for number in numbers]
     return Steps(numbers[0], numbers[2], count)
-
-
-def _listed(override: Any, sweep: Any) -> Categorical:
-    return Categorical(tuple(_plain(override, item) for item in sweep.list))
-
-
-def _shuffled(swept: Categorical | Steps) -> Categorical:
-    """The values in an order that depends on nothing but their number, so that a repeat is equal."""
-    values = list(swept.values)
-    random.Random(0).shuffle(values)
-    return Categorical(tuple(values))
 
 
 def _glob(override: Any, pattern: Any) -> Categorical:
@@ -230,10 +224,6 @@ def _plain(override: Any, value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(override, item) for key, item in value.items()}
     return value
-
-
-def _as_typed(override: Any, value: Any) -> str:
-    return f"{override.get_key_element()}={value_text(value)}"
 
 
 def _wrong(override: Any, rule: str, next_move: str) -> ConfigError:

@@ -1,6 +1,7 @@
 """Hydra as an engine: it composes the typed words, keeps its own conventions, and calls a Job of ours back."""
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ class Job:
 
         hydra = HydraConfig.get()
         composed = compose.resolve_task(compose.composed(compose.to_plain(node), compose.picked(hydra)))
+        # The two differ where the folder's default name was taken in between and a value of the config names it.
         built = self.checked[1] if self.checked and self.checked[0] == composed else None
         try:
             return self.train(composed, built, Path(hydra.runtime.output_dir))
@@ -81,7 +83,10 @@ def hand_over(argv: list[str], job: Job) -> int:
     """
     import hydra
 
+    # Otherwise Hydra prints what a job raises in its own way, and ends the process.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     refused: BaseException | None = None
+    # hydra.main reads the words from here, and takes none as an argument.
     before, sys.argv = sys.argv, ["nnrun", *argv]
     try:
         with compose.explaining(argv):

@@ -29,6 +29,7 @@ def choices(group: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in conf_folders():
         for path in sorted((folder / group).glob("*.yaml")):
+            # Hydra takes the first file of a name on its search path: the user's would be passed over in silence.
             if path.stem in found:
                 raise ConfigError(
                     f"{path} defines {group}={path.stem}, which nnrun has already ({found[path.stem]}). "

@@ -98,6 +98,7 @@ class RunConfig:
 
     def split(self) -> tuple["RunConfig", dict[str, float]]:
         """The static part, and the traced numbers by dotted name (`optimizer.learning_rate`, `seed`)."""
+        # The seed is a number that every program takes: trials that differ in it share one.
         static: dict[str, Any] = {"seed": 0}
         traced: dict[str, float] = {"seed": self.seed}
         for group in (*MEMBERS, "training", "augmentation"):
@@ -117,6 +118,7 @@ class RunConfig:
 
 def as_arrays(traced: dict[str, float]) -> dict[str, np.generic]:
     """Traced numbers as the scalars that programs take."""
+    # float32 holds whole numbers exactly up to 2**24 only, and every seed is to be another.
     return {name: np.uint32(value) if name == "seed" else np.float32(value) for name, value in traced.items()}
 
 

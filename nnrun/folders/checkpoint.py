@@ -6,6 +6,7 @@ from typing import Any
 from nnrun.folders import weights_file
 
 KEPT = 2
+"""The newest, and one to fall back to where that is damaged."""
 
 
 def save_checkpoint(folder: Path, step: int, tree: Any, notes: dict[str, Any]) -> None:

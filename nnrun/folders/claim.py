@@ -47,6 +47,7 @@ def claimed(overrides: list[str], name: str) -> Iterator[list[str]]:
     Raises ConfigError for one that is taken or cannot be written.
     """
     typed = given(SWEEP, overrides)
+    # A name with ${...} in it: Hydra works it out, and the sweep checks the folder once it is known.
     if typed is None and any(word.startswith(f"{SWEEP}=") for word in overrides):
         yield []
         return
@@ -115,6 +116,7 @@ def _make(folder: Path, exist_ok: bool = False, key: str = RUN) -> bool:
     """Makes a folder that can be written to; False when the name is taken."""
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
+        # Permission bits do not tell it all: the disk may be read-only.
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except FileExistsError:

@@ -71,6 +71,7 @@ def flattened(columns: Columns, names: tuple[str, ...] = ()) -> Columns:
 
 @contextlib.contextmanager
 def _csv(path: Path) -> Iterator[Write]:
+    # The first block alone is written with names.
     has_header = iter([True])
     with path.open("wb") as file:
         yield lambda columns: _frame(columns).write_csv(file, include_header=next(has_header, False))
@@ -82,6 +83,7 @@ def _parquet(path: Path) -> Iterator[Write]:
     from polars.exceptions import PolarsError
     from polars.io.plugins import register_io_source
 
+    # One block waits at most: the network must not run ahead of the disk.
     blocks: queue.Queue[Any] = queue.Queue(1)
     schema: dict[str, Any] = {}
 
@@ -131,6 +133,7 @@ def _npz(path: Path) -> Iterator[Write]:
             for name, values in columns.items():
                 if name not in files:
                     files[name] = opened.enter_context(Path(folder, str(len(files))).open("w+b"))
+                # Appended one after the other, each with a header of its own; texts of blocks differ in length.
                 np.save(files[name], values, allow_pickle=False)
                 seen.setdefault(name, []).append((values.shape, values.dtype))
 

@@ -35,13 +35,17 @@ class Ledger:
                 raise ConfigError(f"{path}, which holds the trials, is missing. Put it back, or start a new sweep.")
             self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
             return
+        # No isolation level: Python's module would begin transactions by itself, and ours are explicit.
         self._database = sqlite3.connect(path, isolation_level=None)
+        # With a write-ahead log the report can read while the sweep writes. NORMAL spares the sync of every commit: a
+        # kill loses nothing, a power cut at most the newest transactions.
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
         self._database.executescript(SCHEMA)
 
     def close(self) -> None:
         """Leaves one file behind unless somebody reads it, and lets others work on the folder."""
         if self._lock:
+            # "database is locked" where somebody reads: the log stays beside the file then, which is as good.
             with contextlib.suppress(sqlite3.OperationalError):
                 self._database.execute("PRAGMA journal_mode=DELETE")
         self._database.close()
@@ -74,7 +78,10 @@ class Ledger:
             for name, value in row.items()
             if name not in ("epoch", "step")
         ]
-        ends = [(t.state, t.objective, _json(t.metrics), t.seconds, t.error, t.number) for t in finished]
+        ends = []
+        for t in finished:
+            known = {name: value if math.isfinite(value) else None for name, value in t.metrics.items()}
+            ends.append((t.state, t.objective, json.dumps(known), t.seconds, t.error, t.number))
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
             self._database.executemany(
@@ -107,6 +114,7 @@ class Ledger:
         rows = self._database.execute(
             "SELECT trial, value FROM metrics WHERE name = ? ORDER BY trial, epoch", (metric,)
         )
+        # SQLite stores NaN as NULL.
         for trial, value in rows:
             found.setdefault(trial, []).append(math.nan if value is None else value)
         return found
@@ -123,10 +131,7 @@ class Ledger:
             yield
             self._database.execute("COMMIT")
         except BaseException:
+            # SQLite has rolled back already where the disk is full, and then refuses this.
             with contextlib.suppress(sqlite3.OperationalError):
                 self._database.execute("ROLLBACK")
             raise
-
-
-def _json(metrics: dict[str, float]) -> str:
-    return json.dumps({name: value if math.isfinite(value) else None for name, value in metrics.items()})

@@ -85,14 +85,15 @@ def read(folder: Path, own: bool = False) -> Preprocessing:
         content = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         kept = msgspec.convert(content.pop("reader"), dict[str, Any])
         name = msgspec.convert(kept.pop("name"), str)
+    # Outside the guard: its errors are for the user as they are, not damage.
     kind = _own_class(name, path) if own and name not in READERS else None
     with _whole(path, again):
         reader = _convert(kept, kind or schema.locate(READERS[name]))
         kinds = {name: kind for name, kind in _field_types().items() if name in content or name not in LATER}
         fields = {name: _convert(content[name], kind) for name, kind in kinds.items()}
     found = Preprocessing(**fields, reader=reader)
-    for what, value in _impossible(found):
-        raise ConfigError(f"{path} says that {what} {value}, which no run writes. {again}")
+    if impossible := _impossible(found):
+        raise ConfigError(f"{path} says that {impossible[0]} {impossible[1]}, which no run writes. {again}")
     return found
 
 
@@ -144,6 +145,7 @@ def _check_kept(reader: Reader) -> None:
             raise TypeError(f"{module.__file__} is no file of yours")
         if "name" in _fields(reader):
             raise TypeError("it has a field called name")
+        # There and back: a float64 array, for one, would come back as float32.
         kept = _encoded(_fields(reader))
         if _encoded(_fields(_convert(msgspec.json.decode(kept), kind))) != kept:
             raise ValueError("its fields come back as other values")
@@ -159,52 +161,48 @@ def _fields(reader: Any) -> dict[str, Any]:
     return {field.name: getattr(reader, field.name) for field in dataclasses.fields(reader)}
 
 
-def _impossible(found: Preprocessing) -> Iterator[tuple[str, Any]]:
-    """What contradicts itself or would take any amount of memory, in words and as it stands there."""
+def _impossible(found: Preprocessing) -> tuple[str, Any] | None:
+    """The first thing that contradicts itself or would take any amount of memory, in words and as it stands there."""
     spec, series = found.spec, found.series
     targets = spec.targets or ()
     embedded_alone = bool(spec.categories) and spec.inputs == (0,)
     if not spec.inputs:
-        yield "an example has the shape", spec.inputs
-        return
+        return "an example has the shape", spec.inputs
     for name, one in spec.example.items():
         within = all(0 < bound <= LARGEST for bound in one.below)
-        if within and (_is_possible(one.shape) or (name == "inputs" and embedded_alone)):
+        # As floats, because a product of int64 may overflow into a small number.
+        is_possible = all(extent > 0 for extent in one.shape) and np.prod(one.shape, dtype=float) <= LARGEST
+        if within and (is_possible or (name == "inputs" and embedded_alone)):
             continue
         if name == "targets":
-            yield "a target has the shape and number of classes", (targets, spec.classes)
-        elif name == "inputs":
-            yield "an example has the shape", spec.inputs
-        else:
-            yield f"the field {name} has the shape and range", (one.shape, one.below)
-        return
+            return "a target has the shape and number of classes", (targets, spec.classes)
+        if name == "inputs":
+            return "an example has the shape", spec.inputs
+        return f"the field {name} has the shape and range", (one.shape, one.below)
     shape = found.reader.example_shape()
     if shape is not None and shape != spec.inputs:
-        yield f"an example has the shape {spec.inputs}, but its reader gives", shape
-    if not _scales(found.input_scaling, spec.inputs):
-        yield "the inputs' scaling has the shape", np.shape(found.input_scaling.offset)
-    if found.target_scaling is not None and not _scales(found.target_scaling, (*spec.inputs[:1], *targets)):
-        yield "the targets' scaling has the shape", np.shape(found.target_scaling.offset)
+        return f"an example has the shape {spec.inputs}, but its reader gives", shape
     further = {one.name for one in spec.fields if one.scaled} - {"inputs", "targets"}
     if further != found.scalings.keys():
-        yield f"these fields have scalings, not {sorted(further)}:", sorted(found.scalings)
-        return
-    for name, scaling in found.scalings.items():
-        if not _scales(scaling, spec.example[name].shape):
-            yield f"the scaling of {name} has the shape", np.shape(scaling.offset)
+        return f"these fields have scalings, not {sorted(further)}:", sorted(found.scalings)
+    scalings = [("the inputs' scaling", found.input_scaling, spec.inputs)]
+    if found.target_scaling is not None:
+        # With the time axis of targets at every step in front; the scaling of others spreads over it.
+        scalings.append(("the targets' scaling", found.target_scaling, (*spec.inputs[:1], *targets)))
+    scalings += [(f"the scaling of {name}", one, spec.example[name].shape) for name, one in found.scalings.items()]
+    for what, scaling, shape in scalings:
+        if not _scales(scaling, shape):
+            return f"{what} has the shape", np.shape(scaling.offset)
     if found.class_names and len(found.class_names) != spec.classes:
-        yield f"{spec.classes} classes have so many names:", len(found.class_names)
+        return f"{spec.classes} classes have so many names:", len(found.class_names)
     variables = targets[-1] if targets else 1
     if series is not None and not {*series.target_columns} <= {*range(spec.inputs[-1])}:
-        yield "the targets are columns", series.target_columns
+        return "the targets are columns", series.target_columns
     if series is not None and np.shape(series.naive_error) != (variables,):
-        yield f"{variables} variables have naive errors of shape", np.shape(series.naive_error)
+        return f"{variables} variables have naive errors of shape", np.shape(series.naive_error)
     if spec.classes is None and targets and len(found.target_names) > np.prod(targets):
-        yield f"targets of shape {targets} have so many names:", len(found.target_names)
-
-
-def _is_possible(shape: tuple[int, ...]) -> bool:
-    return all(extent > 0 for extent in shape) and np.prod(shape, dtype=float) <= LARGEST
+        return f"targets of shape {targets} have so many names:", len(found.target_names)
+    return None
 
 
 def _scales(scaling: Scaling, shape: tuple[int, ...]) -> bool:

@@ -114,8 +114,9 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
         raise ConfigError(
             f"{path} is missing or damaged, so the run cannot be rebuilt. Its command is in summary.json."
         ) from None
+    known = {*members.groups(), *RUNS_KEYS}
     for key in (*plain, *choices):
-        if key not in {*members.groups(), *RUNS_KEYS}:
+        if key not in known:
             raise ConfigError(f"{path} has a key that no run writes: {key}. Its folder is not run.")
     if lacking := [key for key in (*ALWAYS, *RUNS_KEYS) if key not in plain]:
         raise ConfigError(f"{path} lacks {lacking[0]}, which every run writes. Its folder is not run.")
@@ -158,8 +159,10 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _read(path: Path, most: int) -> bytes:
     """A file's content. Raises ValueError for a larger one, OSError where it is no plain file."""
+    # Reading a pipe or a device would never end.
     if not path.is_file():
         raise FileNotFoundError(path)
+    # Not stat: the size of a file may change before it is read.
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

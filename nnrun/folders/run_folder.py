@@ -99,7 +99,11 @@ class RunFolder(Folder):
 
     def save_figure(self, name: str, figure: Any) -> None:
         """figures/`name`.png."""
-        save_figure(self.path / "figures", name, figure)
+        # Only here, because it imports matplotlib, and most folders of a sweep get no picture.
+        from nnrun.report.palette import save
+
+        (self.path / "figures").mkdir(exist_ok=True)
+        save(figure, self.path / "figures" / f"{name}.png")
 
     def save_weights(self, tree: Any) -> None:
         """model.safetensors: the weights of the objective's best epoch."""
@@ -108,14 +112,6 @@ class RunFolder(Folder):
     def save_checkpoint(self, step: int, state: Any, notes: dict[str, Any]) -> None:
         """A resumable state under checkpoints/."""
         checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
-
-
-def save_figure(folder: Path, name: str, figure: Any) -> None:
-    """`name`.png in a folder of pictures."""
-    from nnrun.report.palette import save
-
-    folder.mkdir(exist_ok=True)
-    save(figure, folder / f"{name}.png")
 
 
 def dump_yaml(content: Any) -> str:

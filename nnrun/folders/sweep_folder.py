@@ -1,6 +1,7 @@
 """A sweep's folder: the only writer of its files beside the ledger."""
 
 import csv
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,14 @@ class SweepFolder(Folder):
         """trials.csv: a row per trial, a column per key of the space and per metric."""
         metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
         columns = ["number", "state", "objective", *keys, *metrics, "seconds", "error"]
-        temporary = self.path / ".trials.csv.partial"
-        with temporary.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            for t in trials:
-                values = [value_text(t.params[key]) if key in t.params else "" for key in keys]
-                found = [t.metrics.get(name) for name in metrics]
-                writer.writerow([t.number, t.state, t.objective, *values, *found, t.seconds, t.error])
-        temporary.replace(self.path / "trials.csv")
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(columns)
+        for t in trials:
+            values = [value_text(t.params[key]) if key in t.params else "" for key in keys]
+            found = [t.metrics.get(name) for name in metrics]
+            writer.writerow([t.number, t.state, t.objective, *values, *found, t.seconds, t.error])
+        self.write_text("trials.csv", table.getvalue())
 
     def trial(self, number: int) -> RunFolder:
         """The folder of one trial."""

@@ -42,6 +42,7 @@ def encoded(tree: Any, metadata: dict[str, str] | None = None) -> bytes:
     """The content of a file that holds the leaves of a tree under their dotted names."""
     import jax
 
+    # The library writes the memory of an array as it lies there: one in another order would come back transposed.
     return save({n: np.asarray(leaf, order="C") for n, leaf in jax.device_get(named(tree)).items()}, metadata)
 
 

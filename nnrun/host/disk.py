@@ -28,6 +28,7 @@ def hold(folder: Path, name: str) -> IO[str]:
 
     Raises ConfigError when another process holds it. File systems without locks give none.
     """
+    # The kernel drops a flock with its process, so that no kill leaves a lock behind, as a lock file would be.
     file = (folder / name).open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

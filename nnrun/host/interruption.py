@@ -33,8 +33,11 @@ class Watch:
         self.training = False
 
     def __enter__(self) -> "Watch":
+        # Python lets the main thread alone set signal handlers.
         if threading.current_thread() is not threading.main_thread():
             return self
+        # The handlers themselves run only between bytecodes, so not while XLA compiles; the byte that Python's C code
+        # writes to this pipe comes at once. It must not block: nobody may be reading.
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -49,6 +52,7 @@ class Watch:
             signal.set_wakeup_fd(self._wakeup)
             for number, handler in self._before.items():
                 signal.signal(number, handler)
+            # An end of file wakes the thread where no signal did.
             os.close(self._write)
             self._thread.join()
             os.close(self._read)
@@ -74,4 +78,5 @@ class Watch:
             try:
                 self._emergency(interrupted)
             finally:
+                # sys.exit would end this thread alone, and the main one is in compiled code.
                 os._exit(interrupted.exit_code)

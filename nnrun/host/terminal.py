@@ -3,12 +3,14 @@
 import logging
 import math
 import os
+import re
 import sys
 import time
-import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that move the cursor, start a sequence, or turn the direction of writing; not line feed and tab."""
 PLAIN_LINES = 20
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -92,12 +94,9 @@ class Terminal:
 
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """Columns of text, the first to the left, the others to the right."""
-        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-        for row in [head, *rows]:
-            first, *rest = (
-                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            self.line("  ".join([first, *rest]).rstrip())
+        first, *others = (max(map(len, column)) for column in zip(head, *rows, strict=True))
+        for name, *cells in (head, *rows):
+            self.line("  ".join([name.ljust(first), *map(str.rjust, cells, others)]).rstrip())
 
 
 class SweepProgress:
@@ -110,8 +109,8 @@ class SweepProgress:
         self._terminal, self._metric, self._better = terminal, metric, max if maximize else min
         self._total, self._ended, self._failed, self._trained, self._before = 0.0, 0, 0, 0.0, 0.0
         self._best: float | None = None
-        self._begun = False
-        self._started = self._said = time.monotonic()
+        self._started: float | None = None
+        self._said = time.monotonic()
         self._bar: Any = None
 
     def __enter__(self) -> "SweepProgress":
@@ -141,9 +140,9 @@ class SweepProgress:
 
     def trained(self, trials: float, before: bool = False) -> None:
         """So much was trained; `before`: by an earlier process."""
-        if not self._begun and not before:
+        if self._started is None and not before:
             # Until now programs were compiled, which tells nothing of how long trials take.
-            self._begun, before, self._started = True, True, time.monotonic()
+            before, self._started = True, time.monotonic()
         self._trained += trials
         self._before += trials if before else 0
         if self._bar:
@@ -164,8 +163,9 @@ class SweepProgress:
     def _time_left(self) -> str:
         new = self._trained - self._before
         share = self._share()
-        if new <= 0 or share <= 0:
+        if self._started is None or new <= 0 or share <= 0:
             return ""
+        # What earlier processes trained took no time of this one: the pace is that of the new trials alone.
         seconds = (time.monotonic() - self._started) * (self._trained / share - self._trained) / new
         return f"{seconds:.0f} s left" if seconds < 100 else f"{seconds / 60:.0f} min left"
 
@@ -201,14 +201,10 @@ def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
+        # Python flushes stdout once more when it ends, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def printable(text: str) -> str:
     """Text without control characters: a file or folder of somebody else must not drive the terminal."""
-    return "".join(letter for letter in text if letter in "\n\t" or not _is_control(letter))
-
-
-def _is_control(letter: str) -> bool:
-    """Whether it moves the cursor, starts a sequence, or turns the direction of writing."""
-    return unicodedata.category(letter) == "Cc" or "\u202a" <= letter <= "\u202e" or "\u2066" <= letter <= "\u2069"
+    return CONTROL.sub("", text)

@@ -20,6 +20,7 @@ def draw(run: FinishedRun) -> Figure | None:
     error = errors(run.outputs, run.data)
     low, high = np.quantile(error, [0.01, 0.99])
     logarithmic = low > 0 and high > LOG_FROM * low
+    # An error of 0 has no logarithm: it is drawn with the smallest that has one.
     spread = np.log10(error.clip(error[error > 0].min())) if logarithmic else error
     edges = np.histogram_bin_edges(spread, BINS).tolist()
     picture = figure(7.0, 3.8)

@@ -28,7 +28,10 @@ def draw(run: FinishedRun) -> Figure | None:
     label(axes, f"test part: {found}" if found else "test part", "predicted class", "true class")
     axes.grid(False)
     if classes <= ANNOTATED:
-        _name_classes(axes, run.data.class_names or tuple(map(str, range(classes))))
+        names = run.data.class_names or tuple(map(str, range(classes)))
+        long = max(map(len, names)) > 3
+        axes.set_xticks(range(classes), names, rotation=45 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(range(classes), names)
         _write_counts(axes, counts, share)
     else:
         for axis in (axes.xaxis, axes.yaxis):
@@ -39,6 +42,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 def confusion(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes), rows true, columns predicted, of labels (n,)."""
+    # A number for every pair of classes, counted in one pass.
     return np.bincount(true * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
@@ -49,15 +53,10 @@ def _labels(run: FinishedRun) -> tuple[np.ndarray, np.ndarray]:
     return run.real_steps(true).ravel(), run.real_steps(predicted).ravel()
 
 
-def _name_classes(axes: Axes, names: tuple[str, ...]) -> None:
-    long = max(map(len, names)) > 3
-    axes.set_xticks(range(len(names)), names, rotation=45 if long else 0, ha="right" if long else "center")
-    axes.set_yticks(range(len(names)), names)
-
-
 def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
     size = 10 if len(counts) <= 10 else 7
     for (row, column), count in np.ndenumerate(counts):
         if count:
+            # On the dark half of the colour map.
             colour = "white" if share[row, column] > 0.55 else "#222222"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)

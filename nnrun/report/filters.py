@@ -31,8 +31,7 @@ def draw(run: FinishedRun) -> Figure | None:
     for index, axes in enumerate(panels):
         if index < count:
             (_image if kernel.ndim == 4 else _lines)(axes, kernel[..., index], largest)
-            axes.set_xticks([])
-            axes.set_yticks([])
+            axes.set(xticks=[], yticks=[])
         else:
             axes.set_axis_off()
     shown = "" if count == kernel.shape[-1] else f", {count} of {kernel.shape[-1]}"

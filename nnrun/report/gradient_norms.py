@@ -32,6 +32,7 @@ def draw(run: FinishedRun) -> Figure | None:
                 _line(axes, table["step"], table[f"{state}_{stage}"], state, colour)
         label(axes, STAGES[stage], "time step", "")
         axes.set_yscale("log")
+        # Below the floor, so that a line along it is seen.
         axes.set_ylim(FLOOR / 2, None)
         axes.legend(frameon=False, fontsize=9, title="first / last step", title_fontsize=9, loc="best")
     panels[0].set_ylabel("‖∂L/∂state‖ / its value at the last step")

@@ -37,6 +37,7 @@ def draw(run: FinishedRun) -> Figure | None:
 
 def _rows(run: FinishedRun, latent: np.ndarray) -> tuple[np.ndarray, str, str]:
     """Codes (n, 1) as points (n, 2), the groups in rows in the order of the legend; and the names of the axes."""
+    # Points of one line would hide each other: a fixed jitter spreads every group over a row.
     heights = np.random.default_rng(0).uniform(-SPREAD, SPREAD, len(latent))
     for row, (_, member, _) in enumerate(_groups(run)):
         heights[member] -= row
@@ -61,14 +62,11 @@ def _groups(run: FinishedRun) -> Iterator[tuple[str | None, np.ndarray, object]]
         for number in range(data.spec.classes):
             name = data.class_names[number] if data.class_names else f"class {number}"
             members = labels == number
-            yield name + " (held out)" * _held_out(run, members), members, palette(number)
+            # The training part never shows a class of which all test examples are anomalies.
+            held_out = data.spec.anomalies and members.any() and data.test["anomaly"][members].all()
+            yield f"{name} (held out)" if held_out else name, members, palette(number)
     elif data.spec.anomalies:
         yield "normal", data.test["anomaly"] == 0, COLOURS[0]
         yield "anomaly", data.test["anomaly"] == 1, COLOURS[1]
     else:
         yield None, np.ones(len(data.test["inputs"]), bool), COLOURS[0]
-
-
-def _held_out(run: FinishedRun, members: np.ndarray) -> bool:
-    """Whether all members of a class are anomalies: the training part never shows it."""
-    return run.data.spec.anomalies and bool(members.any() and run.data.test["anomaly"][members].all())

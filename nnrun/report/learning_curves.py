@@ -15,15 +15,23 @@ def draw(run: FinishedRun) -> Figure | None:
     """Training and validation loss; below them the objective or the first metric, and a learning rate that varies."""
     if not run.history:
         return None
-    metric, rate = _second_metric(run), _column(run, "learning_rate")
-    panels = [2.0] + [1.4] * (metric is not None) + [0.9] * _varies(rate)
+    names = [key for key in run.history[0] if key.startswith("val/") and key != "val/loss"]
+    # The objective may be the loss, which has the first panel already.
+    metric = run.objective if run.objective in names else next(iter(names), None)
+    rate = _column(run, "learning_rate")
+    varies = bool(np.ptp(rate) > 1e-6 * np.abs(rate).max())
+    panels = [2.0] + [1.4] * (metric is not None) + [0.9] * varies
     picture = figure(height=1.0 + 1.6 * sum(panels) / 1.4)
     rows = list(picture.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=panels)[:, 0])
-    _losses(rows[0], run)
+    _curve(rows[0], run, "train/loss", COLOURS[0], name="training", best=False)
+    _curve(rows[0], run, "val/loss", COLOURS[1], name="validation")
+    label(rows[0], "loss", "", "loss")
+    # On white, because the line of the best epoch may run behind it.
+    rows[0].legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9)
     if metric is not None:
         _curve(rows[1], run, metric, COLOURS[1])
         label(rows[1], f"{metric.removeprefix('val/')}, validation", "", metric.removeprefix("val/"))
-    if _varies(rate):
+    if varies:
         rows[-1].plot(_column(run, "epoch"), rate, color=COLOURS[2])
         rows[-1].set_ylim(bottom=0)
         label(rows[-1], "learning rate, last step of the epoch", "", "learning rate")
@@ -32,14 +40,6 @@ def draw(run: FinishedRun) -> Figure | None:
     picture.suptitle(run.title, fontsize=11)
     picture.align_ylabels()
     return picture
-
-
-def _losses(axes: Axes, run: FinishedRun) -> None:
-    _curve(axes, run, "train/loss", COLOURS[0], name="training", best=False)
-    _curve(axes, run, "val/loss", COLOURS[1], name="validation")
-    label(axes, "loss", "", "loss")
-    # On white, because the line of the best epoch may run behind it.
-    axes.legend(facecolor="white", edgecolor="none", framealpha=0.9, fontsize=9)
 
 
 def _curve(axes: Axes, run: FinishedRun, key: str, colour: str, name: str | None = None, best: bool = True) -> None:
@@ -56,15 +56,5 @@ def _curve(axes: Axes, run: FinishedRun, key: str, colour: str, name: str | None
         axes.set_yscale("log")
 
 
-def _second_metric(run: FinishedRun) -> str | None:
-    """The objective, or the first other validation metric where the objective is a loss."""
-    names = [key for key in run.history[0] if key.startswith("val/") and key != "val/loss"]
-    return run.objective if run.objective in names else next(iter(names), None)
-
-
 def _column(run: FinishedRun, key: str) -> np.ndarray:
     return np.array([row.get(key, np.nan) for row in run.history], dtype=float)
-
-
-def _varies(values: np.ndarray) -> bool:
-    return bool(np.ptp(values) > 1e-6 * np.abs(values).max())

@@ -27,6 +27,7 @@ class Importance:
 
     def columns(self) -> Columns:
         """The table, the most important input first: input, importance (mean over repeats), std (of repeats)."""
+        # One repeat has no sample deviation: ddof 1 would be NaN.
         mean, spread = self.drops.mean(1), self.drops.std(1, ddof=1 if self.drops.shape[1] > 1 else 0)
         order = np.argsort(-mean, kind="stable")
         return {"input": np.array(self.names)[order], "importance": mean[order], "std": spread[order]}
@@ -39,6 +40,7 @@ def draw(found: Importance, title: str) -> Figure:
     axes, places = picture.subplots(), np.arange(len(columns["input"]))
     axes.barh(places, columns["importance"], xerr=columns["std"], color=COLOURS[0], ecolor="0.4", height=0.7)
     axes.set_yticks(places, columns["input"])
+    # Upside down, because the first bar belongs on top.
     axes.set_ylim(len(places) - 0.4, -0.6)
     axes.axvline(0, color="0.4", linewidth=0.8)
     change = "drop" if found.direction == "maximize" else "rise"

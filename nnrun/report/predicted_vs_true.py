@@ -19,14 +19,15 @@ def draw(run: FinishedRun) -> Figure | None:
     if spec.classes or spec.targets is None or run.data.test["targets"].size == 0:
         return None
     true, predicted = _rows(run.data.test["targets"], run), _rows(run.predicted(), run)
-    shown = min(true.shape[1], PANELS)
+    shown, names = min(true.shape[1], PANELS), run.data.target_names
     columns = min(shown, 3)
     lines = -(-shown // columns)
     picture = figure(*((5.0, 4.8) if shown == 1 else (3.4 * columns, 0.4 + 3.4 * lines)))
     panels = picture.subplots(lines, columns, squeeze=False).flat
     for number, axes in enumerate(panels):
         if number < shown:
-            _scatter(axes, true[:, number], predicted[:, number], _name(run, number))
+            name = names[number] if number < len(names) else f"target {number}"
+            _scatter(axes, true[:, number], predicted[:, number], name)
         else:
             axes.set_visible(False)
     picture.suptitle(f"{run.title}: test part", fontsize=11)
@@ -45,14 +46,10 @@ def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> 
     axes.scatter(x, y, s=12, alpha=float(np.clip(200 / len(x), 0.12, 0.5)), color=COLOURS[0], linewidths=0)
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     axes.plot(ends, ends, color=TRUTH, linewidth=1, linestyle="--", label="ŷ = y")
+    # One unit as long on both axes, so that ŷ = y is the diagonal; the limits give way, not the panel.
     axes.set_aspect("equal", adjustable="datalim")
     error = np.mean((predicted - true) ** 2)
     spread = np.var(true)
     r2 = f", r2 {1 - error / spread:.3f}" if spread > 0 else ""
     label(axes, f"{name}: rmse {np.sqrt(error):.3g}{r2}", "true", "predicted")
     axes.legend(frameon=False, fontsize=9, loc="upper left")
-
-
-def _name(run: FinishedRun, number: int) -> str:
-    names = run.data.target_names
-    return names[number] if number < len(names) else f"target {number}"

@@ -21,7 +21,8 @@ def draw(run: FinishedRun) -> Figure | None:
     ranks = np.unique(np.linspace(0, len(error) - 1, IMAGES if images else CURVES).round().astype(int))
     chosen = np.argsort(error, kind="stable")[ranks]
     shown = {name: np.asarray(values)[chosen] for name, values in _rows(run).items()}
-    captions = [f"{error[i]:.2g}" + ("\nanomaly" if _is_anomaly(run, i) else "") for i in chosen]
+    marks = run.data.test.get("anomaly", np.zeros(len(error)))
+    captions = [f"{error[i]:.2g}" + ("\nanomaly" if marks[i] else "") for i in chosen]
     picture = (_images if images else _curves)(run, shown, captions)
     picture.suptitle(f"{run.title}: test examples by squared error ({run.metric_caption('mse')})", fontsize=11)
     return picture
@@ -40,6 +41,7 @@ def mosaic(images: np.ndarray, low: float, high: float) -> np.ndarray:
     width, channels), with `low` black and `high` white; channels that are not red, green and blue are averaged."""
     tiles = ((images - low) / max(high - low, 1e-12)).clip(0, 1)
     tiles = tiles if tiles.shape[-1] == 3 else np.repeat(tiles.mean(-1, keepdims=True), 3, -1)
+    # A white row and column after every image: the rules between them.
     ruled = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1.0)
     rows, columns, height, width, _ = ruled.shape
     return ruled.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
@@ -50,6 +52,7 @@ def show_mosaic(axes: Axes, images: np.ndarray, like: np.ndarray, columns: list[
     height, width = images.shape[2:4]
     axes.imshow(mosaic(images, float(like.min()), float(like.max())))
     axes.xaxis.tick_top()
+    # The middle of image i, whose pixels have their centres at i * (width + 1) + 0 ... width - 1.
     axes.set_xticks((np.arange(len(columns)) + 0.5) * (width + 1) - 1, columns, fontsize=8)
     axes.set_yticks((np.arange(len(rows)) + 0.5) * (height + 1) - 1, rows)
     axes.tick_params(length=0)
@@ -68,7 +71,9 @@ def _curves(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str])
     """The features of a table, or the first channel of a series."""
     looks = {"input": (TRUTH, "-"), "clean": (TRUTH, "-"), "noisy": ("0.7", ":"), "rebuilt": (COLOURS[0], "-")}
     picture = figure(1.0 + 2.4 * len(captions), 3.4)
-    names, table = _feature_names(run), run.data.spec.kind == "table"
+    table = run.data.spec.kind == "table"
+    # More names than this would overlap along the axis.
+    names = run.data.input_names if table and len(run.data.input_names) <= 16 else ()
     for column, axes in enumerate(picture.subplots(1, len(captions), squeeze=False, sharey=True)[0]):
         for name, values in shown.items():
             curve = values[column] if table else values[column][:, 0]
@@ -78,13 +83,3 @@ def _curves(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str])
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
     picture.axes[0].legend(frameon=False, fontsize=9)
     return picture
-
-
-def _feature_names(run: FinishedRun) -> tuple[str, ...]:
-    """Names along the x axis of a table's example, empty for a series or where there are too many to read."""
-    names = run.data.input_names if run.data.spec.kind == "table" else ()
-    return names if len(names) <= 16 else ()
-
-
-def _is_anomaly(run: FinishedRun, example: int) -> bool:
-    return "anomaly" in run.data.test and bool(run.data.test["anomaly"][example])

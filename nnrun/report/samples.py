@@ -40,6 +40,7 @@ def grid(samples: np.ndarray, kind: str, title: str, extremes: tuple[float, floa
     picture = figure(max(3.0, min(columns, 12)), 0.5 + max(3.0, min(columns, 12)) * rows / columns)
     axes = picture.subplots()
     if kind == "image":
+        # The square may have more cells than samples: these are white.
         blank = np.full((rows * columns - len(shown), *shown.shape[1:]), high, shown.dtype)
         axes.imshow(mosaic(np.concatenate([shown, blank]).reshape(rows, columns, *shown.shape[1:]), low, high))
     else:

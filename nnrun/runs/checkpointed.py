@@ -30,6 +30,7 @@ class Restored:
 
 def notes_of(config: RunConfig, data: Data, summary: dict[str, Any]) -> dict[str, Any]:
     """What a continued run compares: its length, the number of examples, versions and devices."""
+    # What decides the last digits: the compiler, and the libraries whose arithmetic is compiled.
     made_with = {name: summary["versions"][name] for name in ("jax", "jaxlib", "flax", "optax")}
     made_with["devices"] = summary["devices"]
     return {"epochs": config.training.epochs, "examples": prepared.counts(data), "made_with": made_with}

@@ -1,7 +1,6 @@
 """One run from its config to its finished folder."""
 
 import contextlib
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -21,7 +20,7 @@ from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import Terminal
 from nnrun.runs import checkpointed
 from nnrun.tasks.base import Task
-from nnrun.training.fit import Epoch, Failure, Outcome, Stretch, fit, metrics
+from nnrun.training.fit import Epoch, Failure, Outcome, fit, metrics
 from nnrun.training.objective import Objective
 
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
@@ -60,7 +59,7 @@ class Run:
         and whatever went wrong, noted in the folder. A run that cannot be resumed leaves the folder as it was.
         """
         try:
-            with hold(self.folder.path, "run.log"), Watch(self._emergency) as watch:
+            with hold(self.folder.path, "run.log"), Watch(self._interrupted) as watch:
                 return self._recorded(watch, resume)
         finally:
             self.terminal.close()
@@ -74,10 +73,10 @@ class Run:
             return self._work(watch, resume)
         except Interrupted as interrupted:
             self._save_weights()
-            self._end("interrupted", interrupted)
-            self.terminal.line(self._interrupted_text())
+            self._interrupted(interrupted)
             raise
         except ConfigError as error:
+            # What cannot be trained leaves no folder; one that is gone on with, or has epochs, is not ours to remove.
             if resume or self.history:
                 self._end("failed", error)
             else:
@@ -105,10 +104,10 @@ class Run:
         trainer.compile()
         self.seconds["compile"] = time.perf_counter() - building
         self._notes = checkpointed.notes_of(self.config, data, self.summary)
+        self.summary["parameters"] = trainer.parameters
+        # Begun only once it is known that the run can go on: else the folder stays as it was.
         if resume:
             self._restore(trainer)
-        self.summary["parameters"] = trainer.parameters
-        if resume:
             self._begin()
         self.folder.write_preprocessing(data)
         for note in (*data.notes, *trainer.compiled.initial.remarks):
@@ -117,8 +116,6 @@ class Run:
         self._train(trainer, task, data, objective, watch)
         watch.check()
         self._report(trainer, task, data)
-        self.summary["status"] = "completed"
-        self._write_summary()
         best = self.summary["objective"]
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
         self.terminal.results(self.summary["metrics"], self.summary["baseline"])
@@ -138,8 +135,6 @@ class Run:
         }
         trainer.adopt(kept)
         self._report(trainer, prepared.task, prepared.data)
-        self.summary["status"] = "completed"
-        self._write_summary()
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
@@ -162,14 +157,14 @@ class Run:
         watch.training = True
         try:
             for event in fit(trainer, task, data, training, objective, [self.history]):
-                whole = True
                 if isinstance(event, Failure):
                     raise RunError(f"{event.error} {KEPT}")
                 if isinstance(event, Epoch):
                     self._epoch(event.outcomes[0], objective)
-                if isinstance(event, Stretch):
+                else:
                     self.terminal.stretch(event.epoch, event.done, event.loss)
-                    whole = event.done < trainer.train_steps
+                # After the last step of an epoch its evaluation is to come: a checkpoint there would go on without.
+                whole = isinstance(event, Epoch) or event.done < trainer.train_steps
                 if whole and (watch.heard() or time.perf_counter() - saved > training.checkpoint_seconds):
                     self._save(trainer)
                     saved = time.perf_counter()
@@ -196,27 +191,29 @@ class Run:
         self.folder.save_checkpoint(trainer.position, trainer.state, so_far)
 
     def _report(self, trainer: SerialRun, task: Task, data: Data) -> None:
-        """Metrics, baselines, predictions and figures of the best weights."""
+        """Metrics, baselines, predictions and figures of the best weights, which complete the run."""
         if self.summary["objective"] is None:
             raise RunError(undefined(self.config.objective.metric))
+        # Metrics are of every example; the rest is of no more than memory holds.
         whole, data = data, data.excerpt()
         data = task.calibrate(lambda: trainer.outputs(data.val), data)
         self.folder.write_preprocessing(data)
         for part in ("train", "val", "test"):
-            found = metrics(trainer.evaluate(getattr(whole, part), best=True)[0], task, data, part)
-            noisy = {"train/loss": self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]}
-            self.summary["metrics"] |= found | (noisy if part == "train" else {})
+            self.summary["metrics"] |= metrics(trainer.evaluate(getattr(whole, part), best=True)[0], task, data, part)
+        # As metrics.csv has it: the mean over the steps of the best epoch, with dropout and noise.
+        self.summary["metrics"]["train/loss"] = self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]
         outputs = trainer.outputs(data.test)
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
         self._save_weights()
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
         self._draw(trainer, task, data, outputs)
+        self.summary["status"] = "completed"
+        self._write_summary()
 
     def _save_weights(self) -> None:
         """The best epoch's network, where there was an epoch."""
-        if self.trainer is None or self.summary["objective"] is None:
-            return
-        self.folder.save_weights(self.trainer.weights())
+        if self.trainer is not None and self.summary["objective"] is not None:
+            self.folder.save_weights(self.trainer.weights())
 
     def _draw(self, trainer: SerialRun, task: Task, data: Data, outputs: Any) -> None:
         from nnrun import report
@@ -238,17 +235,15 @@ class Run:
         if status == "failed":
             self.folder.log(traceback.format_exc())
 
-    def _emergency(self, interrupted: Interrupted) -> None:
+    def _interrupted(self, interrupted: Interrupted) -> None:
+        """Says and notes that a signal came; also the last words of a process that ends where nothing reads signals."""
         self._end("interrupted", interrupted)
-        self.terminal.line(self._interrupted_text())
-        sys.stdout.flush()
-
-    def _interrupted_text(self) -> str:
-        if not self._begun:
-            return f"Interrupted before training went on. {self.folder.path} is as it was."
         command = reading.continuing(self.folder.path, self.plain)
         epoch = min(len(self.history) + 1, self.config.training.epochs)
-        return f"Interrupted in epoch {epoch}. To continue: {command}"
+        if self._begun:
+            self.terminal.line(f"Interrupted in epoch {epoch}. To continue: {command}")
+        else:
+            self.terminal.line(f"Interrupted before training went on. {self.folder.path} is as it was.")
 
     def _write_summary(self) -> None:
         self.seconds["total"] = time.time() - self.started

@@ -10,6 +10,7 @@ from nnrun.errors import OUT_OF_MEMORY, NnrunError, RunError
 from nnrun.host import own_code
 from nnrun.host.interruption import Interrupted
 
+# An iterator of one: `seconds.startup` of a process's first run counts the imports, that of a second one does not.
 _process_start = iter([time.time()])
 
 

@@ -59,6 +59,7 @@ class Evaluator(Predictor):
     def evaluate(self, part: Part, first: int = 0) -> Evaluation:
         """Statistics of the part. Raises ConfigError when it lacks what the task compares with."""
         run = self.run
+        check_shape(run, part)
         try:
             return judge.evaluation(
                 lambda chunk: self._evaluate(run.traced, run.state, chunk),
@@ -92,6 +93,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     evaluator = Evaluator(run, batches.chunk_shape(data))
     measured, count = evaluator.metrics(evaluator.evaluate(data.test), data), batches.count(data.test)
     data = data.excerpt()
+    # From number 0, so that a denoiser corrupts each example as it did in training's own test.
     outputs = evaluator.outputs(data.test, 0)
     baseline = by_metric(run.task.baselines(outputs, data))
     changed = (
@@ -108,7 +110,6 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
     kept, unseen = _Kept(), UnseenNotes()
     evaluator, total = Evaluator(run), None
     for block in unseen.over(blocks(run, source)):
-        check_shape(run, block)
         if total is not None and "targets" not in block.part and "targets" in kept.blocks[0].part:
             continue  # The newest windows of a series: what they forecast has not happened yet.
         found = evaluator.evaluate(block.part, kept.examples)

@@ -23,6 +23,7 @@ def write(found: Evaluated, source: Path | None, output: Path | None, summary: d
     temporary = Path(tempfile.mkdtemp(prefix=f".{wanted.name}.", dir=wanted.parent))
     try:
         _fill(RunFolder(temporary), found, source, summary)
+        # mkdtemp lets nobody else read it.
         temporary.chmod(0o755)
         return _renamed(temporary, wanted)
     finally:
@@ -55,6 +56,7 @@ def _renamed(folder: Path, wanted: Path) -> Path:
     """Gives a folder the wanted name, or that with the first number that is free."""
     path, number = wanted, 1
     while True:
+        # Not `exists` first: another evaluation may take the name in between.
         try:
             return folder.rename(path)
         except OSError:

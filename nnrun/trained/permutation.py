@@ -38,6 +38,7 @@ def importance(run: TrainedRun, blocks: Iterable[Block], metric: str | None, rep
     for i, place in enumerate(places.values()):
         for repeat in range(repeats):
             order = rng.permutation(batches.count(part))
+            # Indexing with a list copies, so that the values can be put back.
             kept = {name: part[name][..., list(at)] for name, at in place.items()}
             for name, at in place.items():
                 part[name][..., list(at)] = kept[name][order]
@@ -92,4 +93,5 @@ def _sample(run: TrainedRun, blocks: Iterable[Block], rng: np.random.Generator) 
             drawn, part = drawn[keep], {name: values[keep] for name, values in part.items()}
     if len(drawn) < 2:
         raise ConfigError("--importance shuffles inputs among examples: give a file with at least two.")
+    # Copies, which are shuffled in place: the reader's own may be the caller's, or a mapped file.
     return {name: np.array(values) for name, values in part.items()}

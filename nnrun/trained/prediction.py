@@ -48,6 +48,7 @@ class Predictor:
         """
         if not batches.count(part):
             raise ConfigError("There is no example to predict. Give at least one.")
+        check_shape(self.run, part)
         kept = self.run.preprocessing.spec.shown(part)
         return judge.outputs(
             lambda chunk: self._outputs(self.run.traced, self.run.state, chunk),
@@ -80,6 +81,7 @@ def blocks(run: TrainedRun, source: Any) -> Iterator[Block]:
         else:
             yield reader.block(source)
     except NnrunError as error:
+        # A path may read like a key.
         if (found := DATASET_KEY.search(str(error).replace(str(source), ""))) is None:
             raise
         key = found[0].strip("'") + ("" if "=" in found[0] else "=VALUE")
@@ -91,7 +93,6 @@ def columns(run: TrainedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     """Per block: the reader's labels, then predictions for people."""
     predictor = Predictor(run)
     for block in blocks:
-        check_shape(run, block)
         found = run.task.decode(predictor.outputs(block.part), run.preprocessing.data(block.part))
         yield _labelled(block, {name: values for name, values in found.items() if name not in OWN})
 
@@ -103,7 +104,6 @@ def latents(run: TrainedRun, blocks: Iterable[Block]) -> Iterator[Columns]:
     """
     predictor = Predictor(run)
     for block in blocks:
-        check_shape(run, block)
         code = latent_of(run, predictor.outputs(block.part))
         targets, names = block.part.get("targets"), np.array(run.preprocessing.class_names)
         known = {} if targets is None or targets.ndim > 1 else {"target": names[targets] if len(names) else targets}
@@ -132,6 +132,7 @@ def write(found: Iterable[Columns], output: Path, names: tuple[str, ...], overwr
     with columns_file.writing(output, overwrite) as add:
         for block in found:
             columns = block if output.suffix == ".npz" else columns_file.flattened(block, names)
+            # A file has the columns of its first block: the newest windows of a series, at its end, lack targets.
             first = first or columns
             add({name: columns[name] if name in columns else _unknown(columns, first[name]) for name in first})
             rows += len(next(iter(columns.values())))
@@ -152,10 +153,10 @@ def _labelled(block: Block, found: Columns) -> Columns:
     return {**labels, **found}
 
 
-def check_shape(run: TrainedRun, block: Block) -> None:
+def check_shape(run: TrainedRun, part: Part) -> None:
     """Raises ConfigError when a reader does not read what the network takes: the folder is damaged."""
     example = run.preprocessing.spec.example
-    for name, values in block.part.items():
+    for name, values in part.items():
         wanted, got = example[name].shape if name in example else None, values.shape[1:]
         if wanted is not None and wanted != got:
             what = "examples" if name == "inputs" else name
@@ -173,5 +174,6 @@ def _rows(run: TrainedRun, examples: int) -> int:
     """Rows of a batch: as in evaluation, fewer where examples are few or large; divisible by the devices."""
     devices = len(run.placement.devices)
     most = min(batches.EVALUATION_BATCH, max(1, BLOCK_BYTES // _bytes(run)))
+    # The next power of two, so that inputs of all lengths need few programs.
     rows = min(most, 1 << max(0, examples - 1).bit_length())
     return max(1, rows // devices) * devices

@@ -13,6 +13,7 @@ from nnrun.config import run_config as config
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
+from nnrun.execution import devices
 from nnrun.execution.devices import Placement
 from nnrun.folders import preprocessing, reading, weights_file
 from nnrun.folders.preprocessing import Preprocessing
@@ -50,6 +51,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Train
     `data`, where the run's own data set is at hand, completes the task by what only the training part tells.
     Raises ConfigError when weights or preprocessing are missing, damaged or of another network.
     """
+    devices.prepare()
     if not (folder / WEIGHTS).is_file():
         raise ConfigError(without_weights(folder, plain))
     # Only --trust lets a config pass that names a data set of the user's own.

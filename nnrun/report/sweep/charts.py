@@ -9,6 +9,7 @@ from matplotlib.cbook import boxplot_stats
 
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import plot
+from nnrun.report.sweep.importance import LEAST_EXPLAINED
 from nnrun.report.sweep.plot import Chart, Plot
 from nnrun.report.sweep.scale import Scale, objective_scale
 from nnrun.report.sweep.subject import Subject, objective
@@ -32,6 +33,7 @@ def best_value(subject: Subject) -> Chart:
     numbers = {trial.number: trial.number for trial in subject.scored}
     reach = max([1, *(trial.number for trial in subject.trials)])
     running = best(subject.objectives).tolist()
+    # Of the whole sweep, though only a choice of the points is drawn.
     step = plot.line([*numbers], running, "@ink", 2, shape="hv", hoverinfo="skip", name="best so far")
     traces = [*_coloured(subject, plot.spread(subject.ranked, MOST_POINTS), numbers), step]
     if subject.failed:
@@ -81,14 +83,15 @@ def shares(subject: Subject) -> Chart:
     }
     explained = f"explains {max(0.0, found.explained):.0%} of the variance among trials it has not seen."
     note = f"The forest of {counted(len(subject.scored), 'trial')} {explained}"
-    doubt = " That is little: do not trust the bars." if found.is_doubtful else ""
+    doubt = " That is little: do not trust the bars." if found.explained < LEAST_EXPLAINED else ""
     return Chart([trace], layout, 60 + 30 * len(bars), note + doubt)
 
 
 def learning_curves(subject: Subject) -> Chart | None:
     """The objective's metric over the epochs, of all trials or a choice of them; None without any curve."""
-    drawn = plot.spread(_with_curve(subject, subject.ranked), MOST_CURVES)[::-1]
-    failed = _with_curve(subject, [t for t in subject.trials if t.state in ("failed", "pruned")])
+    # A trial that failed in its first epoch has no curve.
+    drawn = plot.spread([t for t in subject.ranked if subject.curves.get(t.number)], MOST_CURVES)[::-1]
+    failed = [t for t in subject.trials if t.state in ("failed", "pruned") and subject.curves.get(t.number)]
     values = [value for trial in [*drawn, *failed] for value in subject.curves[trial.number] if math.isfinite(value)]
     if not values:
         return None
@@ -97,6 +100,7 @@ def learning_curves(subject: Subject) -> Chart | None:
         _curve(subject, trial, COLOURS[3], 1, dash="dot", name="not completed") for trial in failed[:MOST_FAILED_CURVES]
     ]
     for i, trial in enumerate(drawn):
+        # Drawn from the worst to the best, so that the best lies on top.
         last = i == len(drawn) - 1
         name, colour = plot.hue_of(subject, trial)
         look: Plot = {"name": name}
@@ -118,6 +122,7 @@ def parallel(subject: Subject) -> Chart:
     scale = objective_scale(subject.objectives, subject.direction)
     last = {"label": _broken(subject.metric), "range": [scale.low, scale.high]}
     last["values"] = plot.rounded(scale.places([objective(trial) for trial in trials]))
+    # Parallel coordinates know no logarithmic axis: the exponents are the values, and ticks have texts of their own.
     at = scale.ticks()
     last |= plot.labelled(dict(zip(scale.places([*at]).tolist(), at.values(), strict=True)))
     line = {"color": [*range(len(trials))], "cmin": -1, "cmax": len(trials) - 1, "colorscale": RANKS}
@@ -141,13 +146,10 @@ def _broken(key: str) -> str:
     return label_text(cut(key, plot.LONGEST)).replace(".", ".<br>").replace("/", "/<br>")
 
 
-def _with_curve(subject: Subject, trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if subject.curves.get(trial.number)]
-
-
 def _curve(subject: Subject, trial: Trial, colour: str, width: float, **look: Any) -> Plot:
     values = subject.curves[trial.number]
     stride = math.ceil(len(values) / MOST_EPOCHS)
+    # Counted from the end: the last epoch is always among those drawn.
     first = (len(values) - 1) % stride
     trace = plot.line(None, plot.rounded(values[first::stride]), colour, width, **look)
     template = "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>"

@@ -25,11 +25,6 @@ class Importance:
     shares: dict[str, float]
     explained: float
 
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether the forest explains too little for its shares to be trusted."""
-        return self.explained < LEAST_EXPLAINED
-
 
 def importance(places: Mapping[str, np.ndarray], objectives: Sequence[float]) -> Importance | None:
     """Main effects of a functional analysis of variance on a random forest (Hutter, Hoos & Leyton-Brown 2014).
@@ -65,6 +60,7 @@ def _filled(places: np.ndarray) -> np.ndarray:
 def _main_effects(tree: Any, axes: int) -> np.ndarray:
     """Share of a tree's variance due to each axis alone, (axes,); zeros for a tree of one leaf."""
     low, high, values = _leaves(tree, axes)
+    # The unit cube's volume is 1, so that volumes are weights: means and variances are over the whole space.
     volume = (high - low).prod(axis=1)
     values = values - volume @ values
     variance = volume @ values**2
@@ -77,6 +73,8 @@ def _effect(low: np.ndarray, high: np.ndarray, values: np.ndarray, axis: int) ->
     """Variance of the mean over all other axes, as a function of this one, which the leaves' edges cut in cells."""
     edges = np.unique(np.concatenate([low[:, axis], high[:, axis]]))
     weighted = values * np.delete(high - low, axis, axis=1).prod(axis=1)
+    # A leaf counts in the cells from its lower edge to its upper one: added at the first and taken off at the second,
+    # the running sum is the mean in every cell, without a loop over leaves and cells.
     steps = np.zeros(len(edges))
     np.add.at(steps, np.searchsorted(edges, low[:, axis]), weighted)
     np.add.at(steps, np.searchsorted(edges, high[:, axis]), -weighted)
@@ -86,6 +84,7 @@ def _effect(low: np.ndarray, high: np.ndarray, values: np.ndarray, axis: int) ->
 def _leaves(tree: Any, axes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Box in the unit cube and value of every leaf: low (leaves, axes), high (leaves, axes), values (leaves,)."""
     low, high = np.zeros((tree.node_count, axes)), np.ones((tree.node_count, axes))
+    # scikit-learn numbers a node before its children; -1 stands for the children of a leaf.
     for node in range(tree.node_count):
         left, right, axis = tree.children_left[node], tree.children_right[node], tree.feature[node]
         if left >= 0:

@@ -4,7 +4,6 @@ import json
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from nnrun.report.palette import COLOURS
 from nnrun.report.sweep import charts
@@ -29,17 +28,22 @@ def page(subject: Subject) -> str:
         "charts": {name: {"data": chart.traces, "layout": chart.layout} for name, chart in drawn.items()},
         "trials": {trial.number: _description(subject, trial) for trial in subject.trials} if drawn else {},
     }
+    code = f'<code id="best">{escape(subject.best_command)}</code><button id="copy" type="button">Copy</button>'
+    best = f'<h3>The best trial’s command</h3><div class="command best">{code}</div>'
+    chosen = f"{charts.MOST_LINES} of {len(subject.scored):,} trials"
+    parallel = f" {chosen} are drawn: the best and an even choice of ranks."
     parts = {
         "title": escape(subject.title),
         "command": escape(subject.command),
         "summary": _summary(subject),
-        "best": _best(subject),
+        "best": best if subject.best_command else "",
         **_bodies(subject, drawn),
-        "lines": _lines(subject),
+        "lines": parallel if len(subject.scored) > charts.MOST_LINES else "",
         "curves": _curves(subject, drawn["chart-curves"]) if "chart-curves" in drawn else "",
         "trials": counted(len(subject.trials), "trial"),
         "failed": counted(len(subject.failed), "trial"),
-        "data": _json(data),
+        # Nothing in a text of the user's may end the script element that this stands in.
+        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
         "script": (HERE / "page.js").read_text(encoding="utf-8"),
         "plotly": get_plotlyjs(),
@@ -89,14 +93,6 @@ def _place(name: str, chart: Chart) -> str:
     return f'<div class="chart" id="{name}" style="height:{chart.height}px"></div>{note}'
 
 
-def _lines(subject: Subject) -> str:
-    """A sentence where the parallel coordinates do not hold all trials."""
-    if len(subject.scored) <= charts.MOST_LINES:
-        return ""
-    drawn = f"{charts.MOST_LINES} of {len(subject.scored):,} trials"
-    return f" {drawn} are drawn: the best and an even choice of ranks."
-
-
 def _curves(subject: Subject, chart: Chart) -> str:
     """What the lines of the learning curves are."""
     thick = "thick" if subject.hue else "thick orange"
@@ -138,13 +134,6 @@ def _summary(subject: Subject) -> str:
     return "".join(f"<div><dd>{escape(fact)}</dd><dt>{escape(name)}</dt></div>" for name, fact in facts.items())
 
 
-def _best(subject: Subject) -> str:
-    if not subject.best_command:
-        return ""
-    code = f'<code id="best">{escape(subject.best_command)}</code><button id="copy" type="button">Copy</button>'
-    return f'<h3>The best trial’s command</h3><div class="command best">{code}</div>'
-
-
 def _description(subject: Subject, trial: Trial) -> str:
     """Lines under the pointer, in the few tags that the charts understand."""
     value = f"{subject.metric} {shown(trial.objective)}" if trial.objective is not None else trial.state
@@ -152,8 +141,3 @@ def _description(subject: Subject, trial: Trial) -> str:
     reason = [trial.error.splitlines()[0]] if trial.error else []
     lines = [cut(line, LONGEST_LINE) for line in [value, *settings, *reason]]
     return "<br>".join([f"<b>trial {trial.number}</b>", *map(label_text, lines)])
-
-
-def _json(data: Any) -> str:
-    """JSON that no text in it can end the script element of."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

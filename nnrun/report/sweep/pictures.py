@@ -55,6 +55,7 @@ def _picture(title: str, panels: Sequence[Chart]) -> Figure:
             axes.set_axis_off()
         else:
             _draw(axes, chart)
+    # They share the axis, so its name stands on the left alone.
     for inner in grid[:, 1:].flat:
         inner.set_ylabel("")
     named: dict[str, Any] = {}
@@ -116,6 +117,7 @@ def _scatter(axes: Axes, trace: Plot) -> None:
         markerfacecolor="none" if symbol else None,
     )
     if trace.get("yaxis") == "y2":
+        # The page's second axis goes from 0 to 1: heights of the panel, whatever the objective.
         drawn.set_transform(axes.get_xaxis_transform())
 
 

@@ -50,6 +50,7 @@ def spread(trials: Sequence[Any], most: int) -> list[Any]:
 
 def jitter(trials: Sequence[Trial]) -> np.ndarray:
     """Shifts in cells that spread points over the strip of their value, the same in every drawing."""
+    # Multiples of the golden ratio fill an interval evenly, however many there are (Weyl's sequence).
     return JITTER * (np.array([trial.number for trial in trials], dtype=float) * GOLDEN % 1 - 0.5)
 
 

@@ -43,8 +43,11 @@ def objective_scale(values: Sequence[float], direction: str, keep: float = 0.9) 
     found = np.log10(found) if log else found
     best, sign = (found.max(), -1.0) if direction == "maximize" else (found.min(), 1.0)
     worse = np.abs(found - best)
+    # Distances from the best, so that one rule serves both directions. The axis ends at the worst value, unless the
+    # `keep` best lie within a third of the way: then it ends a little behind these.
     usual, most = np.quantile(worse, keep, method="lower"), worse.max()
     reach = 1.5 * usual if 0 < 3 * usual < most else most
+    # Of equal values, whose reach is 0, five percent of the value itself, and of zeros some number.
     margin = 0.05 * reach or 0.05 * abs(best) or 0.05
     low, high = sorted((best - sign * margin, best + sign * (reach + margin)))
     return Scale(log, float(low), float(high), int((worse > reach + margin).sum()), float(best + sign * most))
@@ -60,5 +63,6 @@ def ticks(low: float, high: float, log: bool, whole: bool = False) -> dict[float
         at = LogLocator(subs=subs, numticks=MOST_DECADES + 2).tick_values(low, high)
     else:
         at = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high)
+    # The locators give one more on either side; an end that is round itself may be off by its last digit.
     inside = np.isclose(np.clip(at, low, high), at, rtol=1e-9, atol=0)
     return {float(value): f"{value:.6g}" for value in np.asarray(at)[inside]}

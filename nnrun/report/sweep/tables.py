@@ -47,14 +47,10 @@ def _reason(group: Sequence[Trial]) -> str:
     error = (group[0].error or "no reason recorded").strip()
     first, _, rest = error.partition("\n")
     body = f"<details><summary>{escape(first)}</summary><pre>{escape(rest)}</pre></details>" if rest else escape(first)
-    example = f'<p class="note">trial {group[0].number}: {escape(assignments(group[0]))}</p>'
+    typed = " ".join(f"{key}={shown(value)}" for key, value in group[0].params.items())
+    example = f'<p class="note">trial {group[0].number}: {escape(typed)}</p>'
     numbers = listed([trial.number for trial in group])
     return f'<tr><td class=n>{len(group):,}<td class="reason">{body}{example}<td class="numbers">{numbers}'
-
-
-def assignments(trial: Trial) -> str:
-    """The trial's values as one types them: `optimizer.learning_rate=0.01 model=lstm`."""
-    return " ".join(f"{key}={shown(value)}" for key, value in trial.params.items())
 
 
 def _in_order(subject: Subject) -> list[Trial]:
@@ -80,6 +76,7 @@ def _row(values: Sequence[Any]) -> str:
 
 def _cell(value: Any) -> str:
     text = shown(value)
+    # The page sorts by data-v, and by the text where that is exact already.
     if is_number(value):
         exact = json.dumps(value)
         return f"<td class=n>{text}" if exact == text else f'<td class=n data-v="{exact}">{text}'

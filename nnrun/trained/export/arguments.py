@@ -1,7 +1,7 @@
 """What an exported network takes: arrays as they are, or the columns of a table with their gaps."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,20 +34,6 @@ class Argument:
         """The argument in words for a program that has the file alone."""
         found = {"dtype": self.dtype.name, "shape": ["batch", *self.shape]}
         return found | {name: value for name in ("columns", "about") if (value := getattr(self, name))}
-
-
-class RawInputs(Protocol):
-    """Arrays that become a batch of raw examples inside the exported function."""
-
-    @property
-    def arguments(self) -> tuple[Argument, ...]:
-        """The arguments in the order in which they are given."""
-
-    def batch(self, arrays: dict[str, jax.Array]) -> Batch:
-        """The fields as the network takes them, not yet scaled."""
-
-    def made_up(self, random: np.random.Generator, count: int, scaling: Scaling) -> dict[str, np.ndarray]:
-        """Some examples in the range of the training data."""
 
 
 @dataclass(frozen=True)

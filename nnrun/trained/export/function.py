@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from nnrun.datasets.tables.reader import TableReader
-from nnrun.trained.export.arguments import Argument, ArrayInputs, RawInputs, TableInputs
+from nnrun.trained.export.arguments import Argument, ArrayInputs, TableInputs
 from nnrun.trained.trained_run import TrainedRun
 
 Answer = dict[str, jax.Array]
@@ -59,7 +59,7 @@ def examples(run: TrainedRun, network: Exported, count: int) -> list[np.ndarray]
     return [np.asarray(made[one.name], one.dtype) for one in network.arguments]
 
 
-def _raw(run: TrainedRun) -> RawInputs:
+def _raw(run: TrainedRun) -> ArrayInputs | TableInputs:
     reader = run.preprocessing.reader
     # A user's own kind of TableReader may make other inputs of the columns than the exported arithmetic would.
     return TableInputs(reader) if type(reader) is TableReader else ArrayInputs(run.preprocessing.spec)

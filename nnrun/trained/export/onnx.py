@@ -36,6 +36,7 @@ def translate(network: Exported, batches: list[list[np.ndarray]]) -> bytes:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        # Errors alone.
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         worst = max(_difference(session, network, names, arrays) for arrays in batches)

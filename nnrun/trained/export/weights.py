@@ -53,7 +53,7 @@ def _meaning(owner: Any, attribute: str, layer: str, modules: dict[str, Any]) ->
         case Conv(), _:
             return _of_convolution(owner, attribute)
         case ((nnx.BatchNorm() | nnx.LayerNorm()), _):
-            return _of_normalization(owner, attribute, _spatial_axes(layer, modules))
+            return _of_normalization(owner, attribute, layer, modules)
         case nnx.Embed(), "embedding":
             return "a row per category, 0 for never seen", _equal("Embedding", "weight")
         case Direction(), _:
@@ -71,15 +71,11 @@ def _of_convolution(owner: Conv, attribute: str) -> tuple[str, dict[str, Any]]:
     return text, _equal(module, "weight", (len(space) + 1, len(space), *space))
 
 
-def _spatial_axes(layer: str, modules: dict[str, Any]) -> int:
-    """Spatial axes of what is normalized: those of the convolution beside the normalization, 0 after a dense layer."""
-    block = layer.removesuffix(".norm").removesuffix(".norm")
-    convolution = modules.get(f"{block}.conv")
-    return convolution.kernel[...].ndim - 2 if isinstance(convolution, Conv) else 0
-
-
-def _of_normalization(owner: Any, attribute: str, axes: int) -> tuple[str, dict[str, Any]]:
-    module = f"BatchNorm{max(1, axes)}d" if isinstance(owner, nnx.BatchNorm) else "LayerNorm"
+def _of_normalization(owner: Any, attribute: str, layer: str, modules: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    # PyTorch has a BatchNorm for each number of spatial axes: those of the convolution beside it, else 1d.
+    convolution = modules.get(f"{layer.removesuffix('.norm').removesuffix('.norm')}.conv")
+    axes = convolution.kernel[...].ndim - 2 if isinstance(convolution, Conv) else 1
+    module = f"BatchNorm{axes}d" if isinstance(owner, nnx.BatchNorm) else "LayerNorm"
     formula = f"y = γ (x - mean) / sqrt(var + {owner.epsilon:g}) + β"
     meaning, parameter = {
         "scale": (f"γ of {formula}", "weight"),

@@ -52,11 +52,16 @@ class NnrunSweeper(Sweeper):
 
     def _sweep_jobs(self, arguments: list[str]) -> list[Any]:
         """A list of job returns per batch, as Hydra's own sweeper gives."""
+        from omegaconf import OmegaConf
+
         from nnrun.compose.grammar import dimensions, parse_override
 
         parsed = [parse_override(argument, self.hydra_context.config_loader) for argument in arguments]
         strategy = self._strategy(dimensions(parsed), {o.key_or_group for o in parsed})
-        self._save_config()
+        # As Hydra's own sweeper does.
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
         end = time.monotonic() + (strategy.config.timeout_seconds or math.inf)
         returns: list[Any] = []
         while time.monotonic() < end and (points := strategy.ask(self._batch_size(strategy))):
@@ -74,35 +79,23 @@ class NnrunSweeper(Sweeper):
         from omegaconf import OmegaConf
 
         from nnrun.compose.grammar import from_space
-        from nnrun.schema import build, locate
+        from nnrun.schema import build_chosen, locate
+        from nnrun.search.base import Strategy
         from nnrun.search.space import Space
 
         node = OmegaConf.select(self.config, "search")
         values: Any = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_dict(node) else {}
-        if not _is_strategy(values.get("_target_")):
+        # Another app may well have a `search` of its own that is none of ours.
+        member = locate(values["_target_"]) if values.get("_target_") else None
+        if not (isinstance(member, type) and issubclass(member, Strategy)):
             values = {"_target_": "nnrun.search.grid.Grid"}
-        config = build("search", values)
+        strategy, config = build_chosen("search", values)
         further = {key: found for key, found in from_space(config.space).items() if key not in typed}
-        return locate(values["_target_"])(config, Space(swept | further))
+        return strategy(config, Space(swept | further))
 
     def _batch_size(self, strategy: "Strategy") -> int:
         left = (strategy.config.trials or sys.maxsize) - len(strategy.asked)
         return min(left, self.max_batch_size or strategy.config.parallel_trials or left)
-
-    def _save_config(self) -> None:
-        from omegaconf import OmegaConf
-
-        folder = Path(self.config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
-
-
-def _is_strategy(target: str | None) -> bool:
-    from nnrun.schema import locate
-    from nnrun.search.base import Strategy
-
-    member = locate(target) if target else None
-    return isinstance(member, type) and issubclass(member, Strategy)
 
 
 def _job(parsed: list[Any], point: dict[str, Any]) -> list[str]:
