@@ -32,6 +32,8 @@ SLOW = {
         {"model.dropout": (0.1, 0.3, 0.5)},
     ),
     "resnet": ({"model": "resnet", "dataset": "digits"}, {"model.filters": [2, 3]}, {}),
+    "resnet_1d": ({"model": "resnet", "dataset": "sine"}, WINDOW | {"model.filters": [2, 3]}, {}),
+    "fcn": ({"model": "fcn", "dataset": "sine"}, WINDOW | {"model.filters": [2, 3, 2]}, {}),
     "vgg": (
         IMAGES | {"model": "vgg"},
         {"dataset.image_size": 32, "model.width": 1, "model.dense_sizes": [3]},

@@ -36,6 +36,8 @@ SLOW = {
     "mlp_bfloat16": (BINARY, "mlp", {"training.precision": "bfloat16"}),
     "cnn_series": (SERIES, "cnn", {"model.filters": [2], "model.dense_sizes": [3]}),
     "resnet": (COLOURS, "resnet", {"model.filters": [2, 3]}),
+    "resnet_lengths": (UNEQUAL, "resnet", {"model.filters": [2]}),
+    "fcn": (ANCHORED, "fcn", {"model.filters": [2], "model.kernel_size": 4}),
     "vgg": (PICTURES, "vgg", {"model.width": 1, "model.dense_sizes": [3]}),
     "inception": (PICTURES, "inception", {}),
     "rnn": (SERIES, "rnn", {"model.hidden_size": 3}),

@@ -25,7 +25,7 @@ def filled(make):
 
 def abstract(model, config, shape, classes=1000):
     """(number of parameters, shape of the prediction in training), without allocating anything."""
-    data = DataSpec("image", shape, (), "classification", classes)
+    data = DataSpec("image" if len(shape) == 3 else "series", shape, (), "classification", classes)
     net = nnx.eval_shape(lambda: model(config, data, OutputSpec((classes,)), rngs=nnx.Rngs(0)))
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)))
     x = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
@@ -34,10 +34,11 @@ def abstract(model, config, shape, classes=1000):
 
 
 def conv_norm(torch, layer, x, stride=1, padding=0, relu=True, eps=1e-5):
-    """The layer's convolution and batch normalization (in training) by torch on (batch, channels, height, width)."""
+    """The layer's convolution and batch normalization (in training) by torch on (batch, channels, *space)."""
     kernel = np.moveaxis(np.asarray(layer.conv.kernel[...]), (-1, -2), (0, 1)).copy()
     scale, bias = (torch.tensor(np.asarray(v[...])) for v in (layer.norm.scale, layer.norm.bias))
-    x = torch.nn.functional.conv2d(x, torch.tensor(kernel), stride=stride, padding=padding)
+    convolve = torch.nn.functional.conv2d if x.ndim == 4 else torch.nn.functional.conv1d
+    x = convolve(x, torch.tensor(kernel), stride=stride, padding=padding)
     x = torch.nn.functional.batch_norm(x, None, None, scale, bias, training=True, eps=eps)
     return torch.relu(x) if relu else x
 

@@ -15,7 +15,8 @@ DATASETS = {
 }
 OF_MODELS = {
     "vgg": ["dataset=shapes", "dataset.image_size=32", "model.width=8", "model.dense_sizes=[32]"],
-    "resnet": ["dataset=digits", "model.filters=[8,16]"],
+    "resnet": ["model.filters=[8,16]"],
+    "fcn": ["model.filters=[8]", "model.kernel_size=5"],
 }
 FITS = [
     (name, kind)
@@ -35,8 +36,8 @@ def _few_blocks(monkeypatch):
 @pytest.mark.usefixtures("_few_blocks", "sketchy")
 @pytest.mark.parametrize(("model", "kind"), FITS)
 def test_it_runs(model, kind, nnrun, tmp_path):
-    data = OF_MODELS.get(model, DATASETS[kind])
-    assert nnrun("debug=tiny", f"model={model}", *data).code == 0
+    words = [*DATASETS[kind], *OF_MODELS.get(model, [])]
+    assert nnrun("debug=tiny", f"model={model}", *words).code == 0
     (summary,) = [json.loads(path.read_text()) for path in tmp_path.glob("outputs/runs/*/*/summary.json")]
     assert summary["status"] == "completed"
     assert summary["parameters"] > 0

@@ -10,12 +10,20 @@ from nnrun.errors import ConfigError
 from nnrun.models.base import OutputSpec
 from nnrun.models.blocks.convolution import ConvNorm
 from nnrun.models.kernels.pooling import max_pool
-from nnrun.models.resnet import BasicBlock, Bottleneck, ResNet, ResNetConfig
+from nnrun.models.resnet import BasicBlock, Bottleneck, ResNet, ResNetConfig, SeriesBlock
 
 
 @pytest.mark.parametrize(("layout", "published"), [(18, 11_689_512), (50, 25_557_032)])
 def test_published_size(layout, published):
     assert abstract(ResNet, ResNetConfig(layout=layout), (224, 224, 3)) == (published, (2, 1000))
+
+
+def test_the_network_for_series_is_the_published_one():
+    # Kernels of 8, 5 and 3 steps, a scale and a shift for each filter of each, the shortcut's own, and the head.
+    first, second, third = 64 * (8 + 5 * 64 + 3 * 64), 128 * (8 * 64 + 8 * 128), 128 * 16 * 128
+    shortcuts = 64 + 64 * 128 + 2 * (64 + 128 + 128)
+    size = first + second + third + 2 * 3 * (64 + 128 + 128) + shortcuts + 129 * 2
+    assert abstract(ResNet, ResNetConfig(), (150, 1), 2) == (size, (2, 2))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +71,36 @@ def test_basic_block_is_torchs(inputs, stride):
             return torch.relu(y + (x if stride == 1 else conv_norm(torch, block.downsample, x, stride, relu=False)))
 
         assert_same(torch, block, forward, (2, 7, 6, inputs))
+
+
+@pytest.mark.parametrize("inputs", [4, 3])
+def test_the_block_for_series_is_torchs(inputs):
+    torch = pytest.importorskip("torch")
+    with jax.enable_x64(True):
+        block = filled(lambda: SeriesBlock(inputs, 4, 1, rngs=nnx.Rngs(0)))
+
+        def forward(torch, x):
+            y = conv_norm(torch, block.conv1, x, padding="same")
+            y = conv_norm(torch, block.conv2, y, padding="same")
+            y = conv_norm(torch, block.conv3, y, padding="same", relu=False)
+            if inputs == 3:
+                return torch.relu(y + conv_norm(torch, block.downsample, x, relu=False))
+            scale, bias = (torch.tensor(np.asarray(v[...])) for v in (block.norm.norm.scale, block.norm.norm.bias))
+            return torch.relu(y + torch.nn.functional.batch_norm(x, None, None, scale, bias, training=True))
+
+        assert_same(torch, block, forward, (2, 9, inputs))
+
+
+def test_padded_steps_are_left_out_of_the_average_and_other_layouts_are_refused():
+    data = DataSpec("series", (9, 1), (), "classification", 3, lengths=True)
+    model = ResNet(ResNetConfig(filters=(2,)), data, OutputSpec((3,)), rngs=nnx.Rngs(0))
+    x = jnp.zeros((2, 9, 1)).at[:, :4].set(1.0)
+    (maps,) = model.feature_maps(x)
+    found = model({"inputs": x, "lengths": jnp.array([4, 9])})[0].prediction
+    expected = model.head(jnp.stack([maps[0, :4].mean(0), maps[1].mean(0)]))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ConfigError, match=r"layout=18 is a network for images.* Set model.layout=small"):
+        ResNet(ResNetConfig(layout=18), data, OutputSpec((3,)), rngs=nnx.Rngs(0))
 
 
 def test_bottleneck_is_torchs_with_the_stride_in_the_middle():

@@ -95,15 +95,16 @@ class ConvNorm(nnx.Module):
         outputs: int,
         kernel: int | tuple[int, ...],
         stride: int = 1,
-        padding: int | tuple[int, ...] = 0,
+        padding: Padding | tuple[int, ...] = 0,
         *,
+        axes: int = 2,
         activation: Activation | None = "relu",
         epsilon: float = 1e-5,
         rngs: nnx.Rngs,
     ) -> None:
         # As torchvision draws the kernels of its ResNets.
         init = nnx.initializers.variance_scaling(2.0, "fan_out", "normal")
-        self.conv = Conv(inputs, outputs, kernel, stride, padding, bias=False, kernel_init=init, rngs=rngs)
+        self.conv = Conv(inputs, outputs, kernel, stride, padding, axes=axes, bias=False, kernel_init=init, rngs=rngs)
         self.norm = nnx.BatchNorm(outputs, momentum=0.9, epsilon=epsilon, rngs=rngs)
         self.activation = activation
 

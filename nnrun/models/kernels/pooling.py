@@ -92,6 +92,9 @@ def average_pool(
     return functools.reduce(jnp.add, shifts(x, window, stride)) / math.prod(window)
 
 
-def global_average(x: jax.Array) -> jax.Array:
-    """(batch, *space, channels) -> (batch, channels)."""
-    return x.mean(range(1, x.ndim - 1))
+def global_average(x: jax.Array, lengths: jax.Array | None = None) -> jax.Array:
+    """(batch, *space, channels) -> (batch, channels); `lengths` (batch,) has the steps that count, where not all do."""
+    if lengths is None:
+        return x.mean(range(1, x.ndim - 1))
+    valid = jnp.arange(x.shape[1]) < lengths[:, None]
+    return jnp.where(valid[..., None], x, 0).sum(1) / jnp.maximum(lengths, 1).astype(x.dtype)[:, None]
