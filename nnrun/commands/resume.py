@@ -113,7 +113,9 @@ def _more_epochs(folder: Path, word: str, plain: dict[str, Any], summary: dict[s
     """
     from nnrun.config.run_config import TrainingConfig
 
-    name, before = shlex.quote(str(folder)), schema.build("training", plain.get("training", {}), TrainingConfig).epochs
+    name, asked = shlex.quote(str(folder)), schema.build("training", plain.get("training", {}), TrainingConfig).epochs
+    # Nothing was trained where the number is not yet known.
+    before = 0 if asked == "auto" else asked
     completed = summary["status"] == "completed"
     if completed and summary["stopped_early"]:
         raise ConfigError(
@@ -132,7 +134,7 @@ def _more_epochs(folder: Path, word: str, plain: dict[str, Any], summary: dict[s
         got = (text if key == EPOCHS else word) or "nothing"
         raise ConfigError(
             f"{EPOCHS} can only be raised: it must be an integer > {before}, but got {got}. "
-            f"Set for example {EPOCHS}={2 * before}."
+            f"Set for example {EPOCHS}={max(1, 2 * before)}."
         )
     if completed and not any((folder / "checkpoints").glob("*.safetensors")):
         raise ConfigError(f"{folder} has no checkpoint to go on from. Train anew: nnrun repeat {name} {word}")

@@ -26,7 +26,10 @@ class EarlyStoppingConfig:
 class TrainingConfig:
     """Keys of training."""
 
-    epochs: int = size(20, "passes over the training part")
+    epochs: int | Literal["auto"] = size(
+        "auto",
+        "passes over the training part; auto: 20 of generated data and digits, else 3000 steps in 20 to 1000 epochs",
+    )
     batch_size: int = size(32, "examples per step")
     gradient_clip: float | None = number(None, "largest global norm of the gradient; null: no clipping", above=0)
     precision: Literal["float32", "bfloat16"] = setting("float32", "of the arithmetic; weights stay float32")
@@ -35,6 +38,13 @@ class TrainingConfig:
     trainable: tuple[str, ...] = setting(("*",), "globs of the names of the weights that learn")
     initial: str | None = setting(None, "safetensors file or folder of a run whose weights to start from; null: drawn")
     checkpoint_seconds: float = setting(20.0, "time between saved states to continue from", least=0)
+
+    @property
+    def passes(self) -> int:
+        """The epochs as a number, which `auto` is once the data are known."""
+        if self.epochs == "auto":
+            raise ValueError("training.epochs=auto has no number yet: execution.prepared.prepare gives it")
+        return self.epochs
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Adding(Examples):
     """
 
     config: AddingConfig
+    auto_epochs = 20
     input_names = ("value", "mark")
     target_names = ("sum",)
 

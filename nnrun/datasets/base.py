@@ -3,7 +3,7 @@
 import abc
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -218,6 +218,9 @@ class DatasetConfig:
 
 class Dataset(abc.ABC):
     """Base of every data set; built from its config, which is its only argument."""
+
+    auto_epochs: ClassVar[int | None] = None
+    """What training.epochs=auto stands for; None: what the number of its training examples calls for."""
 
     @abc.abstractmethod
     def spec(self) -> DataSpec:

@@ -28,6 +28,7 @@ class Digits(Examples):
     """
 
     config: DigitsConfig
+    auto_epochs = 20
     input_names = ("grey",)
     class_names = tuple(str(digit) for digit in range(10))
 

@@ -26,6 +26,7 @@ class Friedman1(Examples):
     """
 
     config: Friedman1Config
+    auto_epochs = 20
     target_names = ("y",)
 
     def __init__(self, config: Friedman1Config) -> None:

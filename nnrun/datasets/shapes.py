@@ -62,6 +62,7 @@ class Shapes(Examples):
     """
 
     config: ShapesConfig
+    auto_epochs = 20
     input_names = ("grey",)
 
     def __init__(self, config: ShapesConfig) -> None:

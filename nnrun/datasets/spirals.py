@@ -27,6 +27,7 @@ class Spirals(Examples):
     """
 
     config: SpiralsConfig
+    auto_epochs = 20
     input_names = ("x1", "x2")
 
     def __init__(self, config: SpiralsConfig) -> None:

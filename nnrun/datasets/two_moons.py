@@ -22,6 +22,7 @@ class TwoMoons(Examples):
     """Class 0: (cos t, sin t); class 1: (1 - cos t, 1/2 - sin t); t ~ U[0, π], plus noise; equally many of both."""
 
     config: TwoMoonsConfig
+    auto_epochs = 20
     input_names = ("x1", "x2")
     class_names = ("upper", "lower")
 

@@ -22,6 +22,7 @@ class Xor(Examples):
     """Points around the corners (±1, ±1); class 1 where the signs of the corner differ, which no line separates."""
 
     config: XorConfig
+    auto_epochs = 20
     input_names = ("x1", "x2")
     class_names = ("same", "different")
 

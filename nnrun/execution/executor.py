@@ -29,16 +29,19 @@ class Job:
 
 @dataclass(frozen=True)
 class Resumed:
-    """Jobs go on where an earlier process left them: their rows so far, by number."""
+    """Jobs go on where an earlier process left them: their rows so far and those of their best epochs, by number."""
 
     histories: dict[int, list[Row]]
+    best: dict[int, Row | None]
+    epochs: int
 
 
 @dataclass(frozen=True)
 class Started:
-    """These jobs are in training."""
+    """These jobs are in training, for so many epochs, where that is known."""
 
     numbers: tuple[int, ...]
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,9 @@ class Lockstep:
     seconds: of building, a job's share. Members of the trainer are the jobs in their order.
     """
 
-    def __init__(self, jobs: list[Job], trainer: Trainer, epochs: int, seconds: float) -> None:
-        self._jobs, self._trainer, self._epochs, self._seconds = jobs, trainer, epochs, seconds
+    def __init__(self, jobs: list[Job], trainer: Trainer, prepared: Prepared, seconds: float) -> None:
+        self._jobs, self._trainer, self._seconds = jobs, trainer, seconds
+        self._epochs, self._objective = prepared.config.training.passes, prepared.objective
         self.histories: list[list[Row]] = [[] for _ in jobs]
         self.open = {i for i, job in enumerate(jobs) if not job.is_final}
 
@@ -46,7 +47,8 @@ class Lockstep:
         state, notes = saved
         self._trainer.restore(state, notes["layout"])
         self.histories = [notes["histories"][str(job.number)] for job in self._jobs]
-        return Resumed({number: list(rows) for number, rows in self.by_number.items()})
+        best = {number: self._objective.best(rows) for number, rows in self.by_number.items()}
+        return Resumed({number: list(rows) for number, rows in self.by_number.items()}, best, self._epochs)
 
     def epoch(self, event: Epoch) -> Trained:
         """The outcomes of the jobs that had not ended before; those of the last epoch, or out of patience, end."""
@@ -94,7 +96,7 @@ class Local:
         prepared = self._prepare(jobs[0].config)
         training, examples, begun = prepared.config.training, counts(prepared.data), time.perf_counter()
         trainer = self._trainer(group, jobs, prepared.data)
-        lockstep = Lockstep(jobs, trainer, training.epochs, (time.perf_counter() - begun) / len(jobs))
+        lockstep = Lockstep(jobs, trainer, prepared, (time.perf_counter() - begun) / len(jobs))
         if saved := self._restore(group, lambda: trainer.like, prepared.data):
             yield lockstep.resume(saved)
         # The state as it was read would stay in memory while the group trains.
@@ -102,7 +104,7 @@ class Local:
         # Under vmap every slot is computed anyway, so that only map saves by leaving members out.
         if group.batching == "map":
             trainer.stop(i for i, job in enumerate(jobs) if job.is_final)
-        yield Started(tuple(job.number for job in jobs))
+        yield Started(tuple(job.number for job in jobs), training.passes)
         last = time.monotonic()
         self._watch.training = True
         try:

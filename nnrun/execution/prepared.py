@@ -10,19 +10,23 @@ from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.execution import devices
 from nnrun.tasks.base import Task
-from nnrun.training import batches
+from nnrun.training import batches, epochs
 from nnrun.training.objective import Objective, check_objective
 from nnrun.training.state import Fitted
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A config completed by what only the data tell, with the data, the task and the objective."""
+    """A config completed by what only the data tell, with the data, the task and the objective.
+
+    notes are sentences for the user about these.
+    """
 
     config: RunConfig
     data: Data
     task: Task
     objective: Objective
+    notes: tuple[str, ...] = ()
 
 
 def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
@@ -31,12 +35,24 @@ def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
         data = config.dataset.create().load()
     kind = config.task.cls
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
-    batch_size = devices.useful_batch(config.training, batches.count(data.train))
-    training = dataclasses.replace(config.training, batch_size=batch_size)
+    examples, asked = batches.count(data.train), config.training.epochs
+    batch_size = devices.useful_batch(config.training, examples)
+    known = config.dataset.cls.auto_epochs or epochs.automatic(examples, batch_size) if asked == "auto" else asked
+    training = dataclasses.replace(config.training, batch_size=batch_size, epochs=known)
     config = dataclasses.replace(config, task=prepared, training=training)
     task = kind(prepared.config, data.spec)
     direction = check_objective(config.objective, task, config.model.cls.terms)
-    return Prepared(config, data, task, Objective(config.objective.metric, direction))
+    objective, held_out = Objective(config.objective.metric, direction), batches.count(data.val)
+    # The default alone: whoever names another metric wants its best epoch. Generated data can be had in any number.
+    few = held_out < epochs.FEW_EXAMPLES and config.dataset.cls.auto_epochs is None
+    if not few or kind.steady_metric is None or objective.metric != "val/loss":
+        return Prepared(config, data, task, objective)
+    steady = f"val/{kind.steady_metric}"
+    note = (
+        f"The validation part has {held_out} examples, too few for val/loss to choose the best epoch: it is the one of "
+        f"the highest {steady}, the last among equals. To choose by another metric, set objective.metric."
+    )
+    return Prepared(config, data, task, dataclasses.replace(objective, steady=steady), (note,))
 
 
 def counts(data: Data) -> list[int]:

@@ -114,6 +114,11 @@ class RunFolder(Folder):
         checkpoint.save_checkpoint(self.path / "checkpoints", step, state, notes)
 
 
+def with_epochs(plain: dict[str, Any], epochs: int | None) -> dict[str, Any]:
+    """A config with the number that training.epochs=auto stands for, as far as that is known."""
+    return plain if epochs is None else {**plain, "training": {**plain["training"], "epochs": epochs}}
+
+
 def dump_yaml(content: Any) -> str:
     """YAML with keys in their order; LibYAML's emitter is seven times faster than Python's."""
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)

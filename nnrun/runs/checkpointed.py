@@ -33,7 +33,7 @@ def notes_of(config: RunConfig, data: Data, summary: dict[str, Any]) -> dict[str
     # What decides the last digits: the compiler, and the libraries whose arithmetic is compiled.
     made_with = {name: summary["versions"][name] for name in ("jax", "jaxlib", "flax", "optax")}
     made_with["devices"] = summary["devices"]
-    return {"epochs": config.training.epochs, "examples": prepared.counts(data), "made_with": made_with}
+    return {"epochs": config.training.passes, "examples": prepared.counts(data), "made_with": made_with}
 
 
 def newest(folder: Path, like: State, say: Callable[[str], None]) -> Restored | None:

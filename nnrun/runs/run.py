@@ -13,7 +13,7 @@ from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
 from nnrun.folders import reading
 from nnrun.folders.reading import read_trial
-from nnrun.folders.run_folder import RunFolder
+from nnrun.folders.run_folder import RunFolder, with_epochs
 from nnrun.folders.summary import by_metric, new_summary, undefined
 from nnrun.host.disk import hold
 from nnrun.host.interruption import Interrupted, Watch
@@ -98,6 +98,7 @@ class Run:
     def _work(self, watch: Watch, resume: bool) -> float:
         prepared = prepare(self.config)
         self.config, data, task, objective = prepared.config, prepared.data, prepared.task, prepared.objective
+        self.plain = with_epochs(self.plain, self.config.training.passes)
         self.seconds["startup"] = time.time() - self.started
         building = time.perf_counter()
         self.trainer = trainer = SerialRun(self.config, data)
@@ -109,8 +110,10 @@ class Run:
         if resume:
             self._restore(trainer)
             self._begin()
+        else:
+            self.folder.write_config(self.plain, self.choices)
         self.folder.write_preprocessing(data)
-        for note in (*data.notes, *trainer.compiled.initial.remarks):
+        for note in (*data.notes, *prepared.notes, *trainer.compiled.initial.remarks):
             self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
@@ -126,6 +129,7 @@ class Run:
         """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
         self.config, self.trainer = prepared.config, trainer
         self.history, notes = read_trial(trial)
+        self.plain = with_epochs(self.plain, self.config.training.passes)
         self.folder.write_config(self.plain, self.choices)
         self.folder.write_preprocessing(prepared.data)
         self.folder.start_metrics(self.history)
@@ -152,7 +156,7 @@ class Run:
 
     def _train(self, trainer: SerialRun, task: Task, data: Data, objective: Objective, watch: Watch) -> None:
         training, begun = self.config.training, time.perf_counter()
-        self.terminal.start(training.epochs, trainer.train_steps)
+        self.terminal.start(training.passes, trainer.train_steps)
         saved = time.perf_counter()
         watch.training = True
         try:
@@ -173,7 +177,7 @@ class Run:
             watch.training = False
             self.seconds["train"] = time.perf_counter() - begun
             self.terminal.stop()
-        self.summary["stopped_early"] = len(self.history) < training.epochs
+        self.summary["stopped_early"] = len(self.history) < training.passes
         self._save(trainer)
 
     def _epoch(self, event: Outcome, objective: Objective) -> None:
@@ -239,7 +243,9 @@ class Run:
         """Says and notes that a signal came; also the last words of a process that ends where nothing reads signals."""
         self._end("interrupted", interrupted)
         command = reading.continuing(self.folder.path, self.plain)
-        epoch = min(len(self.history) + 1, self.config.training.epochs)
+        epoch = len(self.history) + 1
+        if self.config.training.epochs != "auto":
+            epoch = min(epoch, self.config.training.epochs)
         if self._begun:
             self.terminal.line(f"Interrupted in epoch {epoch}. To continue: {command}")
         else:

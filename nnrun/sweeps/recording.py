@@ -15,6 +15,7 @@ from nnrun.execution.prepared import changed_data, counts
 from nnrun.execution.settings import GroupSettings
 from nnrun.folders.ledger import Ledger
 from nnrun.folders.preprocessing import Preprocessing
+from nnrun.folders.run_folder import with_epochs
 from nnrun.folders.summary import new_summary, undefined
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.search.space import Params
@@ -25,7 +26,7 @@ from nnrun.training.state import State
 
 @dataclass
 class Training:
-    """A trial in training; `best` is the row of the objective's best epoch."""
+    """A trial in training; `best` is the row of the best epoch, `epochs` how many it trains, where that is known."""
 
     number: int
     params: Params
@@ -35,6 +36,11 @@ class Training:
     is_final: bool = False
     history: list[Row] = field(default_factory=list)
     best: Row | None = None
+    epochs: int | None = None
+
+    def share(self, rows: int) -> float:
+        """How much of the training so many epochs are; nothing as long as its length is not known."""
+        return rows / self.epochs if self.epochs else 0.0
 
     @property
     def job(self) -> Job:
@@ -81,13 +87,15 @@ class Recorder:
     def record(self, group: GroupSettings, trials: dict[int, Training], event: Event) -> None:
         """Takes in one event of a group; `trials` are its trials by number. Raises what `tell` raises."""
         match event:
-            case Resumed(histories):
+            case Resumed(histories, best, epochs):
                 for number, rows in histories.items():
                     trial = trials[number]
-                    trial.history, trial.best = rows, self.objective.best(rows)
+                    trial.history, trial.best, trial.epochs = rows, best[number], epochs
                     if not trial.is_final:
-                        self.progress(len(rows) / trial.config.training.epochs, before=True)
-            case Started(numbers):
+                        self.progress(trial.share(len(rows)), before=True)
+            case Started(numbers, epochs):
+                for number in numbers:
+                    trials[number].epochs = epochs
                 self.ledger.start(numbers)
             case Trained(outcomes, ended):
                 for number, outcome in outcomes.items():
@@ -136,7 +144,7 @@ class Recorder:
             training = trials[end.number]
             training.is_final = True
             # A trial that ended counts as whole, however early that was.
-            trained += 1 - len(training.history) / training.config.training.epochs
+            trained += 1 - training.share(len(training.history))
             if end.summary is None:
                 self._write(training, trial, end)
         self.ledger.record(rows, closed)
@@ -144,7 +152,7 @@ class Recorder:
             self.folder.remove_weights_but(self._winner[-1])
         for trial in closed:
             self.tell(trial)
-        self.progress(trained + sum(1 / trials[number].config.training.epochs for number in rows))
+        self.progress(trained + sum(trials[number].share(1) for number in rows))
 
     def _keep_best(self, closed: list[Trial], ended: tuple[Ended, ...]) -> None:
         """Writes the weights of the best trial so far, before the ledger says that it ended."""
@@ -164,12 +172,12 @@ class Recorder:
         found |= {"status": trial.state, "parameters": end.parameters, "epochs": len(training.history)}
         found |= {"error": trial.error, "metrics": trial.metrics}
         found |= {"seconds": {"compile": end.compile_seconds, "train": trial.seconds}}
-        found["stopped_early"] = trial.state == "completed" and len(training.history) < training.config.training.epochs
+        found["stopped_early"] = trial.state == "completed" and len(training.history) < (training.epochs or 0)
         if trial.objective is not None and training.best:
             found["objective"] = {"metric": objective.metric, "direction": objective.direction}
             found["objective"] |= {"value": trial.objective, "epoch": int(training.best["epoch"])}
         folder = self.folder.trial(trial.number)
-        folder.write_config(training.composed.plain, training.composed.choices)
+        folder.write_config(with_epochs(training.composed.plain, training.epochs), training.composed.choices)
         folder.start_metrics(training.history)
         folder.write_summary(found)
 

@@ -58,6 +58,9 @@ class Task(abc.ABC):
         self.config = config
         self.data = data
 
+    steady_metric: ClassVar[str | None] = None
+    """A metric, larger where better, that chooses the epoch better than the loss of few validation examples does."""
+
     @classmethod
     def prepare(cls, config: Any, data: Data) -> Any:
         """The config completed by what only the loaded training part tells; called once, before building."""

@@ -57,6 +57,8 @@ class Classification(Task):
         weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
         return dataclasses.replace(config, class_weights=tuple(weights.tolist()))
 
+    steady_metric = "accuracy"
+
     @classmethod
     def without_training(cls, config: ClassificationConfig) -> ClassificationConfig:
         """The config without balanced class weights: the loss weighs every class the same."""

@@ -106,10 +106,10 @@ def fit(
     active = _staying([i for i, waiting in enumerate(patience) if not waiting.over], trainer)
     trainer.stop(set(range(len(histories))) - set(active))
     # Members in lockstep have trained equally far; where none goes on there is nothing left.
-    trained = max((len(histories[i]) for i in active), default=config.epochs)
+    trained = max((len(histories[i]) for i in active), default=config.passes)
     # More than 0 where a run goes on from the middle of an epoch.
     done = trainer.position - trained * trainer.train_steps
-    for epoch in range(trained + 1, config.epochs + 1):
+    for epoch in range(trained + 1, config.passes + 1):
         started = time.perf_counter()
         while active and done < trainer.train_steps:
             stretch = pace.next(trainer.train_steps - done)
@@ -202,13 +202,14 @@ class Patience:
 
     def __init__(self, objective: Objective, patience: int | None, minimum_change: float) -> None:
         self._objective, self._patience, self._minimum_change = objective, patience, minimum_change
-        self._best, self._reference, self._waited = math.inf, math.inf, 0
+        self._best: dict[str, float] | None = None
+        self._reference, self._waited = math.inf, 0
 
     def see(self, row: dict[str, float]) -> bool:
         """Whether the epoch is the best so far; NaN never is."""
         cost = self._objective.cost(row)
-        improved = cost < self._best
-        self._best = cost if improved else self._best
+        improved = self._objective.improves(row, self._best)
+        self._best = row if improved else self._best
         if cost < self._reference - self._minimum_change:
             self._reference, self._waited = cost, 0
         else:

@@ -11,19 +11,37 @@ from nnrun.errors import ConfigError
 
 @dataclass(frozen=True)
 class Objective:
-    """What is optimised: a metric and whether smaller is better."""
+    """What is optimised: a metric and whether smaller is better.
+
+    steady: a metric, larger where better, whose best epoch counts as the best in the place of the objective's own, the
+    last one among equals.
+    """
 
     metric: str
     direction: str
+    steady: str | None = None
 
     def cost(self, row: dict[str, float]) -> float:
         """The objective of an epoch, smaller where better; NaN where the metric is undefined."""
         value = row.get(self.metric, math.nan)
         return value if self.direction == "minimize" else -value
 
+    def improves(self, row: dict[str, float], best: dict[str, float] | None) -> bool:
+        """Whether an epoch is better than the best one so far; one whose objective is undefined never is."""
+        if not math.isfinite(self.cost(row)):
+            return False
+        if best is None:
+            return True
+        if self.steady is not None:
+            return row[self.steady] >= best[self.steady]
+        return self.cost(row) < self.cost(best)
+
     def best(self, history: list[dict[str, float]]) -> dict[str, float] | None:
-        """The first row of the lowest cost; None where every one is undefined."""
-        return min((row for row in history if math.isfinite(self.cost(row))), key=self.cost, default=None)
+        """The row of the best epoch; None where the objective of every one is undefined."""
+        best = None
+        for row in history:
+            best = row if self.improves(row, best) else best
+        return best
 
 
 def check_objective(objective: ObjectiveConfig, task: Any, terms: tuple[str, ...] = ()) -> str:

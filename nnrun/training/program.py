@@ -200,7 +200,7 @@ class _Step:
         # Of the static part: numbers that are traced do not compare.
         self._augments = static.augmentation.active
         self._rate = static.with_numbers("optimizer", traced).learning_rate
-        self._total = static.training.epochs * train_steps
+        self._total = static.training.passes * train_steps
 
     def __call__(self, moving: Moving, batch: Batch) -> Moving:
         """Trains on a batch of raw examples with their mask."""

@@ -43,6 +43,7 @@ class Windowed(Divided):
     """
 
     config: SeriesConfig
+    auto_epochs = 20
     names: ClassVar[tuple[str, ...]] = ("value",)
 
     def __init__(self, config: SeriesConfig) -> None:
