@@ -89,7 +89,7 @@ def test_hydras_own_sweeper_gets_a_folder_and_an_objective_from_every_job(nnrun,
         return returned
 
     monkeypatch.setattr(BasicSweeper, "sweep", keep)
-    done = nnrun(*SMALL, "hydra/sweeper=basic", NOISE)
+    done = nnrun(*SMALL, "hydra/sweeper=basic", NOISE, "objective.metric=val/log_loss")
     assert done.code == 0, done
     values = [job.return_value for batch in returned for job in batch]
     assert values == pytest.approx(grouped, rel=1e-5)

@@ -209,11 +209,13 @@ def _excerpt(part: Part) -> Part:
 class DatasetConfig:
     """Keys that every data set has."""
 
-    seed: int = size(0, "generation and split", least=0)
-    limit: int | None = size(None, "at most this many examples in all; null: all", least=10)
-    val_fraction: float = setting(0.15, "share of the examples for validation", above=0.0, below=0.9)
-    test_fraction: float = setting(0.15, "share of the examples for the test", above=0.0, below=0.9)
-    scaling: ScalingKind = setting("standard", "fitted on the training part alone")
+    seed: int = size(0, "generation and split", least=0, changes="examples")
+    limit: int | None = size(None, "at most this many examples in all; null: all", least=10, changes="examples")
+    val_fraction: float = setting(
+        0.15, "share of the examples for validation", above=0.0, below=0.9, changes="examples"
+    )
+    test_fraction: float = setting(0.15, "share of the examples for the test", above=0.0, below=0.9, changes="examples")
+    scaling: ScalingKind = setting("standard", "fitted on the training part alone", changes="units")
 
 
 class Dataset(abc.ABC):

@@ -30,15 +30,18 @@ PARTS = (TRAIN, VAL, TEST)
 class CsvConfig(DatasetConfig):
     """The keys of dataset=csv."""
 
-    path: str | None = setting(None, "table that is divided into parts: .csv, .tsv, .txt or .parquet")
-    train: str | None = setting(None, "instead of path, where parts have files of their own")
-    val: str | None = setting(None, "file of the validation part; null: val_fraction of the rest")
-    test: str | None = setting(None, "file of the test part; null: test_fraction of the rest")
+    path: str | None = setting(
+        None, "table that is divided into parts: .csv, .tsv, .txt or .parquet", changes="examples"
+    )
+    train: str | None = setting(None, "instead of path, where parts have files of their own", changes="examples")
+    val: str | None = setting(None, "file of the validation part; null: val_fraction of the rest", changes="examples")
+    test: str | None = setting(None, "file of the test part; null: test_fraction of the rest", changes="examples")
     target: str | int | tuple[Column, ...] | None = setting(
         None,
         "column to predict, by name or by position from 1 (-1 the last), or several",
         least=-FURTHEST,
         most=FURTHEST,
+        changes="question",
     )
     features: tuple[Column, ...] | None = setting(None, "columns of the inputs; null: all others")
     drop: tuple[Column, ...] = setting((), "columns to leave out")
@@ -47,12 +50,21 @@ class CsvConfig(DatasetConfig):
         "column whose values every part has in equal proportions (numbers: their deciles); auto: the classes",
         least=-FURTHEST,
         most=FURTHEST,
+        changes="examples",
     )
     group: str | int | None = setting(
-        None, "column whose rows of equal value stay in one part; no input", least=-FURTHEST, most=FURTHEST
+        None,
+        "column whose rows of equal value stay in one part; no input",
+        least=-FURTHEST,
+        most=FURTHEST,
+        changes="examples",
     )
     time: str | int | None = setting(
-        None, "column by which the oldest rows train and the newest test; no input", least=-FURTHEST, most=FURTHEST
+        None,
+        "column by which the oldest rows train and the newest test; no input",
+        least=-FURTHEST,
+        most=FURTHEST,
+        changes="examples",
     )
     types: dict | None = setting(
         None, "by column: numeric, categorical, one_hot, embedding, date, or a pattern of dates such as %d.%m.%Y"
@@ -62,7 +74,9 @@ class CsvConfig(DatasetConfig):
     missing: dict | tuple[str | int | float, ...] | None = setting(
         None, "values that mean a missing one, for all columns or by column: {NAME: [0]}"
     )
-    without_target: Literal["refuse", "drop"] = setting("refuse", "what happens to rows without a target")
+    without_target: Literal["refuse", "drop"] = setting(
+        "refuse", "what happens to rows without a target", changes="examples"
+    )
     separator: dialect.Separator = setting("auto", "between fields; auto: a tab in a .tsv, else told from line 1")
     decimal: Literal[".", ","] = setting(".", "mark before the decimals")
     encoding: str = setting("utf-8", "of the text, for example latin-1")

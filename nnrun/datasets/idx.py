@@ -25,8 +25,8 @@ REPLACE = "Replace the file, or correct its path."
 class IdxConfig(DatasetConfig):
     """Keys of dataset=idx."""
 
-    images: str | None = setting(None, "file of the images, .gz or not")
-    labels: str | None = setting(None, "file of their labels")
+    images: str | None = setting(None, "file of the images, .gz or not", changes="examples")
+    labels: str | None = setting(None, "file of their labels", changes="question")
     test_images: str | None = setting(None, "file of the test images; null: test_fraction of the others")
     test_labels: str | None = setting(None, "file of their labels")
     class_names: tuple[str, ...] = setting((), "of the labels from the smallest; []: the numbers")

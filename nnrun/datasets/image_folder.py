@@ -30,7 +30,9 @@ CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 class ImageFolderConfig(DatasetConfig):
     """Keys of dataset=image_folder."""
 
-    path: str | None = setting(None, "folder with a folder of images per class, or with train, val and test above them")
+    path: str | None = setting(
+        None, "folder with a folder of images per class, or with train, val and test above them", changes="examples"
+    )
     resize: Resize = setting("stretch", "where size is given: stretch keeps the whole image, crop its proportions")
     channels: Literal["auto", "grey", "rgb"] = setting("auto", "auto: as the first image")
     cache: Caching = setting("auto", "map decoded images from the cache folder; auto: from 1 GiB of them")

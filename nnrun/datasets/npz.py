@@ -29,7 +29,9 @@ class NpzConfig(DatasetConfig):
     kind: Literal["auto", "table", "series", "image"] = setting(
         "auto", "auto: by the axes of inputs; bytes (n, height, width) are grey images"
     )
-    targets: Literal["auto", "classes", "numbers"] = setting("auto", "auto: whole numbers and texts are classes")
+    targets: Literal["auto", "classes", "numbers"] = setting(
+        "auto", "auto: whole numbers and texts are classes", changes="question"
+    )
 
 
 class Npz(Divided):

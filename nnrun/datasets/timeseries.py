@@ -31,28 +31,40 @@ if TYPE_CHECKING:
 class TimeseriesConfig(WindowConfig):
     """Keys of dataset=timeseries."""
 
-    path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time")
+    path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time", changes="examples")
     time: str | None = setting(
         "auto", "column of times, in UTC where they have offsets; auto: the first one that holds dates; null: none"
     )
     time_format: str | None = setting(
         None, "how times are written, for example %d/%m/%Y %H:%M; null: told from all rows"
     )
-    target: str | tuple[str, ...] | None = setting(None, "columns to forecast; null: every column of numbers")
+    target: str | tuple[str, ...] | None = setting(
+        None, "columns to forecast; null: every column of numbers", changes="question"
+    )
     features: tuple[str, ...] | None = setting(
         None, "columns seen beside the target's past; null: all others; []: none"
     )
     drop: tuple[str, ...] = setting((), "columns left out")
     horizon: int = size(1, "steps to forecast; 0: none, to rebuild the windows with an autoencoder", least=0)
     period: int | None = size(None, "steps of a season, for baselines and relative_to=season; null: none")
-    transform: Literal["none", "log"] = setting("none", "of every column, before scaling; forecasts are turned back")
+    transform: Literal["none", "log"] = setting(
+        "none", "of every column, before scaling; forecasts are turned back", changes="units"
+    )
     relative_to: Literal["none", "last", "season"] = setting(
-        "none", "the network forecasts the change from: the newest value, or the value whole seasons before"
+        "none",
+        "the network forecasts the change from: the newest value, or the value whole seasons before",
+        changes="units",
     )
     missing: Missing = setting("refuse", "previous: a missing value is the one before it")
-    train_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
-    val_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
-    test_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
+    train_rows: tuple[int, ...] | None = size(
+        None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
+    )
+    val_rows: tuple[int, ...] | None = size(
+        None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
+    )
+    test_rows: tuple[int, ...] | None = size(
+        None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
+    )
     look_back: bool = setting(True, "windows of validation and test see values of the part before, never its targets")
     anomalies: tuple[str, ...] = setting((), "labelled stretches START/END, for the evaluation alone")
     separator: Separator = setting("auto", "between the fields of a row")

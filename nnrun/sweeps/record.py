@@ -26,13 +26,14 @@ LARGEST = 2**24
 class Record:
     """What a command asks for, and the groups that were made of its trials so far.
 
-    typed: the overrides with one value, as typed.
+    typed: the overrides with one value, as typed. notes: sentences for the user on how its trials compare.
     """
 
     plan: Plan
     typed: list[str]
     command: str
     groups: list[GroupSettings] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -64,6 +65,7 @@ class Record:
             "status": status,
             "command": self.command,
             "typed": self.typed,
+            "notes": self.notes,
             **first.sweep,
             "space": {key: written(found) for key, found in space.dimensions.items()},
             "choosers": list(space.choosers),
@@ -99,7 +101,12 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
             lacking[choice] = frozenset(base["lacking"])
         found = Plan(Space(space, tuple(content["choosers"]), lacking), bases)
         record = Record(
-            found, content["typed"], content["command"], [GroupSettings(**group) for group in content["groups"]]
+            found,
+            content["typed"],
+            content["command"],
+            [GroupSettings(**group) for group in content["groups"]],
+            # Sweeps of earlier versions have none.
+            [str(note) for note in content.get("notes", [])],
         )
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
         raise ConfigError(f"{path} is missing or damaged, so the sweep cannot go on. Start it again.") from None

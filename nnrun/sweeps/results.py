@@ -145,6 +145,7 @@ def facts(record: Record, trials: list[Trial], objective: Objective) -> dict[str
         "metric": objective.metric,
         "direction": objective.direction,
         "space": {key: written(found) for key, found in record.plan.space.dimensions.items()},
+        "notes": record.notes,
         "best_command": record.command_of(best[0].params) if best else "",
     }
 

@@ -112,6 +112,8 @@ class Sweep:
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
         self.executor = self._executor(watch, deadline)
         self._remember(self.ledger.trials())
+        for note in self.record.notes:
+            self.terminal.line(f"Note: {note}")
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
                 for group, trials in self._groups():

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnrun.datasets.base import Data, DataSpec
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.schema import Change
 from nnrun.tasks.metrics import DIRECTIONS, Direction
 
 
@@ -86,6 +87,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def metric_names(self) -> tuple[str, ...]:
         """Names that `finish` reports beside `loss`, in the order of the columns of metrics.csv."""
+
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """Metrics that trials can be compared by although they differ in a setting that `changes` that, the best first.
+
+        Of `question`, where nothing is in the same units, those that are a share of what there is to be known.
+        """
+        return self.metric_names() if change == "loss" else ()
 
     @abc.abstractmethod
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:

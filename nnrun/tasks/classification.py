@@ -13,7 +13,7 @@ from nnrun.datasets.base import Data, DataSpec
 from nnrun.datasets.part import Part
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
-from nnrun.schema import number, setting
+from nnrun.schema import Change, number, setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Summed, Task
 from nnrun.tasks.baselines.scores import score
@@ -27,11 +27,16 @@ class ClassificationConfig:
     """Keys of task=classification."""
 
     loss: Literal["cross_entropy", "binary_cross_entropy"] = setting(
-        "cross_entropy", "binary_cross_entropy: two classes told apart by one logit"
+        "cross_entropy", "binary_cross_entropy: two classes told apart by one logit", changes="loss"
     )
-    label_smoothing: float = number(0.0, "share of the label spread over all classes", off=0.0, least=0, below=1)
+    label_smoothing: float = number(
+        0.0, "share of the label spread over all classes", off=0.0, least=0, below=1, changes="loss"
+    )
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = setting(
-        "none", "factor on the loss by class; balanced: examples / (classes * examples of the class)", least=0
+        "none",
+        "factor on the loss by class; balanced: examples / (classes * examples of the class)",
+        least=0,
+        changes="loss",
     )
 
 
@@ -102,6 +107,12 @@ class Classification(Task):
     def metric_names(self) -> tuple[str, ...]:
         """accuracy, macro_f1, auroc (up to 100 classes), log_loss."""
         return ("accuracy", "macro_f1", *(("auroc",) if self._ranked else ()), "log_loss")
+
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """log_loss, which has neither smoothing nor weights, and the others; shares alone for classes that differ."""
+        shares = tuple(name for name in ("auroc", "macro_f1", "accuracy") if name in self.metric_names())
+        own = {"units": ("loss",), "loss": ()}
+        return shares if change == "question" else (*own.get(change, ()), "log_loss", *shares)
 
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) weighted, smoothed cross-entropy, the mean over valid steps."""

@@ -8,6 +8,7 @@ import numpy as np
 from nnrun.datasets.base import Data, Series
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs, OutputSpec
+from nnrun.schema import Change
 from nnrun.tasks import metrics
 from nnrun.tasks.baselines.scores import score
 from nnrun.tasks.regression import Regression, RegressionConfig, target_unit
@@ -46,6 +47,11 @@ class Forecasting(Regression):
     def metric_names(self) -> tuple[str, ...]:
         """rmse, mse, mae, r2, mase, scaled_mse, scaled_mae."""
         return (*super().metric_names(), "mase", "scaled_mse", "scaled_mae")
+
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """Those of a regression, and mase, which has no unit; in scaled units only while these are the same."""
+        scaled = ("scaled_mse", "scaled_mae") if change == "loss" else ()
+        return (*super().comparable(change), "mase", *scaled)
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """rmse, mse, mae and r2 in original units; mase over all steps ahead, per variable, then averaged."""

@@ -13,7 +13,7 @@ import numpy as np
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
-from nnrun.schema import setting
+from nnrun.schema import Change, setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 from nnrun.tasks.baselines.pca import fit_pca
@@ -24,7 +24,7 @@ class ReconstructionConfig:
     """Keys of task=reconstruction."""
 
     loss: Literal["mse", "mae", "binary_cross_entropy"] = setting(
-        "mse", "mean over the elements of an example; binary_cross_entropy for inputs scaled to 0..1"
+        "mse", "mean over the elements of an example; binary_cross_entropy for inputs scaled to 0..1", changes="loss"
     )
     threshold_quantile: float = setting(
         0.995, "an example is flagged when its error is above this quantile of the validation errors", above=0, below=1
@@ -78,6 +78,10 @@ class Reconstruction(Task):
     def metric_names(self) -> tuple[str, ...]:
         """mse and mae, and auroc where anomalies are marked."""
         return ("mse", "mae", "auroc") if self.data.anomalies else ("mse", "mae")
+
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """mse and mae while the scaled units stay the same; auroc, which has no unit, where anomalies are marked."""
+        return tuple(name for name in self.metric_names() if change == "loss" or name == "auroc")
 
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) mean over an example's elements."""

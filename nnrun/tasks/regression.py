@@ -11,7 +11,7 @@ from nnrun.datasets.base import Data
 from nnrun.datasets.part import Part
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
-from nnrun.schema import number, setting
+from nnrun.schema import Change, number, setting
 from nnrun.tasks import losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 from nnrun.tasks.baselines.least_squares import least_squares
@@ -25,8 +25,15 @@ POWERS = {"squares": 2, "absolute": 1, "target": 1, "target_squares": 2, "count"
 class RegressionConfig:
     """Keys of task=regression."""
 
-    loss: Literal["mse", "mae", "huber"] = setting("mse", "mean over the targets of an example, in scaled units")
-    huber_delta: float = number(1.0, "where huber turns from square to straight, in scaled units", above=0)
+    loss: Literal["mse", "mae", "huber"] = setting(
+        "mse", "mean over the targets of an example, in scaled units", changes="loss"
+    )
+    huber_delta: float = number(
+        1.0,
+        "where huber turns from square to straight, in scaled units",
+        above=0,
+        changes=lambda config: "loss" if config.loss == "huber" else None,
+    )
 
 
 class Regression(Task):
@@ -51,6 +58,10 @@ class Regression(Task):
     def metric_names(self) -> tuple[str, ...]:
         """rmse, mse, mae, r2."""
         return ("rmse", "mse", "mae", "r2")
+
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """rmse and its like, in original units; r2 for targets that differ."""
+        return ("r2",) if change == "question" else ("rmse", "mae", "mse", "r2")
 
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) mean over the targets of the valid steps."""

@@ -20,17 +20,19 @@ class WindowConfig(DatasetConfig):
     """Keys of every data set of windows over one series."""
 
     window: int = size(64, "steps the model sees")
-    horizon: int = size(1, "steps to forecast")
-    stride: int = size(1, "steps from one window to the next")
-    per_step: bool = setting(False, "forecast after every step of the window, not only after the last")
+    horizon: int = size(1, "steps to forecast", changes="question")
+    stride: int = size(1, "steps from one window to the next", changes="examples")
+    per_step: bool = setting(
+        False, "forecast after every step of the window, not only after the last", changes="question"
+    )
 
 
 @dataclass(frozen=True)
 class SeriesConfig(WindowConfig):
     """Keys of every data set that is one generated series."""
 
-    length: int = size(3000, "steps of the whole series", least=20)
-    noise: float = setting(0.0, "standard deviation of Gaussian noise on every value", least=0.0)
+    length: int = size(3000, "steps of the whole series", least=20, changes="examples")
+    noise: float = setting(0.0, "standard deviation of Gaussian noise on every value", least=0.0, changes="examples")
 
 
 class Windowed(Divided):

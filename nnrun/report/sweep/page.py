@@ -36,6 +36,7 @@ def page(subject: Subject) -> str:
         "title": escape(subject.title),
         "command": escape(subject.command),
         "summary": _summary(subject),
+        "notes": "".join(f'<p class="lead">Note: {escape(note)}</p>' for note in subject.notes),
         "best": best if subject.best_command else "",
         **_bodies(subject, drawn),
         "lines": parallel if len(subject.scored) > charts.MOST_LINES else "",
