@@ -309,7 +309,7 @@ def pickled():
         (
             {"inputs.npy": npy((1, 4), bytes(32)), "targets.npy": npy((1,), bytes([7, *[0] * 7]), "<i8")},
             2,
-            "a class 7, which the training does not have",
+            "a class that the training part does not have: 7",
         ),
         ({"inputs.npy": npy((1, 4), bytes(32), "<c16")}, 2, "all numbers, but got complex128"),
     ],

@@ -121,9 +121,16 @@ class Series:
     target_columns: tuple[int, ...]
 
 
+LEFT_OUT = 2.0**100
+"""The scale of an input that is constant in the training part: whatever it is elsewhere, the network is given 0."""
+
+
 @dataclass(frozen=True)
 class Scaling:
-    """scaled = (raw - offset) / scale, or with `log` (log raw - offset) / scale; both broadcast against one example."""
+    """scaled = (raw - offset) / scale, or with `log` (log raw - offset) / scale; both broadcast against one example.
+
+    An input of the scale LEFT_OUT tells the network nothing, and turned back it is its offset.
+    """
 
     offset: np.ndarray
     scale: np.ndarray
@@ -135,7 +142,7 @@ class Scaling:
 
     def invert(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled to raw units."""
-        found = scaled * self.scale + self.offset
+        found = scaled * np.where(self.scale < LEFT_OUT, self.scale, np.float32(0)) + self.offset
         return np.exp(found) if self.log else found
 
 

@@ -11,7 +11,7 @@ from nnrun.datasets.arrays import cache as array_cache
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
 from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Scaling
 from nnrun.datasets.part import Part
-from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided
 from nnrun.datasets.tables import dialect, source
 from nnrun.datasets.tables.file import stamp_of
@@ -223,6 +223,6 @@ def _input_scaling(plan: Plan, train: np.ndarray, kind: Any) -> Scaling:
     # Categories, marks of gaps and parts of dates are between -1 and 1 as they are.
     scaled = np.array([flag for column in plan.reader.inputs for flag in column.inputs().values()], bool)
     # Where all columns are embedded there is no input to fit.
-    fitted = fit(train, kind if scaled.any() else "none")
+    fitted = fit_inputs({"inputs": train}, kind if scaled.any() else "none")
     offset, scale = np.where(scaled, fitted.offset, 0), np.where(scaled, fitted.scale, 1)
     return Scaling(offset.astype(np.float32), scale.astype(np.float32))

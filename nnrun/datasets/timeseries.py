@@ -8,7 +8,7 @@ import numpy as np
 
 from nnrun.datasets.base import Anchor, Data, DataSpec, Scaling, Series
 from nnrun.datasets.part import take
-from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided, share
 from nnrun.datasets.series import remarks
 from nnrun.datasets.series.reader import TimeseriesReader
@@ -121,15 +121,15 @@ class Timeseries(Divided):
         train_part, val, test = (take(block.part, slice(n)) for block, n in zip(blocks, counts, strict=True))
         train = table.values[slice(*rows[0])]
         log = c.transform == "log"
-        fitted = fit((np.log(train) if log else train).astype(np.float32), c.scaling)
-        scaling = Scaling(fitted.offset, fitted.scale, log)
+        known = (np.log(train) if log else train).astype(np.float32)
+        fitted, seen = fit(known, c.scaling), fit_inputs({"inputs": known}, c.scaling)
         chosen = list(reader.targets)
         return Data(
             spec,
             train_part,
             val,
             test,
-            input_scaling=scaling,
+            input_scaling=Scaling(seen.offset, seen.scale, log),
             target_scaling=Scaling(fitted.offset[chosen], fitted.scale[chosen], log) if c.horizon else None,
             input_names=reader.columns,
             target_names=tuple(reader.columns[i] for i in chosen),
@@ -246,7 +246,9 @@ class Timeseries(Divided):
             lost = {name: f"{self._path}: the target {name} {constant}. {move}" for name in same}
             remarks.check_targets(lost, targets, bool(self._named))
             remarks.check_targets(coarse, targets, bool(self._named))
-        found = (*remarks.notes(table, same, self._path), *coarse.values())
+        # Unless nothing is scaled they are left out, which is told of every data set.
+        unscaled = same if c.scaling == "none" else ()
+        found = (*remarks.notes(table, unscaled, self._path), *coarse.values())
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
         return (*found, *remarks.rising(table, columns, self._table.frame.columns[0], self._path))

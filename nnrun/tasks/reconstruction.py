@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnrun.datasets.base import Data
+from nnrun.datasets.base import LEFT_OUT, Data
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
 from nnrun.schema import Change, setting
@@ -148,7 +148,9 @@ class Reconstruction(Task):
         self, outputs: Outputs, batch: Batch, inputs: ArrayScaling, targets: ArrayScaling | None
     ) -> dict[str, jax.Array]:
         """reconstruction in original units; error (batch,) in scaled units; the code as `latent`."""
-        rebuilt = inputs.invert(outputs.prediction)
+        # An input that is constant in training has no unit to be turned back to.
+        known = jnp.where(inputs.scale < LEFT_OUT, outputs.prediction, 0)
+        rebuilt = inputs.invert(known)
         error = _per_example(losses.mse(outputs.prediction, batch["inputs"]))
         found = {"reconstruction": jnp.exp(rebuilt) if self.data.log else rebuilt, "error": error}
         return found if outputs.latent is None else found | {"latent": outputs.latent}

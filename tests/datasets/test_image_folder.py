@@ -226,7 +226,7 @@ def test_mistakes_in_the_folders_are_found_before_anything_is_read(tmp_path):
     write_images(split / "train", 8)
     write_images(split / "test", 2, classes=("cat", "dgo"))
     assert refused(path=str(split)) == (
-        f"{split}/test has a folder dgo, which is no class of the training images. Did you mean dog?"
+        f"{split}/test has 2 images of a class that the training part does not have: dgo. Did you mean dog?"
     )
 
 
@@ -325,5 +325,5 @@ def test_what_the_reader_refuses(photos, reader, tmp_path):
         list(strict.blocks(photos, 10))
     shutil.copytree(photos, tmp_path / "more")
     (tmp_path / "more" / "owl").rename(tmp_path / "more" / "owls")
-    with pytest.raises(ConfigError, match=r"has a folder owls, which is no class .* Did you mean owl\?"):
+    with pytest.raises(ConfigError, match=r"more has 20 images of a class that .*: owls\. Did you mean owl\?"):
         list(reader.blocks(tmp_path / "more", 10))

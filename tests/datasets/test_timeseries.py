@@ -5,6 +5,7 @@ import polars
 import pytest
 
 from nnrun.datasets.base import Anchor
+from nnrun.datasets.parts import constant
 from nnrun.datasets.series.table import read_series
 from nnrun.datasets.tables.file import read_table
 from nnrun.errors import ConfigError, RunError
@@ -129,6 +130,9 @@ def test_irregular_steps_are_reported_and_months_are_regular(series, tmp_path):
 
 def test_a_constant_column_is_reported(series, tmp_path):
     data = make(write(tmp_path, series | {"c": np.ones(60)}), window=4).load()
+    assert not data.notes
+    assert list(constant.notes(data)) == ["Left out, because constant in the training part: c."]
+    data = make(write(tmp_path, series | {"c": np.ones(60)}), window=4, scaling="none").load()
     assert data.notes[0].endswith("column c is constant in the training rows.")
     assert np.isfinite(data.input_scaling.apply(data.test["inputs"])).all()
 
