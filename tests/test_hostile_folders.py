@@ -332,7 +332,7 @@ def test_a_summary_does_not_drive_the_terminal(nnrun, here):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"command": "nnrun \x1b]0;x\x07\x1b[2J\u202e"}))
     done = nnrun("show", "run")
     assert done.code == 0
-    assert "\n  nnrun ]0;x[2J\n" in done.out
+    assert "\n  nnrun \\x1b]0;x\\x07\\x1b[2J\\u202e  (not to be pasted" in done.out
 
 
 @pytest.mark.parametrize(

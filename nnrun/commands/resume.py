@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnrun import schema
-from nnrun.commands import usage
+from nnrun.commands import on_run, usage
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.sweeps.drawing import Drawing
@@ -31,7 +31,7 @@ def resume(words: list[str]) -> int:
     if reading.is_sweep(folder.resolve().parent):
         raise ConfigError(
             f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
-            f"{folder.parent}, or train this one alone: nnrun repeat {folder}"
+            f"{shlex.quote(str(folder.parent))}, or train this one alone: nnrun repeat {shlex.quote(str(folder))}"
         )
     _more_epochs(folder, given.arguments[1], plain, summary)
     from nnrun.compose.compose import Composed
@@ -51,12 +51,14 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
     from nnrun.sweeps import record
 
     compose.prepare_imports()
-    asked, status = record.read(folder, "--trust" in words)
+    trust = "--trust" in words
+    asked, status = record.read(folder, trust)
     search = asked.plan.first.sweep["search"]
     changed = _more_trials(folder, [word for word in words if word != "--trust"], search)
     if status == "completed" and not changed:
         raise ConfigError(
-            f"{folder} is completed: nothing is left to resume. For more trials: nnrun resume {folder} search.trials=N"
+            f"{folder} is completed: nothing is left to resume. For more trials: "
+            f"nnrun resume {shlex.quote(str(folder))} search.trials=N"
         )
     search |= changed
     from nnrun.execution import devices
@@ -70,7 +72,8 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
         )
     from nnrun.sweeps.sweep import Sweep
 
-    with Drawing() as drawing:
+    with Drawing() as drawing, on_run.working():
+        record.check_trials(asked, folder, trust)
         Sweep(asked, folder, time.time(), drawing).execute()
     return 0
 

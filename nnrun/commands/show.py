@@ -1,13 +1,14 @@
 """`nnrun show` and `nnrun runs`: what a run is, and which there are."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nnrun.commands import usage
 from nnrun.errors import ConfigError
-from nnrun.folders import reading
+from nnrun.folders import reading, strangers
 from nnrun.host import terminal
 from nnrun.host.terminal import Terminal
 
@@ -19,7 +20,13 @@ def show(words: list[str]) -> int:
     """
     folder = reading.folder(usage.parse(show, words).arguments[0])
     summary = reading.summary(folder)
-    terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}\n  {summary['command']}")
+    try:
+        strangers.check_command(folder / "summary.json", summary["command"], of_hydra=True)
+        remark = ""
+    except ConfigError:
+        remark = "  (not to be pasted unless it is your own: nnrun writes no such command)"
+    terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}")
+    terminal.say(f"  {terminal.inline(summary['command'])}{remark}")
     made = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     terminal.say(f"  task {summary['task']}, {summary['epochs']} epochs; {made}")
     if best := summary["objective"]:
@@ -33,7 +40,7 @@ def show(words: list[str]) -> int:
         try:
             _show_layers(weights_file.headers(folder / weights_file.WEIGHTS))
         except ValueError as error:
-            raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
+            raise ConfigError(f"{error} Train again: nnrun repeat {shlex.quote(str(folder))}") from None
     Terminal().results(summary["metrics"], summary["baseline"])
     return 0
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
+from nnrun.host import disk
 
 MOST_COLUMNS = 10_000
 """A table has no more columns; arrays that would need more are for an npz."""
@@ -73,7 +74,7 @@ def flattened(columns: Columns, names: tuple[str, ...] = ()) -> Columns:
 def _csv(path: Path) -> Iterator[Write]:
     # The first block alone is written with names.
     has_header = iter([True])
-    with path.open("wb") as file:
+    with disk.create(path) as file:
         yield lambda columns: _frame(columns).write_csv(file, include_header=next(has_header, False))
 
 
@@ -86,6 +87,7 @@ def _parquet(path: Path) -> Iterator[Write]:
     # One block waits at most: the network must not run ahead of the disk.
     blocks: queue.Queue[Any] = queue.Queue(1)
     schema: dict[str, Any] = {}
+    disk.create(path).close()
 
     def source(*_: Any) -> Iterator[Any]:
         while (frame := blocks.get()) is not None:
@@ -138,7 +140,7 @@ def _npz(path: Path) -> Iterator[Write]:
                 seen.setdefault(name, []).append((values.shape, values.dtype))
 
         yield write
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with disk.create(path) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, file in files.items():
                 shapes, dtypes = zip(*seen[name], strict=True)
                 dtype, rows = np.result_type(*dtypes), sum(shape[0] for shape in shapes)

@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS metrics (
     trial INTEGER, epoch INTEGER, name TEXT, value REAL, PRIMARY KEY (trial, epoch, name)
 ) WITHOUT ROWID;
 """
+HELD = {("table", "trials"), ("table", "metrics")}
+"""What a ledger consists of, beside indexes."""
 
 
 class Ledger:
@@ -34,13 +36,22 @@ class Ledger:
             if not path.is_file():
                 raise ConfigError(f"{path}, which holds the trials, is missing. Put it back, or start a new sweep.")
             self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._check_schema(path)
             return
         # No isolation level: Python's module would begin transactions by itself, and ours are explicit.
         self._database = sqlite3.connect(path, isolation_level=None)
+        self._check_schema(path)
         # With a write-ahead log the report can read while the sweep writes. NORMAL spares the sync of every commit: a
         # kill loses nothing, a power cut at most the newest transactions.
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
         self._database.executescript(SCHEMA)
+
+    def _check_schema(self, path: Path) -> None:
+        """Raises ConfigError for views and triggers, which run what a stranger wrote whenever a table is used."""
+        self._database.execute("PRAGMA trusted_schema=OFF")
+        for kind, name in self._database.execute("SELECT type, name FROM sqlite_master"):
+            if (kind, name) not in HELD and kind != "index":
+                raise ConfigError(f"{path} holds the {kind} {name[:80]}, which no sweep writes. Its folder is not run.")
 
     def close(self) -> None:
         """Leaves one file behind unless somebody reads it, and lets others work on the folder."""

@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that move the cursor, start a sequence, or turn the direction of writing; not line feed and tab."""
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that move the cursor, start a sequence or turn the direction of writing, and bytes that are no text.
+
+Not line feed and tab.
+"""
 PLAIN_LINES = 20
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -94,8 +97,9 @@ class Terminal:
 
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """Columns of text, the first to the left, the others to the right."""
-        first, *others = (max(map(len, column)) for column in zip(head, *rows, strict=True))
-        for name, *cells in (head, *rows):
+        lines = [[inline(cell) for cell in row] for row in (head, *rows)]
+        first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+        for name, *cells in lines:
             self.line("  ".join([name.ljust(first), *map(str.rjust, cells, others)]).rstrip())
 
 
@@ -206,5 +210,10 @@ def _print(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Text without control characters: a file or folder of somebody else must not drive the terminal."""
-    return CONTROL.sub("", text)
+    """Text with control characters as their escapes: a file or folder of somebody else must not drive the terminal."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def inline(text: str) -> str:
+    """Text that stays on its line: a name or value of somebody else's must not look like a line of ours."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from nnrun.host import disk
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours told apart with any colour vision (Okabe & Ito 2008): the model's is the first, a comparison's the second."""
 TRUTH = "#333333"
@@ -32,7 +34,8 @@ def rendered(figure: Figure) -> Image.Image:
 
 def save(picture: Figure | Image.Image, path: Path) -> None:
     """Writes a picture as a png."""
-    (rendered(picture) if isinstance(picture, Figure) else picture).save(path, compress_level=3)
+    with disk.create(path) as file:
+        (rendered(picture) if isinstance(picture, Figure) else picture).save(file, "png", compress_level=3)
 
 
 def label(axes: Axes, title: str, x: str, y: str) -> None:

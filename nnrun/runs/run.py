@@ -11,7 +11,7 @@ from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import reading
+from nnrun.folders import strangers
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder, with_epochs
 from nnrun.folders.summary import by_metric, new_summary, undefined
@@ -242,7 +242,7 @@ class Run:
     def _interrupted(self, interrupted: Interrupted) -> None:
         """Says and notes that a signal came; also the last words of a process that ends where nothing reads signals."""
         self._end("interrupted", interrupted)
-        command = reading.continuing(self.folder.path, self.plain)
+        command = strangers.continuing(self.folder.path, self.plain)
         epoch = len(self.history) + 1
         if self.config.training.epochs != "auto":
             epoch = min(epoch, self.config.training.epochs)

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import importlib
+import shlex
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,7 @@ class Results:
             try:
                 kept = self.folder.load_weights(winner.number, network.weights())
             except ValueError as error:
-                again = f"To train it again: nnrun repeat {own}"
+                again = f"To train it again: nnrun repeat {shlex.quote(str(own))}"
                 raise RunError(f"The weights of the best trial, {winner.number}, were lost: {error} {again}") from None
             run = Run(config, composed.plain, composed.choices, best, command, started)
             with ThreadPoolExecutor(1) as pool:

@@ -21,7 +21,7 @@ from nnrun.execution.local import Local
 from nnrun.execution.prepared import Prepared
 from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
-from nnrun.folders import reading
+from nnrun.folders import strangers
 from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.interruption import Interrupted, Watch
@@ -289,4 +289,4 @@ class Sweep:
 
     def _to_continue(self) -> str:
         configs = [base.plain for base in self.record.plan.bases.values()]
-        return f"To continue: {reading.continuing(self.folder.path, *configs)}"
+        return f"To continue: {strangers.continuing(self.folder.path, *configs)}"

@@ -1,6 +1,7 @@
 """How good a trained network is: on its own test part again, or on another labelled file."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution import judge
 from nnrun.execution.devices import compiler_options
 from nnrun.execution.judge import Evaluation
-from nnrun.folders import preprocessing, reading
+from nnrun.folders import preprocessing, strangers
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import by_metric
 from nnrun.models.base import Outputs
@@ -79,15 +80,15 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
 
     The scaling is the run's. Raises what the data set raises, and ConfigError when it now has another shape.
     """
-    built, fitted = run_config.build(plain), preprocessing.read(folder, own="dataset" in reading.foreign(plain))
+    built, fitted = run_config.build(plain), preprocessing.read(folder, own="dataset" in strangers.foreign(plain))
     try:
         loaded = built.dataset.create().load()
     except NnrunError as error:
-        raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {folder} FILE") from None
+        raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {shlex.quote(str(folder))} FILE") from None
     if loaded.spec != fitted.spec:
         raise ConfigError(
             f"The data set of {folder} is no longer what it was trained on: {loaded.spec} instead of {fitted.spec}. "
-            f"Name a labelled file: nnrun evaluate {folder} FILE"
+            f"Name a labelled file: nnrun evaluate {shlex.quote(str(folder))} FILE"
         )
     run, data = load(folder, plain, loaded), dataclasses.replace(loaded, **{n: getattr(fitted, n) for n in STANDING})
     evaluator = Evaluator(run, batches.chunk_shape(data))
