@@ -12,9 +12,9 @@ import numpy as np
 
 from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Outputs, OutputSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, in_one_program
 from nnrun.schema import setting
-from nnrun.tasks import losses, metrics
+from nnrun.tasks import code_units, losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 from nnrun.tasks.baselines.pca import fit_pca
 
@@ -94,10 +94,15 @@ class Reconstruction(Task):
         error = _per_example(losses.mse(outputs.prediction, batch["inputs"]))
         absolute = _per_example(losses.mae(outputs.prediction, batch["inputs"]))
         sums = {"squared": (error * mask).sum(), "absolute": (absolute * mask).sum(), "examples": mask.sum()}
+        if outputs.latent is not None and "sparsity" in outputs.penalties:
+            for name, measure in (("active_share", losses.active_share), ("sparseness", losses.hoyer)):
+                sums[name] = (measure(outputs.latent) * mask).sum()
         return Statistics(sums, {"error": error} | ({"anomaly": batch["anomaly"]} if self.data.anomalies else {}))
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """mse, mae; auroc of the error where both normal and anomalous examples occur; with a threshold, the flags'.
+
+        Of a code that is penalised for its size: active_share of its entries, and Hoyer's sparseness.
 
         flagged is the share of all examples; with marks false_alarms that of the normal ones, recall that of the
         anomalous ones, and for a series anomalies_found the share of marked stretches of time with a flag in them.
@@ -105,6 +110,7 @@ class Reconstruction(Task):
         count = sums["examples"]
         found = {"mse": metrics.mse(sums["squared"], count), "mae": metrics.mae(sums["absolute"], count)}
         found |= _auroc(rows.get("anomaly"), rows.get("error"))
+        found |= {name: float(sums[name] / count) for name in ("active_share", "sparseness") if name in sums}
         if data.error_threshold is None:
             return found
         flagged = rows["error"] > data.error_threshold
@@ -117,6 +123,13 @@ class Reconstruction(Task):
             if self.data.kind == "series" and marked.any():
                 found["anomalies_found"] = metrics.stretches_found(marked, flagged)
         return found
+
+    def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
+        """{"code_units": columns}, of a sparse code: what each unit stands for, see nnrun.tasks.code_units."""
+        if getattr(model, "sparsity", None) is None:
+            return {}
+        outputs = in_one_program(model, lambda net, x: net({"inputs": x})[0], scaled_inputs(data, "test"))
+        return {"code_units": code_units.table(model, outputs, data)}
 
     def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
         """Fixes the threshold: the quantile of the validation errors."""
