@@ -115,6 +115,10 @@ class Autoencoder(Model):
         self.corruption = None if is_off(noise) else Corruption(config.noise_kind, noise)
         self.sparsity = None if is_off(sparsity) else Sparsity(config.sparsity_kind, sparsity, config.sparsity_target)
 
+    def decoded(self, code: jax.Array, rngs: nnx.Rngs | None = None) -> tuple[jax.Array, jax.Array | None]:
+        """(batch, latent_size) -> prediction (batch, *inputs), and the logits under it where it is a sigmoid's."""
+        return squash(self.decoder(code, rngs), self.output_activation)
+
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *inputs) -> prediction (batch, *inputs), latent (batch, latent_size)."""
         seen = None
@@ -127,5 +131,5 @@ class Autoencoder(Model):
         if self.sparsity is not None:
             code = self.sparsity.shape(code)
             penalties["sparsity"] = self.sparsity(code, self.decoder.code_norms(), batch.get("mask"))
-        prediction, logits = squash(self.decoder(code, rngs), self.output_activation)
+        prediction, logits = self.decoded(code, rngs)
         return Outputs(prediction, code, {}, penalties, seen, logits), carry

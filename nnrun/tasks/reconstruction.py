@@ -14,7 +14,7 @@ from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec, in_one_program
 from nnrun.schema import setting
-from nnrun.tasks import code_units, losses, metrics
+from nnrun.tasks import code_units, compression, losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 from nnrun.tasks.baselines.pca import fit_pca
 
@@ -29,6 +29,7 @@ class ReconstructionConfig:
     threshold_quantile: float = setting(
         0.995, "an example is flagged when its error is above this quantile of the validation errors", above=0, below=1
     )
+    compression: bool = setting(False, "compression.csv: bytes against error of the code, PCA and, of images, JPEG")
 
 
 class Reconstruction(Task):
@@ -47,6 +48,7 @@ class Reconstruction(Task):
         "latent_map",
         "anomaly_scores",
         "flagged_series",
+        "compression",
     )
 
     @classmethod
@@ -72,6 +74,10 @@ class Reconstruction(Task):
 
     def check_model(self, model: Any) -> None:
         """Raises ConfigError for a cross-entropy of linear predictions."""
+        if self.config.compression and not hasattr(model, "latent_size"):
+            raise ConfigError(
+                "task.compression=true needs a network with a code. Set model=autoencoder or task.compression=false."
+            )
         if self.config.loss == "binary_cross_entropy" and getattr(model, "output_activation", None) == "linear":
             raise _linear()
 
@@ -125,11 +131,14 @@ class Reconstruction(Task):
         return found
 
     def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
-        """{"code_units": columns}, of a sparse code: what each unit stands for, see nnrun.tasks.code_units."""
-        if getattr(model, "sparsity", None) is None:
-            return {}
-        outputs = in_one_program(model, lambda net, x: net({"inputs": x})[0], scaled_inputs(data, "test"))
-        return {"code_units": code_units.table(model, outputs, data)}
+        """code_units of a sparse code, and compression where it is asked for; see the modules of these names."""
+        found = {}
+        if getattr(model, "sparsity", None) is not None:
+            outputs = in_one_program(model, lambda net, x: net({"inputs": x})[0], scaled_inputs(data, "test"))
+            found["code_units"] = code_units.table(model, outputs, data)
+        if self.config.compression:
+            found["compression"] = compression.table(model, data)
+        return found
 
     def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
         """Fixes the threshold: the quantile of the validation errors."""
