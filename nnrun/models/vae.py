@@ -40,7 +40,7 @@ class VAE(Model):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
-    figures: ClassVar[tuple[str, ...]] = ("samples",)
+    figures: ClassVar[tuple[str, ...]] = ("samples", "traversal")
     terms: ClassVar[tuple[str, ...]] = ("kl",)
 
     def __init__(self, config: VAEConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
