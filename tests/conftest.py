@@ -106,7 +106,7 @@ def make_config():
         task = names.get("task") or plain["dataset"]["_task_"]
         plain |= {"task": members.load_choice("task", task), "seed": 0}
         plain |= {"objective": {"metric": "val/loss", "direction": "auto"}}
-        for key, value in dict(values).items():
+        for key, value in {"training.epochs": 20, **dict(values)}.items():
             *parents, last = key.split(".")
             node = plain
             for name in parents:

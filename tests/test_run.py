@@ -117,7 +117,7 @@ def test_the_log_has_the_lines_of_the_terminal(command, tmp_path):
     done = command(*SMALL, "training.epochs=1", "hydra.run.dir=run", folder=tmp_path)
     log = (tmp_path / "run" / "run.log").read_text()
     assert log == done.out
-    first, epoch, *_, last = log.splitlines()
+    first, _, epoch, *_, last = log.splitlines()
     assert first == f"2 x cpu · {tmp_path}/run"
     assert re.fullmatch(r"epoch 1/1  train/loss \d\.\d+  val/loss \d\.\d+  \*", epoch)
     value = epoch.split()[5]

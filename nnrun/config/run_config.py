@@ -35,6 +35,9 @@ class TrainingConfig:
     precision: Literal["float32", "bfloat16"] = setting("float32", "of the arithmetic; weights stay float32")
     devices: int | Literal["auto"] = size("auto", "devices that share a batch; auto: all CPU cores for recurrent nets")
     early_stopping: EarlyStoppingConfig = dataclasses.field(default=EarlyStoppingConfig())
+    refit: bool = setting(
+        False, "train anew on training and validation part for as many epochs as were best; a sweep's winner alone"
+    )
     trainable: tuple[str, ...] = setting(("*",), "globs of the names of the weights that learn")
     initial: str | None = setting(None, "safetensors file or folder of a run whose weights to start from; null: drawn")
     checkpoint_seconds: float = setting(20.0, "time between saved states to continue from", least=0)

@@ -53,14 +53,13 @@ def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
     objective, held_out = Objective(config.objective.metric, direction), batches.count(data.val)
     # The default alone: whoever names another metric wants its best epoch. Generated data can be had in any number.
     few = held_out < epochs.FEW_EXAMPLES and config.dataset.cls.auto_epochs is None
-    if not few or kind.steady_metric is None or objective.metric != "val/loss":
+    if not few or not kind.overconfident or objective.metric != "val/loss":
         return Prepared(config, data, task, objective)
-    steady = f"val/{kind.steady_metric}"
     note = (
-        f"The validation part has {held_out} examples, too few for val/loss to choose the best epoch: it is the one of "
-        f"the highest {steady}, the last among equals. To choose by another metric, set objective.metric."
+        f"The validation part has {held_out} examples, too few for their val/loss to choose the best epoch: the last "
+        "one is kept. To choose by a metric all the same, set objective.metric, for example to val/accuracy."
     )
-    return Prepared(config, data, task, dataclasses.replace(objective, steady=steady), (note,))
+    return Prepared(config, data, task, dataclasses.replace(objective, last=True), (note,))
 
 
 def counts(data: Data) -> list[int]:

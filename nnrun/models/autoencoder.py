@@ -37,8 +37,10 @@ class AutoencoderConfig(CodecConfig):
         True, "validation and test measure denoising; false: rebuild clean inputs", changes="examples"
     )
     sparsity: float = number(0.0, "weight of the penalty on the code", off=0.0, least=0, changes="loss")
-    sparsity_kind: Literal["l1", "kl"] = setting(
-        "l1", "kl makes the code sigmoid units of mean sparsity_target", changes="loss"
+    sparsity_kind: Literal["relu", "l1", "kl"] = setting(
+        "relu",
+        "relu: |h| of a code that is never negative; l1: of a linear one; kl: sigmoid units of sparsity_target",
+        changes="loss",
     )
     sparsity_target: float = number(0.05, "mean activation that kl aims at", above=0, below=1, changes="loss")
 
@@ -75,22 +77,29 @@ class Corruption(nnx.Module):
 
 
 class Sparsity(nnx.Module):
-    """Penalty on the code h: weight Σ_j |h_j| (l1), or weight Σ_j KL(ρ ‖ r_j) r_j the batch's mean of h_j (kl).
+    """Penalty on the code h: weight Σ_j |h_j| ‖w_j‖ with w_j the weights by which unit j enters the decoder (relu, l1),
+    or weight Σ_j KL(ρ ‖ r_j) with r_j the batch's mean of h_j (kl).
 
+    Without ‖w_j‖ a small code with large weights would cost less and be as dense.
     KL(ρ ‖ r) = ρ log(ρ/r) + (1 - ρ) log((1 - ρ)/(1 - r)). Sources: Goodfellow, Bengio & Courville, Deep Learning
-    (2016), section 14.2; Ng, Sparse Autoencoder, CS294A lecture notes (2011).
+    (2016), section 14.2; Ng, Sparse Autoencoder, CS294A lecture notes (2011); for the norms Templeton et al., Scaling
+    Monosemanticity (2024).
     """
 
-    def __init__(self, kind: Literal["l1", "kl"], weight: Any, target: Any) -> None:
+    def __init__(self, kind: Literal["relu", "l1", "kl"], weight: Any, target: Any) -> None:
         self.kind = kind
         self.weight = Number(jnp.asarray(weight, float))
         self.target = Number(jnp.asarray(target, float))
 
-    def __call__(self, code: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """(batch, latent) -> (batch,); the kl of the batch is every example's."""
+    def shape(self, code: jax.Array) -> jax.Array:
+        """(batch, latent) -> the same, in the range of the units of this kind."""
+        return {"relu": jax.nn.relu, "l1": lambda h: h, "kl": jax.nn.sigmoid}[self.kind](code)
+
+    def __call__(self, code: jax.Array, norms: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """(batch, latent), (latent,) norms of the decoder -> (batch,); the kl of the batch is every example's."""
         weight, target = self.weight[...].astype(code.dtype), self.target[...].astype(code.dtype)
-        if self.kind == "l1":
-            return weight * jnp.abs(code).sum(-1)
+        if self.kind != "kl":
+            return weight * (jnp.abs(code) * norms).sum(-1)
         # A unit that is always off or on would have an infinite divergence.
         tiny = jnp.finfo(code.dtype).eps
         mean = jnp.average(code, 0, None if mask is None else mask.astype(code.dtype)).clip(tiny, 1 - tiny)
@@ -119,6 +128,10 @@ class Autoencoder(Model):
         self.corruption = None if is_off(noise) else Corruption(config.noise_kind, noise)
         self.sparsity = None if is_off(sparsity) else Sparsity(config.sparsity_kind, sparsity, config.sparsity_target)
 
+    def decoded(self, code: jax.Array, rngs: nnx.Rngs | None = None) -> tuple[jax.Array, jax.Array | None]:
+        """(batch, latent_size) -> prediction (batch, *inputs), and the logits under it where it is a sigmoid's."""
+        return squash(self.decoder(code, rngs), self.output_activation)
+
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *inputs) -> prediction (batch, *inputs), latent (batch, latent_size)."""
         seen = None
@@ -129,7 +142,7 @@ class Autoencoder(Model):
         code = self.encoder(batch["inputs"] if seen is None else seen, rngs)
         penalties = {}
         if self.sparsity is not None:
-            code = jax.nn.sigmoid(code) if self.sparsity.kind == "kl" else code
-            penalties["sparsity"] = self.sparsity(code, batch.get("mask"))
-        prediction, logits = squash(self.decoder(code, rngs), self.output_activation)
+            code = self.sparsity.shape(code)
+            penalties["sparsity"] = self.sparsity(code, self.decoder.code_norms(), batch.get("mask"))
+        prediction, logits = self.decoded(code, rngs)
         return Outputs(prediction, code, {}, penalties, seen, logits), carry

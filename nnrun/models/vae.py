@@ -40,7 +40,7 @@ class VAE(Model):
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
-    figures: ClassVar[tuple[str, ...]] = ("samples",)
+    figures: ClassVar[tuple[str, ...]] = ("samples", "traversal")
     terms: ClassVar[tuple[str, ...]] = ("kl",)
 
     def __init__(self, config: VAEConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
@@ -50,6 +50,10 @@ class VAE(Model):
         self.output_activation = config.output_activation
         self.beta = Number(jnp.asarray(config.beta, float))
 
+    def decoded(self, code: jax.Array, rngs: nnx.Rngs | None = None) -> tuple[jax.Array, jax.Array | None]:
+        """(batch, latent_size) -> prediction (batch, *inputs), and the logits under it where it is a sigmoid's."""
+        return squash(self.decoder(code, rngs), self.output_activation)
+
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, *inputs) -> prediction (batch, *inputs), latent (batch, latent_size), terms kl (batch,)."""
         mean, log_variance = jnp.split(self.encoder(batch["inputs"], rngs), 2, axis=-1)
@@ -57,9 +61,9 @@ class VAE(Model):
         if rngs is not None:
             code = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(rngs.sample(), mean.shape, mean.dtype)
         kl = self.beta[...].astype(mean.dtype) * gaussian_kl(mean, log_variance) / self.elements
-        prediction, logits = squash(self.decoder(code, rngs), self.output_activation)
+        prediction, logits = self.decoded(code, rngs)
         return Outputs(prediction, mean, {"kl": kl}, logits=logits), carry
 
     def sample(self, key: jax.Array, n: int) -> jax.Array:
         """Decodes n codes z ~ N(0, I): (n, *inputs) in scaled units."""
-        return squash(self.decoder(jax.random.normal(key, (n, self.latent_size))), self.output_activation)[0]
+        return self.decoded(jax.random.normal(key, (n, self.latent_size)))[0]

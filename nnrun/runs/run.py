@@ -3,11 +3,13 @@
 import contextlib
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
+from nnrun.datasets.part import count
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
@@ -22,6 +24,7 @@ from nnrun.runs import checkpointed
 from nnrun.tasks.base import Task
 from nnrun.training.fit import Epoch, Failure, Outcome, fit, metrics
 from nnrun.training.objective import Objective
+from nnrun.training.refit import joined, refit
 
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
 
@@ -105,10 +108,12 @@ class Run:
         trainer.compile()
         self.seconds["compile"] = time.perf_counter() - building
         self._notes = checkpointed.notes_of(self.config, data, self.summary)
+        if resume:
+            self._restore(trainer)
+        # Of a state that was restored, where there is one: to draw another would ask for the file of initial weights.
         self.summary["parameters"] = trainer.parameters
         # Begun only once it is known that the run can go on: else the folder stays as it was.
         if resume:
-            self._restore(trainer)
             self._begin()
         else:
             self.folder.write_config(self.plain, self.choices)
@@ -118,7 +123,7 @@ class Run:
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
         watch.check()
-        self._report(trainer, task, data)
+        self._report(trainer, task, data, self._refitted(trainer, data, objective, watch.check))
         best = self.summary["objective"]
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
         self.terminal.results(self.summary["metrics"], self.summary["baseline"])
@@ -138,7 +143,8 @@ class Run:
             name: notes[name] for name in ("parameters", "epochs", "objective", "stopped_early", "metrics")
         }
         trainer.adopt(kept)
-        self._report(trainer, prepared.task, prepared.data)
+        final = self._refitted(trainer, prepared.data, prepared.objective)
+        self._report(trainer, prepared.task, prepared.data, final)
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
@@ -194,23 +200,43 @@ class Run:
         so_far = {"history": self.history, "summary": {"objective": self.summary["objective"]}, "notes": self._notes}
         self.folder.save_checkpoint(trainer.position, trainer.state, so_far)
 
-    def _report(self, trainer: SerialRun, task: Task, data: Data) -> None:
-        """Metrics, baselines, predictions and figures of the best weights, which complete the run."""
+    def _refitted(
+        self, trainer: SerialRun, data: Data, objective: Objective, check: Callable[[], None] = lambda: None
+    ) -> SerialRun:
+        """With training.refit a network that was trained on training and validation part, else the trainer itself."""
+        best = self.summary["objective"]
+        if not self.config.training.refit or best is None:
+            return trainer
+        whole = joined(data)
+        final, epochs, examples = SerialRun(self.config, whole), int(best["epoch"]), count(whole.train)
+        final.compile()
+        self.terminal.line(f"Training anew on training and validation part: {examples} examples, {epochs} epochs.")
+        for _ in refit(final, [objective.cost(row) for row in self.history[:epochs]]):
+            check()
+        self.summary["refit"] = {"examples": examples, "epochs": epochs}
+        return final
+
+    def _report(self, trainer: SerialRun, task: Task, data: Data, final: SerialRun) -> None:
+        """Metrics, baselines, predictions and figures of the best weights, which complete the run.
+
+        Those of `final`, but for the validation part, which it may have been trained on.
+        """
         if self.summary["objective"] is None:
             raise RunError(undefined(self.config.objective.metric))
         # Metrics are of every example; the rest is of no more than memory holds.
         whole, data = data, data.excerpt()
         data = task.calibrate(lambda: trainer.outputs(data.val), data)
         self.folder.write_preprocessing(data)
-        for part in ("train", "val", "test"):
-            self.summary["metrics"] |= metrics(trainer.evaluate(getattr(whole, part), best=True)[0], task, data, part)
+        for part, judged in (("train", final), ("val", trainer), ("test", final)):
+            self.summary["metrics"] |= metrics(judged.evaluate(getattr(whole, part), best=True)[0], task, data, part)
         # As metrics.csv has it: the mean over the steps of the best epoch, with dropout and noise.
         self.summary["metrics"]["train/loss"] = self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]
-        outputs = trainer.outputs(data.test)
+        self.trainer = final
+        outputs = final.outputs(data.test)
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
         self._save_weights()
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
-        self._draw(trainer, task, data, outputs)
+        self._draw(final, task, data, outputs)
         self.summary["status"] = "completed"
         self._write_summary()
 

@@ -59,8 +59,8 @@ class Task(abc.ABC):
         self.config = config
         self.data = data
 
-    steady_metric: ClassVar[str | None] = None
-    """A metric, larger where better, that chooses the epoch better than the loss of few validation examples does."""
+    overconfident: ClassVar[bool] = False
+    """Whether the loss of examples that were not trained on may rise while the answers get better."""
 
     @classmethod
     def prepare(cls, config: Any, data: Data) -> Any:

@@ -62,7 +62,8 @@ class Classification(Task):
         weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1)) * (counts > 0)
         return dataclasses.replace(config, class_weights=tuple(weights.tolist()))
 
-    steady_metric = "accuracy"
+    # Of -log p a single example that is wrong and sure makes up most of the mean.
+    overconfident = True
 
     @classmethod
     def without_training(cls, config: ClassificationConfig) -> ClassificationConfig:

@@ -1,5 +1,6 @@
 """Losses per element or per example; each computes in at least float32."""
 
+import math
 from typing import Any
 
 import jax
@@ -12,6 +13,27 @@ from nnrun.schema import is_off
 def wide(x: jax.Array) -> jax.Array:
     """The values in float32 at least: sums of exponentials and squares lose too much below."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+ACTIVE = 0.01
+"""Share of a code's largest entry from which an entry counts as active."""
+
+
+def active_share(code: jax.Array) -> jax.Array:
+    """(batch, units) -> (batch,) share of the entries whose size is above ACTIVE times that of the largest."""
+    size = jnp.abs(code)
+    return (size > ACTIVE * size.max(-1, keepdims=True)).mean(-1)
+
+
+def hoyer(code: jax.Array) -> jax.Array:
+    """(batch, units) -> (batch,) (√n - ‖h‖₁ / ‖h‖₂) / (√n - 1): 0 where all entries are equal, 1 for one alone or none.
+
+    Source: Hoyer, Non-negative matrix factorization with sparseness constraints (2004).
+    """
+    root = math.sqrt(code.shape[-1])
+    norm = jnp.linalg.norm(code, axis=-1)
+    ratio = jnp.abs(code).sum(-1) / jnp.where(norm > 0, norm, 1)
+    return (root - jnp.where(norm > 0, ratio, 1)) / max(root - 1, 1e-6)
 
 
 def mse(prediction: jax.Array, target: jax.Array) -> jax.Array:

@@ -12,9 +12,9 @@ import numpy as np
 
 from nnrun.datasets.base import LEFT_OUT, Data
 from nnrun.errors import ConfigError
-from nnrun.models.base import Batch, Outputs, OutputSpec
+from nnrun.models.base import Batch, Model, Outputs, OutputSpec, in_one_program
 from nnrun.schema import Change, setting
-from nnrun.tasks import losses, metrics
+from nnrun.tasks import code_units, compression, losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 from nnrun.tasks.baselines.pca import fit_pca
 
@@ -29,6 +29,7 @@ class ReconstructionConfig:
     threshold_quantile: float = setting(
         0.995, "an example is flagged when its error is above this quantile of the validation errors", above=0, below=1
     )
+    compression: bool = setting(False, "compression.csv: bytes against error of the code, PCA and, of images, JPEG")
 
 
 class Reconstruction(Task):
@@ -47,6 +48,7 @@ class Reconstruction(Task):
         "latent_map",
         "anomaly_scores",
         "flagged_series",
+        "compression",
     )
 
     @classmethod
@@ -72,6 +74,10 @@ class Reconstruction(Task):
 
     def check_model(self, model: Any) -> None:
         """Raises ConfigError for a cross-entropy of linear predictions."""
+        if self.config.compression and not hasattr(model, "latent_size"):
+            raise ConfigError(
+                "task.compression=true needs a network with a code. Set model=autoencoder or task.compression=false."
+            )
         if self.config.loss == "binary_cross_entropy" and getattr(model, "output_activation", None) == "linear":
             raise _linear()
 
@@ -98,10 +104,15 @@ class Reconstruction(Task):
         error = _per_example(losses.mse(outputs.prediction, batch["inputs"]))
         absolute = _per_example(losses.mae(outputs.prediction, batch["inputs"]))
         sums = {"squared": (error * mask).sum(), "absolute": (absolute * mask).sum(), "examples": mask.sum()}
+        if outputs.latent is not None and "sparsity" in outputs.penalties:
+            for name, measure in (("active_share", losses.active_share), ("sparseness", losses.hoyer)):
+                sums[name] = (measure(outputs.latent) * mask).sum()
         return Statistics(sums, {"error": error} | ({"anomaly": batch["anomaly"]} if self.data.anomalies else {}))
 
     def finish(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
         """mse, mae; auroc of the error where both normal and anomalous examples occur; with a threshold, the flags'.
+
+        Of a code that is penalised for its size: active_share of its entries, and Hoyer's sparseness.
 
         flagged is the share of all examples; with marks false_alarms that of the normal ones, recall that of the
         anomalous ones, and for a series anomalies_found the share of marked stretches of time with a flag in them.
@@ -109,6 +120,7 @@ class Reconstruction(Task):
         count = sums["examples"]
         found = {"mse": metrics.mse(sums["squared"], count), "mae": metrics.mae(sums["absolute"], count)}
         found |= _auroc(rows.get("anomaly"), rows.get("error"))
+        found |= {name: float(sums[name] / count) for name in ("active_share", "sparseness") if name in sums}
         if data.error_threshold is None:
             return found
         flagged = rows["error"] > data.error_threshold
@@ -120,6 +132,16 @@ class Reconstruction(Task):
                     found[name] = float(flagged[members].mean())
             if self.data.kind == "series" and marked.any():
                 found["anomalies_found"] = metrics.stretches_found(marked, flagged)
+        return found
+
+    def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
+        """code_units of a sparse code, and compression where it is asked for; see the modules of these names."""
+        found = {}
+        if getattr(model, "sparsity", None) is not None:
+            outputs = in_one_program(model, lambda net, x: net({"inputs": x})[0], scaled_inputs(data, "test"))
+            found["code_units"] = code_units.table(model, outputs, data)
+        if self.config.compression:
+            found["compression"] = compression.table(model, data)
         return found
 
     def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:

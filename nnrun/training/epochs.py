@@ -1,4 +1,4 @@
-"""How long to train where training.epochs=auto, and which epoch is the best where there are few validation examples."""
+"""How long to train where training.epochs=auto, and when validation examples are too few to choose an epoch."""
 
 import math
 

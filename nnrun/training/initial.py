@@ -1,5 +1,6 @@
 """Weights to start from: arrays of a safetensors file, by the names that a network's weights have."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ PREFIXES = ("weights.params.", "weights.statistics.")
 """Words in front of the names in a run's own file; what else lies beside these belongs to the run, not to a network."""
 KINDS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 """Types that become those of the weights; an array of another type is of something else."""
+ENCODER = "encoder."
+"""Word in front of the names of an autoencoder's weights from which a network with another head can start."""
 NAMED = 5
 """Names that a sentence lists before it counts the rest."""
 
@@ -110,6 +113,8 @@ def _matched(source: str, shapes: Weights) -> tuple[Path, Header, dict[str, Any]
     """
     path = _path(source)
     header, wanted = _header(path), dict(zip(_names(shapes), jax.tree.leaves(shapes), strict=True))
+    if not any(name.startswith(ENCODER) for name in wanted):
+        header = {_of_classifier(name): entry for name, entry in header.items()}
     fitting = [name for name in wanted if name in header and not _difference(header[name], wanted[name])]
     if not fitting:
         shared = [name for name in wanted if name in header]
@@ -119,6 +124,14 @@ def _matched(source: str, shapes: Weights) -> tuple[Path, Header, dict[str, Any]
             f"training.initial={path} has no weight of this network in its shape: it holds {held}. {reason}"
         )
     return path, header, wanted, fitting
+
+
+def _of_classifier(name: str) -> str:
+    """The name that a weight of an autoencoder's encoder has in a network of the same layers with another head: an mlp
+    has the dense ones, a cnn the convolutional ones."""
+    if not name.startswith(ENCODER):
+        return name
+    return re.sub(r"^blocks\.(\d+)\.(?=kernel$|bias$)", r"blocks.\1.conv.", name.removeprefix(ENCODER))
 
 
 def _difference(found: tuple[str, tuple[int, ...], str], leaf: Any) -> str:

@@ -11,15 +11,11 @@ from nnrun.errors import ConfigError
 
 @dataclass(frozen=True)
 class Objective:
-    """What is optimised: a metric and whether smaller is better.
-
-    steady: a metric, larger where better, whose best epoch counts as the best in the place of the objective's own, the
-    last one among equals.
-    """
+    """What is optimised: a metric and whether smaller is better; with `last` every epoch counts as the best so far."""
 
     metric: str
     direction: str
-    steady: str | None = None
+    last: bool = False
 
     def cost(self, row: dict[str, float]) -> float:
         """The objective of an epoch, smaller where better; NaN where the metric is undefined."""
@@ -30,11 +26,7 @@ class Objective:
         """Whether an epoch is better than the best one so far; one whose objective is undefined never is."""
         if not math.isfinite(self.cost(row)):
             return False
-        if best is None:
-            return True
-        if self.steady is not None:
-            return row[self.steady] >= best[self.steady]
-        return self.cost(row) < self.cost(best)
+        return best is None or self.last or self.cost(row) < self.cost(best)
 
     def best(self, history: list[dict[str, float]]) -> dict[str, float] | None:
         """The row of the best epoch; None where the objective of every one is undefined."""

@@ -176,9 +176,35 @@ def test_the_network_sees_the_noisy_inputs():
     np.testing.assert_allclose(outputs.prediction, clean.prediction, rtol=1e-5, atol=1e-6)
 
 
-def test_l1_penalty():
-    code = np.array([[1.0, -2.0], [0.5, 0.0]])
-    np.testing.assert_allclose(Sparsity("l1", 0.1, 0.05)(jnp.asarray(code)), [0.3, 0.05], rtol=1e-6)
+@pytest.mark.parametrize("kind", ["l1", "relu"])
+def test_the_size_of_the_code_is_counted_with_the_weights_of_the_decoder(kind):
+    code, norms = jnp.array([[1.0, -2.0], [0.5, 0.0]]), jnp.array([1.0, 3.0])
+    np.testing.assert_allclose(Sparsity(kind, 0.1, 0.05)(code, norms), [0.7, 0.05], rtol=1e-6)
+
+
+@pytest.mark.parametrize("config", [small(), AutoencoderConfig(hidden_sizes=(), latent_size=2)])
+def test_a_small_code_with_large_weights_costs_the_same(config):
+    model = build(config)
+    x = batch_of((7,))["inputs"]
+    code, norms = model.encoder(x), model.decoder.code_norms()
+    first = (*model.decoder.hidden.dense, model.decoder.head)[0]
+    first.kernel[...] = 10 * first.kernel[...]
+    penalty = Sparsity("l1", 1.0, 0.05)
+    np.testing.assert_allclose(penalty(code / 10, model.decoder.code_norms()), penalty(code, norms), rtol=1e-5)
+    np.testing.assert_allclose(norms, np.linalg.norm(np.asarray(first.kernel[...]) / 10, axis=1), rtol=1e-5)
+
+
+def test_the_convolutional_decoder_knows_its_norms():
+    decoder = build(AutoencoderConfig(encoder="convolutional", filters=(2,), latent_size=3), (4, 4, 1)).decoder
+    expected = np.linalg.norm(np.asarray(decoder.expand.kernel[...]), axis=1)
+    np.testing.assert_allclose(decoder.code_norms(), expected, rtol=1e-6)
+
+
+def test_a_sparse_code_is_never_negative():
+    batch = batch_of((7,))
+    plain, sparse = outputs_of(small(), batch), outputs_of(small(sparsity=1.0), batch)
+    np.testing.assert_array_equal(sparse.latent, np.maximum(plain.latent, 0))
+    assert (np.asarray(plain.latent) < 0).any()
 
 
 def test_kl_penalty_and_gradient_by_hand():
@@ -189,8 +215,10 @@ def test_kl_penalty_and_gradient_by_hand():
     slope = 0.7 * (-rho / mean + (1 - rho) / (1 - mean)) / 4 * mask[:, None]
     with jax.enable_x64(True):
         penalty = Sparsity("kl", 0.7, rho)
-        np.testing.assert_allclose(penalty(jnp.asarray(code), jnp.asarray(mask)), np.full(5, expected), rtol=1e-12)
-        gradient = jax.grad(lambda c: penalty(c, jnp.asarray(mask)).mean())(jnp.asarray(code))
+        np.testing.assert_allclose(
+            penalty(jnp.asarray(code), jnp.ones(3), jnp.asarray(mask)), np.full(5, expected), rtol=1e-12
+        )
+        gradient = jax.grad(lambda c: penalty(c, jnp.ones(3), jnp.asarray(mask)).mean())(jnp.asarray(code))
         np.testing.assert_allclose(gradient, slope, rtol=1e-12)
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.models.autoencoder import Autoencoder, AutoencoderConfig
 from nnrun.models.vae import VAE, VAEConfig
-from nnrun.report import anomaly_scores, latent_map, reconstructions, samples
+from nnrun.report import anomaly_scores, latent_map, reconstructions, samples, traversal
 from nnrun.report.base import FinishedRun
 from nnrun.report.reconstructions import mosaic
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
@@ -122,6 +122,22 @@ def test_samples(kind):
     else:
         assert len(axes.lines) == 2 * 36
     assert samples.draw(finished(kind)) is None
+
+
+def test_a_traversal_has_a_row_per_unit_and_moves_one_of_them():
+    run = finished("image", VAEConfig(hidden_sizes=(4,), latent_size=3))
+    (axes,) = drawn(traversal.draw(run))
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert sorted(names) == ["unit 0", "unit 1", "unit 2"]
+    assert int(names[0][-1]) == run.outputs.latent.var(0).argmax()
+    image = axes.images[0].get_array()
+    height, width = SHAPES["image"][:2]
+    assert image.shape == (3 * (height + 1), 9 * (width + 1), 3)
+    middle = [image[5 * row : 5 * row + 4, 4 * (width + 1) : 5 * (width + 1) - 1] for row in range(3)]
+    np.testing.assert_allclose(middle[0], middle[1], atol=1e-5)
+    assert np.abs(image[:4, :3] - middle[0]).max() > 0.01
+    assert traversal.draw(finished("table", VAEConfig(hidden_sizes=(4,), latent_size=3))) is None
+    assert traversal.draw(finished()) is None
 
 
 @pytest.mark.parametrize(("n", "shape"), [(1, (5, 4)), (5, (10, 12)), (1000, (100, 80))])

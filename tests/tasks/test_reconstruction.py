@@ -93,6 +93,23 @@ def test_metrics_ignore_padding_and_add_up_over_batches():
     assert metrics["auroc"] == pytest.approx(np.mean(pairs))
 
 
+def test_a_penalised_code_is_told_to_be_sparse_or_not():
+    data = make_data(anomalies=False)
+    code = np.array([[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0], [1, 0.001, -1, 0]], np.float32)
+    clean = scaled_inputs(data, "test")[:4]
+    batch = {"inputs": jnp.asarray(clean), "mask": jnp.array([1.0, 1, 1, 1])}
+    outputs = Outputs(jnp.asarray(clean), jnp.asarray(code))
+    own = task(anomalies=False)
+    plain = own.statistics(outputs, batch, None)
+    found = own.statistics(outputs._replace(penalties={"sparsity": jnp.zeros(4)}), batch, None)
+    rows = {name: np.asarray(values) for name, values in found.rows.items()}
+    metrics = own.finish({name: np.asarray(value) for name, value in found.sums.items()}, rows, data)
+    assert "active_share" not in plain.sums
+    assert metrics["active_share"] == pytest.approx((0.25 + 1 + 0 + 0.5) / 4)
+    last = 2 - (2.001 / np.sqrt(2.000001))
+    assert metrics["sparseness"] == pytest.approx((1 + 0 + 1 + last) / 4, rel=1e-5)
+
+
 def test_no_auroc_without_both_classes():
     sums = {"squared": np.float32(2), "absolute": np.float32(3), "examples": np.float32(4)}
     rows = {"error": np.arange(4.0), "anomaly": np.zeros(4)}

@@ -41,20 +41,17 @@ def test_the_number_is_known_once_the_data_are(make_config, dataset, more, expec
         assert config.training.passes == expected
 
 
-ROWS = [
-    {"val/loss": loss, "val/accuracy": accuracy, "epoch": epoch}
-    for epoch, (loss, accuracy) in enumerate([(0.5, 0.6), (0.3, 0.8), (0.9, 0.8), (1.2, 0.6), (float("nan"), 1.0)], 1)
-]
+ROWS = [{"val/loss": loss, "epoch": epoch} for epoch, loss in enumerate([0.5, 0.3, 0.9, 1.2, float("nan")], 1)]
 
 
-@pytest.mark.parametrize(("steady", "epoch"), [(None, 2), ("val/accuracy", 3)])
-def test_the_best_epoch_is_of_the_steady_metric_and_the_last_among_equals(steady, epoch):
-    assert Objective("val/loss", "minimize", steady).best(ROWS)["epoch"] == epoch
-    assert Objective("val/loss", "minimize", steady).best(ROWS[-1:]) is None
+@pytest.mark.parametrize(("last", "epoch"), [(False, 2), (True, 4)])
+def test_the_best_epoch_is_the_last_with_a_finite_objective_where_the_loss_cannot_choose(last, epoch):
+    assert Objective("val/loss", "minimize", last).best(ROWS)["epoch"] == epoch
+    assert Objective("val/loss", "minimize", last).best(ROWS[-1:]) is None
 
 
 @pytest.mark.parametrize(
-    ("words", "steady"),
+    ("words", "last"),
     [
         ({"dataset": "iris"}, True),
         ({"dataset": "iris", "objective.metric": "val/auroc"}, False),
@@ -63,13 +60,12 @@ def test_the_best_epoch_is_of_the_steady_metric_and_the_last_among_equals(steady
         ({"dataset": "two_moons", "dataset.limit": 60}, False),
     ],
 )
-def test_few_validation_examples_do_not_choose_by_their_loss(make_config, words, steady):
+def test_few_validation_examples_do_not_choose_by_their_loss(make_config, words, last):
     values = {key: value for key, value in words.items() if "." in key}
     prepared = prepare(make_config(values, model="mlp", dataset=words["dataset"]))
-    assert prepared.objective.steady == ("val/accuracy" if steady else None)
-    assert bool(prepared.notes) == steady
-    if steady:
-        assert prepared.notes[0].startswith("The validation part has 22 examples, too few for val/loss to choose")
+    assert (prepared.objective.last, bool(prepared.notes)) == (last, last)
+    if last:
+        assert prepared.notes[0].startswith("The validation part has 22 examples, too few for their val/loss to choose")
 
 
 def test_a_run_records_the_number_and_tells_how_the_epoch_was_chosen(nnrun, tmp_path, sketchy, monkeypatch):

@@ -52,6 +52,24 @@ def test_what_fits_is_taken_and_what_does_not_is_said_with_its_reason(tmp_path):
     assert shapes == {name: (values.shape, values.dtype) for name, values in found.items()}
 
 
+def test_a_network_with_another_head_starts_from_an_encoder(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    names = ("encoder.hidden.kernel", "encoder.code.kernel", "decoder.hidden.kernel", "encoder.blocks.0.kernel")
+    given = {f"weights.params.{name}": np.full((2, 4), i, np.float32) for i, name in enumerate(names)}
+    save_file(given, path)
+    leaf = jax.ShapeDtypeStruct((2, 4), np.float32)
+    shapes = SHAPES._replace(params=SHAPES.params | {"blocks": [{"conv": {"kernel": leaf}}]})
+    source = Initial(str(path))
+    found = source.arrays(lambda: shapes)
+    assert {name: int(values[0, 0]) for name, values in found.items()} == {
+        "hidden.kernel": 0,
+        "blocks.0.conv.kernel": 3,
+    }
+    assert source.remarks[0].endswith("Not used: decoder.hidden.kernel, code.kernel.")
+    own = Weights({"encoder": {"hidden": {"kernel": leaf}}}, {})
+    assert list(source.arrays(lambda: own)) == ["encoder.hidden.kernel"]
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

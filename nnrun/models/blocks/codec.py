@@ -53,6 +53,11 @@ class DenseDecoder(nnx.Module):
         self.head = nnx.Linear(sizes[-1], math.prod(shape), rngs=rngs)
         self.shape = shape
 
+    def code_norms(self) -> jax.Array:
+        """(latent_size,) norm of the weights by which each unit of the code enters."""
+        first = (*self.hidden.dense, self.head)[0]
+        return jnp.linalg.norm(first.kernel[...], axis=1)
+
     def __call__(self, code: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, latent_size) -> (batch, *shape)."""
         return self.head(self.hidden(code, rngs)).reshape(-1, *self.shape)
@@ -107,6 +112,10 @@ class ConvolutionalDecoder(nnx.Module):
         self.expand = nnx.Linear(config.latent_size, units, kernel_init=init, rngs=rngs)
         self.blocks = nnx.List([_convolution(i, o, config, 1, rngs) for i, o in pairwise(channels)])
         self.activation, self.dropout = config.activation, Dropout(config.dropout)
+
+    def code_norms(self) -> jax.Array:
+        """(latent_size,) norm of the weights by which each unit of the code enters."""
+        return jnp.linalg.norm(self.expand.kernel[...], axis=1)
 
     def __call__(self, code: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, latent_size) -> (batch, height, width, channels)."""
