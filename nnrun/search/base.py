@@ -20,7 +20,11 @@ class SearchConfig:
     space: dict = field(default_factory=dict, metadata={"help": "key: values in the syntax of the command line"})
     seed: int = size(0, "of the strategy's own draws", least=0)
     parallel_trials: int | None = size(None, "trials asked for and trained at once; null: all")
-    timeout_seconds: float | None = setting(None, "no trial is started or continued after that", above=0.0)
+    timeout_seconds: float | None = setting(
+        None,
+        "then no trial is started or continued; nnrun resume goes on",
+        above=0.0,
+    )
     max_failures: int | None = size(None, "more failed trials end the sweep; null: no limit", least=0)
 
 

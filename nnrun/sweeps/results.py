@@ -3,9 +3,11 @@
 import collections
 import dataclasses
 import importlib
+import shlex
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from nnrun.compose.grammar import value_text
@@ -61,7 +63,7 @@ class Results:
         finally:
             self.drawing.end()
         if not best:
-            raise RunError(f"{_nothing(trials)} The folders of the trials are in {self.folder.path}.")
+            raise RunError(f"{_nothing(trials, self.folder.path)} The folders of the trials are in {self.folder.path}.")
         self.folder.clear_groups()
         self._show(trials, best)
         assert best[0].objective is not None
@@ -150,11 +152,14 @@ def facts(record: Record, trials: list[Trial], objective: Objective) -> dict[str
     }
 
 
-def _nothing(trials: list[Trial]) -> str:
+def _nothing(trials: list[Trial], folder: Path) -> str:
     """Why there is no best trial."""
     failed = sum(trial.state == "failed" for trial in trials)
     if not failed:
-        return "search.timeout_seconds ran out before any trial had trained an epoch."
+        return (
+            "search.timeout_seconds ran out before any trial had trained an epoch. To give them more time: nnrun "
+            f"resume {shlex.quote(str(folder))} search.timeout_seconds=N"
+        )
     which = f"All {failed}" if failed == len(trials) else f"No trial has a result: {failed} of {len(trials)}"
     return f"{which} trials failed. {commonest(trials)}"
 
