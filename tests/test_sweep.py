@@ -87,9 +87,19 @@ def test_the_winner_has_a_runs_folder_with_test_metrics_and_its_own_weights(rand
     assert {"test/loss", "test/accuracy"} <= winner["metrics"].keys()
     assert winner["baseline"]["test/accuracy"]
     assert rows(folder / "best" / "metrics.csv") == rows(folder / str(best[0]) / "metrics.csv")
-    head, first = shown.splitlines()[-10:-8]
-    assert head.split() == ["trial", "val/loss", "model.hidden_sizes", "optimizer.learning_rate"]
-    assert first.split()[0] == str(best[0])
+    lines = shown.splitlines()
+    place = [line.split() for line in lines].index(
+        ["trial", "val/loss", "model.hidden_sizes", "optimizer.learning_rate"]
+    )
+    assert lines[place + 1].split()[0] == str(best[0])
+    place = lines.index(f"Trial {best[0]} on the test part, beside naive baselines:")
+    accuracy, majority = winner["metrics"]["test/accuracy"], winner["baseline"]["test/accuracy"]["majority"]
+    assert ["test/accuracy", f"{accuracy:.4g}", f"{majority:.4g}"] in [line.split() for line in lines[place:]]
+    assert "Its figures are in sweep/best/figures, the report is sweep/report.html" in lines
+    report = (folder / "report.html").read_text()
+    section = report[report.index('<section id="winner">') : report.index('<section id="best-value">')]
+    assert f"<tr><td>test/accuracy<td class=n>{accuracy:.4g}<td class=n>{majority:.4g}" in section
+    assert section.count("data:image/png;base64,") == len(list((folder / "best" / "figures").glob("*.png"))) > 0
 
 
 def test_the_best_trial_is_a_command_and_its_config_runs(command, random_sweep, tmp_path):

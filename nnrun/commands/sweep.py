@@ -42,13 +42,15 @@ def report(words: list[str]) -> int:
     from nnrun.folders.ledger import Ledger
     from nnrun.sweeps import record as sweep_record
     from nnrun.sweeps import results
-    from nnrun.sweeps.drawing import write_report
+    from nnrun.sweeps.drawing import add_winner, write_report
 
     compose.prepare_imports()
     record, _ = sweep_record.read(folder, "trust" in given.flags)
     with contextlib.closing(Ledger(folder, writes=False)) as ledger:
-        facts = results.facts(record, ledger.trials(), sweep_record.objective(record))
+        trials = record.plan.strategy().labelled(ledger.trials())
+        facts = results.facts(record, trials, sweep_record.objective(record))
     write_report(folder, facts)
+    add_winner(folder)
     terminal.say(str(folder / "report.html"))
     return 0
 

@@ -120,6 +120,9 @@ class Run:
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
         self.terminal.results(self.summary["metrics"], self.summary["baseline"])
         self.terminal.line(f"Everything is in {self.folder.path}")
+        if reading.is_best_at_last(self.summary):
+            command = f"{reading.continuing(self.folder.path, self.plain)} training.epochs={2 * len(self.history)}"
+            self.terminal.line(f"The best epoch is the last one: more of them may do better. To go on: {command}")
         return best["value"]
 
     def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:

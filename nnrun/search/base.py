@@ -4,12 +4,13 @@ import abc
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnrun.schema import setting, size
 from nnrun.search.points import unasked
 from nnrun.search.space import Params, Space
+from nnrun.search.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class Strategy(abc.ABC):
     def label(self, number: int) -> str | None:
         """Which part of a comparison a trial belongs to; None where nothing is compared."""
         return None
+
+    def labelled(self, trials: list[Trial]) -> list[Trial]:
+        """Trials with the part of a comparison that each belongs to."""
+        return [replace(trial, part=self.label(trial.number)) for trial in trials]
 
     @abc.abstractmethod
     def propose(self, count: int) -> list[Params]:
