@@ -8,6 +8,8 @@ import pytest
 from nnrun.compose import compatible, compose
 from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
+from nnrun.search.base import SearchConfig
+from tests.sweep_folders import record
 
 WIDE = """\
 from dataclasses import dataclass
@@ -143,6 +145,23 @@ def test_what_fails_in_training_alone_ends_with_1_and_keeps_the_folder(nnrun, ow
     assert done.err.endswith(f"What was computed is in {tmp_path}/run; its run.log has the details.\n")
     assert done.err.count("\n") == 1
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.usefixtures("sketchy")
+def test_what_a_strategys_file_leaves_out_has_its_default(nnrun, tmp_path):
+    (tmp_path / "conf" / "search").mkdir(parents=True)
+    (tmp_path / "conf" / "search" / "mine.yaml").write_text("_target_: nnrun.search.random.Random\n")
+    words = ("-m", "dataset=iris", "search=mine", "training.epochs=1", "seed=range(20)", "hydra.sweep.dir=sweep")
+    done = nnrun(*words, "search.trials=2")
+    where = tmp_path / "conf" / "search" / "mine.yaml"
+    text = f"{where} leaves trials out. Write +search.trials=VALUE, or add a line to the file: trials: VALUE"
+    assert (done.code, done.err) == (2, f"nnrun: {text}\n")
+    assert nnrun(*words, "+search.trials=2").code == 0
+    kept = record(tmp_path / "sweep")["search"]
+    assert kept == {"_target_": "nnrun.search.random.Random", "trials": 2, "sequence": "uniform"} | {
+        name: getattr(SearchConfig(), name)
+        for name in ("space", "seed", "parallel_trials", "timeout_seconds", "max_failures")
+    }
 
 
 def test_the_whole_traceback_is_shown_on_request(nnrun, own, monkeypatch):

@@ -51,8 +51,20 @@ def test_show_prints_command_layers_and_metrics(nnrun, here):
 def test_runs_is_a_line_per_run_with_status_and_objective(nnrun, here, tmp_path):
     assert nnrun("runs") == (0, "", "")
     shutil.copytree(here, tmp_path / "outputs/runs/today/now_mlp_iris")
-    done = nnrun("runs")
-    assert re.fullmatch(r"outputs/runs/today/now_mlp_iris  completed  val/loss \d\.\d+\n", done.out)
+    shutil.copytree(here, tmp_path / "outputs/sweeps/today/now_grid/best")
+    (tmp_path / "outputs/sweeps/today/now_grid/sweep.yaml").write_text("status: interrupted\ncommand: x\n")
+    for number in range(3):
+        shutil.copytree(here, tmp_path / f"outputs/sweeps/today/now_grid/{number}")
+    shutil.copytree(here, tmp_path / "outputs/runs/a_day_before")
+    (tmp_path / "outputs/runs/today/broken").mkdir()
+    (tmp_path / "outputs/runs/today/broken/summary.json").write_text("{")
+    values = (
+        r"val/loss \d\.\d+  test/accuracy \d\.\d+  test/macro_f1 \d\.\d+  test/auroc \d\.\d+  test/log_loss \d\.\d+\n"
+    )
+    wanted = rf"outputs/runs/a_day_before  completed  {values}outputs/runs/today/broken  damaged\n"
+    wanted += rf"outputs/runs/today/now_mlp_iris  completed  {values}"
+    wanted += rf"outputs/sweeps/today/now_grid  interrupted  3 trials  {values}"
+    assert re.fullmatch(wanted, nnrun("runs").out)
 
 
 def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):

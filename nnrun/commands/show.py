@@ -1,6 +1,7 @@
 """`nnrun show` and `nnrun runs`: what a run is, and which there are."""
 
 import math
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,15 +58,53 @@ def _show_layers(layers: Mapping[str, Any]) -> None:
 
 
 def runs(words: list[str]) -> int:
-    """`nnrun runs`: a line for every run under ./outputs."""
+    """`nnrun runs`: a line for every run and sweep under ./outputs, with what it reached, in order of their names.
+
+    Of a sweep the values are those of its best trial.
+    """
     usage.parse(runs, words)
-    for path in sorted(Path("outputs").glob("**/summary.json")):
-        try:
-            summary = reading.summary(path.parent)
-        except ConfigError:
-            terminal.say(f"{path.parent}  damaged")
+    lines = []
+    for name, folders, files in os.walk("outputs"):
+        if "sweep.yaml" in files:
+            trials = sum(folder.isdigit() for folder in folders)
+            lines.append((name, _sweep(Path(name), trials)))
+        elif "summary.json" in files:
+            lines.append((name, _run(Path(name))))
+        else:
             continue
-        best = summary["objective"]
-        value = f"{best['metric']} {best['value']:.5g}" if best and best["value"] is not None else ""
-        terminal.say(f"{path.parent}  {summary['status']}  {value}")
+        # What lies below belongs to the run or sweep: trials, checkpoints, evaluations.
+        folders.clear()
+    for name, line in sorted(lines):
+        terminal.say(f"{name}  {line}".rstrip())
     return 0
+
+
+def _run(folder: Path) -> str:
+    try:
+        summary = reading.summary(folder)
+    except ConfigError:
+        return "damaged"
+    return f"{summary['status']}  {_values(summary)}"
+
+
+def _sweep(folder: Path, trials: int) -> str:
+    """The status of a sweep, the first line of its record, how many trials it has, and the values of the best."""
+    with (folder / "sweep.yaml").open(encoding="utf-8", errors="replace") as file:
+        key, _, status = file.readline(100).strip().partition(": ")
+    if key != "status":
+        return "damaged"
+    try:
+        values = _values(reading.summary(folder / "best")) if (folder / "best" / "summary.json").is_file() else ""
+    except ConfigError:
+        values = "best trial damaged"
+    return f"{status}  {trials} trials  {values}"
+
+
+def _values(summary: dict[str, Any]) -> str:
+    """The objective's value and the metrics on the test part."""
+    best = summary["objective"]
+    found = {best["metric"]: best["value"]} if best else {}
+    found |= {name: value for name, value in summary["metrics"].items() if name.startswith("test/")}
+    return "  ".join(
+        f"{name} {value:.5g}" for name, value in found.items() if value is not None and name != "test/loss"
+    )

@@ -48,15 +48,16 @@ def report(words: list[str]) -> int:
     from nnrun.folders.ledger import Ledger
     from nnrun.sweeps import record as sweep_record
     from nnrun.sweeps import results
-    from nnrun.sweeps.drawing import write_report
+    from nnrun.sweeps.drawing import add_winner, write_report
 
     compose.prepare_imports()
     record, _ = sweep_record.read(folder, "trust" in given.flags)
     with on_run.working():
         with contextlib.closing(Ledger(folder, writes=False)) as ledger:
-            trials = ledger.trials()
+            trials = record.plan.strategy().labelled(ledger.trials())
         sweep_record.check_trials(record, folder, "trust" in given.flags)
         write_report(folder, results.facts(record, trials, sweep_record.objective(record)))
+        add_winner(folder)
     terminal.say(str(folder / "report.html"))
     return 0
 

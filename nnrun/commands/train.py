@@ -58,7 +58,7 @@ def accept(composed: Composed) -> RunConfig:
     refuse_dry_run(composed)
     config = checked.build(composed)
     checked.check([config])
-    if composed.sweep["search"]["space"]:
+    if composed.sweep["search"].get("space"):
         terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
     return config
 

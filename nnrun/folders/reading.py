@@ -86,6 +86,12 @@ def summary(folder: Path) -> dict[str, Any]:
     return content
 
 
+def is_best_at_last(summary: dict[str, Any]) -> bool:
+    """Whether the best epoch is the last of several, without early stopping: training was still of use."""
+    best = summary["objective"]
+    return bool(best and best["epoch"] == summary["epochs"] > 1 and not summary.get("stopped_early"))
+
+
 def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """The rows of a folder's metrics.csv, none where no epoch was finished, and its summary."""
     rows: list[dict[str, float]] = []

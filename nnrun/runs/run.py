@@ -13,7 +13,7 @@ from nnrun.datasets.part import count
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import strangers
+from nnrun.folders import reading, strangers
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder, with_epochs
 from nnrun.folders.summary import by_metric, new_summary, undefined
@@ -128,6 +128,9 @@ class Run:
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
         self.terminal.results(self.summary["metrics"], self.summary["baseline"])
         self.terminal.line(f"Everything is in {self.folder.path}")
+        if reading.is_best_at_last(self.summary):
+            command = f"{strangers.continuing(self.folder.path, self.plain)} training.epochs={2 * len(self.history)}"
+            self.terminal.line(f"The best epoch is the last one: more of them may do better. To go on: {command}")
         return best["value"]
 
     def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,14 @@ class Subject:
 
     @classmethod
     def of(cls, facts: dict[str, Any], trials: list[Trial], curves: dict[int, list[float]]) -> "Subject":
-        """The subject of the other fields as JSON knows them, with its trials and their curves."""
+        """The subject of the other fields as JSON knows them, with its trials and their curves.
+
+        `parts` of the facts names the part of a comparison of strategies by a trial's number.
+        """
         space = {key: dimension(found) for key, found in facts["space"].items()}
+        parts = facts["parts"]
+        trials = [replace(trial, part=parts.get(str(trial.number))) for trial in trials]
+        facts = {name: value for name, value in facts.items() if name != "parts"}
         return cls(**facts | {"space": space, "notes": tuple(facts["notes"])}, trials=trials, curves=curves)
 
     @cached_property
