@@ -10,7 +10,17 @@ import numpy as np
 from nnrun.datasets.tables import faults
 from nnrun.datasets.tables.faults import Found
 from nnrun.datasets.tables.notation import NOTATIONS, POINTS, Notation, first_no_date, fitting_notations
-from nnrun.datasets.tables.values import FORMATS, Cells, by_value, first, fitting_patterns, texts, unreadable
+from nnrun.datasets.tables.values import (
+    FORMATS,
+    NOTHING,
+    PADDED,
+    Cells,
+    by_value,
+    first,
+    fitting_patterns,
+    texts,
+    unreadable,
+)
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -42,6 +52,9 @@ class Profile:
         self.values: set[str] | None = set()
         self.other: Found | None = None
         self._lacking: Found | None = None
+        self.gaps = Counter[str]()
+        self.padded: Found | None = None
+        self._padded_rows = 0
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
         self._patterns: tuple[str, ...] = FORMATS
@@ -50,14 +63,24 @@ class Profile:
 
     def update(self, cells: Cells) -> None:
         """Looks at the next rows. Raises ConfigError for lists, bytes, and times without a date."""
+        import polars
+
         file = cells.place.source
         if fault := unreadable(cells.column):
             raise ConfigError(f"{file}: column {self.name} {fault}: dataset.drop=[{self._typed}].")
         words, numbers, wrong = cells.known, cells.numbers, cells.wrong
         given, wrong_ones = words.drop_nulls(), int(wrong.sum())
         self.temporal, self.numeric = cells.dtype.is_temporal(), cells.dtype.is_numeric()
-        if self._lacking is None and words.null_count():
-            self._lacking = Found.at(cells, first(words.is_null()), self._typed)
+        if words.null_count():
+            gaps = cells.column.filter(words.is_null())
+            marks = gaps.drop_nulls().str.strip_chars() if cells.dtype == polars.String else gaps[:0]
+            self.gaps.update(marks.to_list())
+            self.gaps[""] += len(gaps) - len(marks)
+            if self._lacking is None:
+                self._lacking = Found.at(cells, first(words.is_null()), self._typed)._replace(word=gaps[0])
+        if cells.dtype == polars.String and (padded := words.str.contains(PADDED).fill_null(False)).any():
+            self._padded_rows += int(padded.sum())
+            self.padded = self.padded or Found.at(cells, first(padded), self._typed)
         if self.other is None and wrong_ones:
             self.other = Found.at(cells, first(wrong), self._typed)
         if self.other is None and len(self._starts) < 2 and len(given):
@@ -72,7 +95,7 @@ class Profile:
         if self.values is not None:
             more = given.unique()
             if len(more) <= MOST_CLASSES:
-                self.values |= set(texts(more).to_list())
+                self.values |= set(texts(more, NOTHING).to_list())
             # Beyond MOST_CLASSES none are kept: a column may have as many values as rows.
             if max(len(more), len(self.values)) > MOST_CLASSES:
                 self.values = None
@@ -93,6 +116,11 @@ class Profile:
     def filled(self) -> int:
         """The number of rows of all files in which it is not missing."""
         return self.rows - self._missing_rows.total()
+
+    @property
+    def codes(self) -> str | None:
+        """What is said of numbers with zeros in front, if there are any."""
+        return faults.codes(self.padded, self._padded_rows) if self.padded and self.is_numeric else None
 
     @property
     def lacking(self) -> str | None:
