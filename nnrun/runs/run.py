@@ -8,10 +8,11 @@ from typing import Any
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
+from nnrun.datasets.parts import constant, fingerprints
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import reading
+from nnrun.folders import reading, training_rows
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder
 from nnrun.folders.summary import by_metric, new_summary, undefined
@@ -110,7 +111,8 @@ class Run:
             self._restore(trainer)
             self._begin()
         self.folder.write_preprocessing(data)
-        for note in (*data.notes, *trainer.compiled.initial.remarks):
+        noted = (*data.notes, *constant.notes(data), *fingerprints.notes(data))
+        for note in (*noted, *trainer.compiled.initial.remarks):
             self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
@@ -205,6 +207,7 @@ class Run:
         outputs = trainer.outputs(data.test)
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
         self._save_weights()
+        training_rows.write(self.folder.path, whole)
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
         self._draw(trainer, task, data, outputs)
         self.summary["status"] = "completed"

@@ -119,6 +119,25 @@ def codes(found: Found, rows: int) -> str:
     )
 
 
+def counter(column: str, typed: str, rows: int) -> str:
+    """Says that a column has a whole number of its own in every row."""
+    return (
+        f"Column {column} has another whole number in each of {rows} rows, as identifiers have, of which nothing can "
+        f"be learned that holds for new rows. Where it is one, leave it out: dataset.drop=[{typed}]."
+    )
+
+
+def identifier(column: str, typed: str, different: int, most: int, example: str) -> str:
+    """Says that a column looks like the names of what was measured."""
+    many = f"more than {most}" if different > most else str(different)
+    such = f" such as {example!r}" if example else ""
+    return (
+        f"Column {column} has {many} repeated values{such}, as identifiers have, and rows of one are in several parts: "
+        "a network may learn whom it knows. Where it is one, keep the rows of each in one part, which leaves it out of "
+        f"the inputs: dataset.group={typed}."
+    )
+
+
 def _kept(typed: str) -> str:
     """The key by which every text of a column is a value."""
     return hint("missing", typed, "[]")

@@ -1,5 +1,6 @@
 """What the columns of a table hold: numbers, categories, dates; told from all their values unless it is stated."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,15 @@ FEW_NUMBERS = 10
 MANY_DIFFERENT = 20
 """Texts of more kinds than this, most of them different, are no categories."""
 
+DENSE = 2
+"""Unique whole numbers that leave out at most every second one count something."""
+CODE = r"[A-Za-z]{1,8}[-_ ]?\d+"
+"""How things are numbered: P001, sensor-17."""
+NAME = (
+    r"(^|[ _.-])(ids?|uuid|patient|subject|participant|person|user|customer|client)([ _.-]?(ids?|nr|no|number|code))?$"
+)
+"""What columns of identifiers are called."""
+
 
 class Kind(NamedTuple):
     """What a column holds: numeric, one_hot, embedding, date, or empty; `pattern` is how its dates are written."""
@@ -53,6 +63,8 @@ class Profile:
         self.other: Found | None = None
         self._lacking: Found | None = None
         self.gaps = Counter[str]()
+        # Whether every block has no number twice, and the bounds of all.
+        self._is_unique, self._bounds = True, (np.inf, -np.inf)
         self.padded: Found | None = None
         self._padded_rows = 0
         self._infinity: RunError | None = None
@@ -92,6 +104,9 @@ class Profile:
         self.numbers += len(given) - wrong_ones
         self.whole = self.whole and bool((numbers == numbers.round(0)).all())
         self._infinity = self._infinity or cells.infinity()
+        if self.whole and self.other is None and len(given):
+            self._is_unique = self._is_unique and numbers.drop_nulls().is_unique().all()
+            self._bounds = min(self._bounds[0], numbers.min()), max(self._bounds[1], numbers.max())  # type: ignore
         if self.values is not None:
             more = given.unique()
             if len(more) <= MOST_CLASSES:
@@ -116,6 +131,21 @@ class Profile:
     def filled(self) -> int:
         """The number of rows of all files in which it is not missing."""
         return self.rows - self._missing_rows.total()
+
+    @property
+    def identifier(self) -> str | None:
+        """What is said of a column that looks like names of things: whole numbers of their own, or by its name."""
+        low, high = self._bounds
+        is_counting = self.is_numeric and self.whole and self._is_unique and self.filled > MANY_DIFFERENT
+        if is_counting and self.filled <= high - low + 1 <= DENSE * self.filled:
+            return faults.counter(self.name, self._typed, self.filled)
+        repeats = self.different >= MANY_DIFFERENT and 2 * self.different <= self.filled
+        values = [] if self.values is None else sorted(self.values)
+        coded = not self.is_numeric and len(values) > 0 and all(re.fullmatch(CODE, value) for value in values)
+        named = re.search(NAME, self.name, re.IGNORECASE) is not None and (self.whole or not self.is_numeric)
+        if self.temporal or self._patterns or not repeats or not (coded or named):
+            return None
+        return faults.identifier(self.name, self._typed, self.different, MOST_CLASSES, next(iter(values), ""))
 
     @property
     def codes(self) -> str | None:

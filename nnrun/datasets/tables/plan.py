@@ -114,6 +114,7 @@ class _Preparation:
         notes = (
             *self._gaps(reader, profiles),
             *self._codes(reader, profiles),
+            *self._identifiers(reader, profiles),
             *self._coarse(inputs, targets),
             *self._unseen(reader, parts, labels),
         )
@@ -243,6 +244,14 @@ class _Preparation:
         for column in reader.numeric:
             if column.name not in self.roles.types and (said := profiles[column.name].codes) is not None:
                 yield said
+
+    def _identifiers(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about inputs that look like identifiers, where neither they nor another split were asked for."""
+        if self.roles.group is None and self.roles.time is None and self.config.features is None:
+            names = [column.name for column in reader.numeric] + [column.name for column in reader.categories]
+            for name in names:
+                if name not in self.roles.types and (said := profiles[name].identifier) is not None:
+                    yield said
 
     def _coarse(self, inputs: list[Fit], targets: list[Fit]) -> Iterator[str]:
         """Sentences about inputs that single precision cannot hold. Raises ConfigError for such a target."""
