@@ -72,7 +72,9 @@ class CsvConfig(DatasetConfig):
     categorical: Literal["one_hot", "embedding"] = setting("one_hot", "how categories become inputs")
     max_categories: int = setting(100, "texts of more kinds are refused unless a type is stated", least=2, most=1000)
     missing: dict | tuple[str | int | float, ...] | None = setting(
-        None, "values that mean a missing one, for all columns or by column: {NAME: [0]}"
+        None,
+        "values that mean a missing one beside the usual (NA, ?, ...), for all columns or by column: {NAME: [0]}; "
+        "[]: an empty field alone",
     )
     without_target: Literal["refuse", "drop"] = setting(
         "refuse", "what happens to rows without a target", changes="examples"
@@ -187,12 +189,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     """What a user may not expect of the columns."""
     reader = plan.reader
     left_out = [f"{name} {reason}" for name, reason in reader.left_out.items()]
-    filled = [column.name for column in reader.inputs if column.indicator]
-    return (
-        *([f"Left out: {', '.join(left_out)}."] if left_out else []),
-        *([f"With missing values, each marked by an input of its own: {', '.join(filled)}."] if filled else []),
-        *plan.notes,
-    )
+    return (*([f"Left out: {', '.join(left_out)}."] if left_out else []), *plan.notes)
 
 
 def _fill(plan: Plan) -> dict[int, Part]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
-from nnrun.datasets.parts import classes, constant
+from nnrun.datasets.parts import classes
 from nnrun.execution import devices
 from nnrun.tasks.base import Task
 from nnrun.training import batches, epochs
@@ -40,7 +40,6 @@ def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
         # A limit may leave a class out of the training part that it has.
         if getattr(config.dataset.config, "limit", None) is None:
             classes.check(data)
-        data = dataclasses.replace(data, notes=(*data.notes, *constant.notes(data)))
     kind = config.task.cls
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
     examples, asked = batches.count(data.train), config.training.epochs

@@ -10,10 +10,11 @@ from typing import Any
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import count
+from nnrun.datasets.parts import constant, fingerprints
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import reading, strangers
+from nnrun.folders import reading, strangers, training_rows
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder, with_epochs
 from nnrun.folders.summary import by_metric, new_summary, undefined
@@ -118,7 +119,8 @@ class Run:
         else:
             self.folder.write_config(self.plain, self.choices)
         self.folder.write_preprocessing(data)
-        for note in (*data.notes, *prepared.notes, *trainer.compiled.initial.remarks):
+        noted = (*data.notes, *constant.notes(data), *fingerprints.notes(data), *prepared.notes)
+        for note in (*noted, *trainer.compiled.initial.remarks):
             self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
@@ -238,6 +240,7 @@ class Run:
         outputs = final.outputs(data.test)
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
         self._save_weights()
+        training_rows.write(self.folder.path, whole)
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
         self._draw(final, task, data, outputs)
         self.summary["status"] = "completed"

@@ -20,6 +20,7 @@ from nnrun.execution.judge import Evaluation
 from nnrun.folders import preprocessing, strangers
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import by_metric
+from nnrun.folders.training_rows import TrainedOn
 from nnrun.models.base import Outputs
 from nnrun.trained.prediction import Predictor, blocks, check_shape
 from nnrun.trained.trained_run import TrainedRun, load
@@ -108,13 +109,14 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
 def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluated:
     """Evaluates the examples of a file. Raises ConfigError when it has no targets or nothing at all."""
     run = load(folder, plain)
-    kept, unseen = _Kept(), UnseenNotes()
+    kept, unseen, trained_on = _Kept(), UnseenNotes(), TrainedOn(folder, run.preprocessing.spec)
     evaluator, total = Evaluator(run), None
     for block in unseen.over(blocks(run, source)):
         if total is not None and "targets" not in block.part and "targets" in kept.blocks[0].part:
             continue  # The newest windows of a series: what they forecast has not happened yet.
         found = evaluator.evaluate(block.part, kept.examples)
         total = found if total is None else _add(total, found)
+        trained_on.add(block)
         kept.add(block, evaluator.outputs(block.part, kept.examples))
     if total is None:
         raise ConfigError(f"{source} has no example to evaluate. Give at least one.")
@@ -122,9 +124,9 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
     labels = _joined([block.labels for block in kept.blocks])
     outputs = jax.tree.map(lambda *found: np.concatenate(found), *kept.outputs) if kept.outputs else None
     few = () if kept.outputs else ("There are too many examples to keep, so there are no figures of them.",)
-    remarks = (*few, *(f"Note: {sentence}" for sentence in unseen.sentences()))
+    told = *(f"Note: {sentence}" for sentence in unseen.sentences()), *trained_on.sentences(source)
     measured = evaluator.metrics(total, data)
-    return Evaluated(run, kept.examples, measured, data, outputs, labels, {}, remarks)
+    return Evaluated(run, kept.examples, measured, data, outputs, labels, {}, (*few, *told))
 
 
 class _Kept:

@@ -52,6 +52,28 @@ def test_class_folders_become_images_and_labels(photos):
         np.testing.assert_array_equal(image, np.asarray(Image.open(photos / name)))
 
 
+def test_sixteen_bits_are_scaled_by_the_range_of_the_training_part(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, value in (("dim", 2000), ("bright", 2100)):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            image = (value + rng.integers(0, 20, (6, 6))).astype(np.uint16)
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
+    data = folder(tmp_path).load()
+    low, high = data.reader.form.levels
+    assert (low, high) == (2000, 2119)
+    assert (data.train["inputs"].min(), data.train["inputs"].max()) == (0, 255)
+    raw = np.asarray(Image.open(tmp_path / data.labels["file"][0])).astype(int)
+    np.testing.assert_allclose(data.test["inputs"][0, ..., 0], (raw - low) / (high - low) * 255, atol=0.51)
+    assert data.notes == (
+        f"Images of 16 bits are read in 8: the values {low} to {high} of the training part become 0 to 255.",
+    )
+    block = next(data.reader.blocks(tmp_path, 50))
+    assert block.part["inputs"].max() == 255
+    Preprocessing.of(data).save(tmp_path)
+    assert preprocessing.read(tmp_path).reader == data.reader
+
+
 @pytest.mark.parametrize(("given", "expected"), [(("train",), [42, 9, 9]), (("train", "test"), [51, 9, 12])])
 @pytest.mark.parametrize("val", [None, "valid"])
 def test_parts_with_folders_of_their_own_are_kept(tmp_path, given, expected, val):

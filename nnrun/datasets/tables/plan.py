@@ -11,7 +11,7 @@ import numpy as np
 
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.reader import UnseenNotes
-from nnrun.datasets.tables import kinds, roles, single_precision, source
+from nnrun.datasets.tables import faults, kinds, roles, single_precision, source
 from nnrun.datasets.tables.category import Category, CategoryFit
 from nnrun.datasets.tables.date import Date, DateFit
 from nnrun.datasets.tables.division import TableDivision, by_row
@@ -111,7 +111,13 @@ class _Preparation:
         task = "classification" if classes else "regression" if reader.targets else "reconstruction"
         count = len(classes.classes) if classes else None
         spec = DataSpec("table", (len(reader.input_names),), shape, task, count, categories=reader.cardinalities)
-        notes = (*self._coarse(inputs, targets), *self._unseen(reader, parts, labels))
+        notes = (
+            *self._gaps(reader, profiles),
+            *self._codes(reader, profiles),
+            *self._identifiers(reader, profiles),
+            *self._coarse(inputs, targets),
+            *self._unseen(reader, parts, labels),
+        )
         if labels and classes:
             labels.check(classes)
         return Plan(self.files, parts, reader, spec, notes)
@@ -222,6 +228,30 @@ class _Preparation:
                 if labels:
                     labels.count(used.cells[labels.name])
             yield from notes.sentences(self.files.paths[part].name)
+
+    def _gaps(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about what becomes of missing values."""
+        marks = {column.name: profiles[column.name].gaps for column in reader.inputs if profiles[column.name].gaps}
+        scalars = [column.name for column in reader.numeric] + [column.name for column in reader.dates]
+        if filled := {name: faults.gaps(marks[name]) for name in scalars if name in marks}:
+            yield faults.filled(filled)
+        for column in reader.categories:
+            if column.name in marks:
+                yield faults.missing_category(column.name, self.roles.typed[column.name], marks[column.name])
+
+    def _codes(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about numbers that may be codes."""
+        for column in reader.numeric:
+            if column.name not in self.roles.types and (said := profiles[column.name].codes) is not None:
+                yield said
+
+    def _identifiers(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about inputs that look like identifiers, where neither they nor another split were asked for."""
+        if self.roles.group is None and self.roles.time is None and self.config.features is None:
+            names = [column.name for column in reader.numeric] + [column.name for column in reader.categories]
+            for name in names:
+                if name not in self.roles.types and (said := profiles[name].identifier) is not None:
+                    yield said
 
     def _coarse(self, inputs: list[Fit], targets: list[Fit]) -> Iterator[str]:
         """Sentences about inputs that single precision cannot hold. Raises ConfigError for such a target."""
