@@ -34,7 +34,7 @@ def explain_choices(words: list[str]) -> int:
         if target := content.get("_target_"):
             _explain_member(group, name, target)
         else:
-            terminal.say(found[name].read_text().rstrip())
+            terminal.say(found[name].read_text(encoding="utf-8").rstrip())
     return 0
 
 

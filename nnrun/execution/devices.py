@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,8 @@ def prepare() -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    # A damaged entry, or a disk that is full: the program is compiled as if it had not been kept, and that is all.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     # By default what compiles within a second is not kept; our programs are small, and there are several in a run.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

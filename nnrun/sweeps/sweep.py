@@ -26,6 +26,7 @@ from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
+from nnrun.runs.start import gone
 from nnrun.search.trial import FINAL, Trial
 from nnrun.sweeps import record as sweep_record
 from nnrun.sweeps import results
@@ -76,6 +77,8 @@ class Sweep:
             with Watch(self._emergency) as watch:
                 return self._recorded(watch)
         except (*UNWRITABLE, *devices.FAILURES) as error:
+            if not self.folder.path.is_dir():
+                raise RunError(gone(self.folder.path)) from error
             raise RunError(f"{error}. What was measured is kept. {self._to_continue()}") from error
         finally:
             self.terminal.close()
