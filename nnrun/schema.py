@@ -7,7 +7,6 @@ dataclass. Its fields are the keys of the YAML; `number`, `size` and `setting` a
 import contextlib
 import dataclasses
 import difflib
-import importlib
 import os
 import sys
 import types
@@ -97,7 +96,7 @@ def locate(target: str, key: str = "_target_", others: Iterable[str] = ()) -> An
     module_name, _, name = target.rpartition(".")
     try:
         with own_code.refused():
-            module = importlib.import_module(module_name)
+            module = own_code.imported(module_name)
     except ModuleNotFoundError as error:
         # The module is there, but lacks one that it imports itself.
         if error.name and not module_name.startswith(error.name):

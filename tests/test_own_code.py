@@ -1,7 +1,12 @@
 """A member of the user's own that does not work: one paragraph with its file and line, before anything is written."""
 
+import importlib
 import itertools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +41,7 @@ class Wide(Model):
 """
 YAML = "_target_: {}.Wide\nwidth: 8\nslope: 0.1\n"
 NEXT = "Correct it there; NNRUN_TRACEBACK=1 shows how it was reached."
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
 numbers = itertools.count()
 
 
@@ -184,3 +190,34 @@ def test_what_a_network_of_the_users_is_tried_for_holds_for_ours(name, monkeypat
         compatible.try_network(built, built.dataset.create().spec())
         tried += 1
     assert tried
+
+
+STRANGER = "open({!r}, 'w')\n"
+SCRIPT = "import sys; from nnrun.__main__ import main; sys.argv[0] = 'nnrun'; main()"
+
+
+@pytest.mark.parametrize("starts", [["-P", "-c", SCRIPT], ["-m", "nnrun"]], ids=["nnrun", "python -m nnrun"])
+def test_nothing_in_the_current_folder_runs_unasked(tmp_path, starts):
+    (tmp_path / "conf").mkdir()
+    for name in ("hydra_plugins/evil", "jax_plugins/evil", "nnrun_plugins"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text(STRANGER.format(str(tmp_path / "pwned")))
+    for name in ("jax2onnx", "sklearn", "colorlog", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(STRANGER.format(str(tmp_path / "pwned")))
+    words = ["model=mlp", "dataset=iris", "debug=tiny", "hydra.run.dir=run"]
+    done = subprocess.run([sys.executable, *starts, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+    assert (done.returncode, (tmp_path / "pwned").exists()) == (0, False), done.stderr
+
+
+def test_a_member_finds_its_own_modules_and_nobody_elses_do(nnrun, own, tmp_path):
+    name = own("import jax\n", "import jax\nfrom beside_me.part import SLOPE\n")
+    (tmp_path / "beside_me").mkdir()
+    (tmp_path / "beside_me" / "part.py").write_text("from further import SLOPE\n")
+    (tmp_path / "further.py").write_text("def late():\n    import late_one\n    return late_one\nSLOPE = 1\n")
+    (tmp_path / "late_one.py").touch()
+    (tmp_path / "unasked.py").touch()
+    assert nnrun(f"model={name}", "dataset=iris", "debug=tiny", "hydra.run.dir=run").code == 0
+    assert str(tmp_path) not in sys.path
+    assert sys.modules["further"].late().__file__ == str(tmp_path / "late_one.py")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("unasked")

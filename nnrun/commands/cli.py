@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from nnrun.errors import ConfigError, NnrunError
-from nnrun.host import terminal
+from nnrun.host import interruption, terminal
 from nnrun.host.interruption import Interrupted
 from nnrun.schema import nearest
 
@@ -48,6 +48,8 @@ COLLECTED_AFTER = 100_000
 def main() -> None:
     """Entry of the `nnrun` command."""
     gc.set_threshold(COLLECTED_AFTER)
+    terminal.open_streams()
+    interruption.ends_process = True
     code = run(sys.argv[1:])
     # Python looks through every object for garbage once more before it ends: half a second with JAX in memory.
     gc.freeze()

@@ -50,10 +50,8 @@ def resume(words: list[str]) -> int:
 
 def _resume_sweep(folder: Path, words: list[str]) -> int:
     """Trains what is missing of a sweep, as if it had never stopped; with more trials or time, if asked for."""
-    from nnrun.compose import compose
     from nnrun.sweeps import record
 
-    compose.prepare_imports()
     trust = "--trust" in words
     asked, status = record.read(folder, trust)
     search = asked.plan.first.sweep["search"]

@@ -44,13 +44,11 @@ def report(words: list[str]) -> int:
     """
     given = usage.parse(report, words)
     folder = _folder(given)
-    from nnrun.compose import compose
     from nnrun.folders.ledger import Ledger
     from nnrun.sweeps import record as sweep_record
     from nnrun.sweeps import results
     from nnrun.sweeps.drawing import add_winner, write_report
 
-    compose.prepare_imports()
     record, _ = sweep_record.read(folder, "trust" in given.flags)
     with on_run.working():
         with contextlib.closing(Ledger(folder, writes=False)) as ledger:

@@ -104,9 +104,7 @@ def read_trial(folder: Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
 def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str, str]]:
     """The resolved config and the choices of a run.
 
-    Raises ConfigError for a damaged file and for what no run writes; unless `trust`, which lets Python find members
-    beside `./conf`, also for members outside nnrun, whose code would be executed, and for links, through which a later
-    file would be written elsewhere.
+    Raises ConfigError for a damaged file and for what no run writes, see `strangers.check`; less of it with `trust`.
     """
     path = folder / "config.yaml"
     try:
@@ -125,10 +123,6 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
     if not all(isinstance(name, str) for name in choices.values()):
         raise ConfigError(f"{path} must name its choices by words. Its folder is not run.")
     strangers.check(folder, path, [plain], trust)
-    if trust:
-        from nnrun.compose import compose
-
-        compose.prepare_imports()
     return plain, choices
 
 

@@ -94,8 +94,10 @@ class RunFolder(Folder):
             return
         with disk.create(self.path / f"{name}.csv", "w") as file:
             writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True))
+            writer.writerow(map(columns_file.harmless, columns))
+            lists = (np.asarray(values).tolist() for values in columns.values())
+            texts = ([columns_file.harmless(v) if isinstance(v, str) else v for v in values] for values in lists)
+            writer.writerows(zip(*texts, strict=True))
 
     def save_figure(self, name: str, figure: Any) -> None:
         """figures/`name`.png."""

@@ -4,6 +4,9 @@ import errno
 import fcntl
 import os
 import shlex
+import stat
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,7 +93,26 @@ def hold(folder: Path, name: str) -> IO[str]:
 def cache_folder() -> Path:
     """The folder in which compiled programs and downloads stay between runs.
 
-    $NNRUN_CACHE, or nnrun/ in the user's cache folder ($XDG_CACHE_HOME, ~/.cache).
+    $NNRUN_CACHE, or nnrun/ in the user's cache folder ($XDG_CACHE_HOME, ~/.cache); without a home, a temporary folder.
     """
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnrun"
-    return Path(os.environ.get("NNRUN_CACHE") or default)
+    if given := os.environ.get("NNRUN_CACHE"):
+        return Path(given)
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "nnrun"
+    try:
+        return Path.home() / ".cache" / "nnrun"
+    except RuntimeError:
+        return _temporary()
+
+
+@cache
+def _temporary() -> Path:
+    """A folder among the temporary ones that is this user's alone: what is compiled is run, whoever wrote it."""
+    folder = Path(tempfile.gettempdir()) / f"nnrun-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            return Path(tempfile.mkdtemp(prefix="nnrun-"))
+    return folder

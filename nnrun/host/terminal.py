@@ -1,5 +1,6 @@
 """The only module that prints: a progress bar and tables for people, plain lines where the output is no terminal."""
 
+import io
 import logging
 import math
 import os
@@ -7,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that move the cursor, start a sequence or turn the direction of writing, and bytes that are no text.
@@ -192,7 +193,7 @@ def _show(value: float | None) -> str:
 
 def complain(text: str) -> None:
     """One paragraph on stderr."""
-    print("nnrun: " + printable(" ".join(text.split())), file=sys.stderr, flush=True)
+    _print("nnrun: " + printable(" ".join(text.split())), sys.stderr)
 
 
 def say(text: str) -> None:
@@ -200,13 +201,32 @@ def say(text: str) -> None:
     _print(printable(text))
 
 
-def _print(text: str) -> None:
-    """A line for whoever reads on; after `nnrun ... | head -3` has what it wants, work goes on in silence."""
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """A line for whoever reads on; work goes on in silence after `nnrun ... | head -3`, or where the disk is full."""
+    stream = stream or sys.stdout
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Python flushes stdout once more when it ends, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(text, file=stream, flush=True)
+    except OSError:
+        # Python flushes once more when it ends, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def open_streams() -> None:
+    """Makes stdout and stderr take whatever is said: closed ones nothing, others names in letters that they lack."""
+    # What is opened next would get the number of a closed one, and with it what libraries write there.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,6 @@
 import traceback
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ def check(*members: Any) -> None:
 
 def draw(name: str, run: "FinishedRun") -> "Figure | None":
     """The figure of module `name`, or None where the run has nothing to show."""
-    module = import_module(f"nnrun.report.{name}" if name in ours() else name)
+    module = own_code.imported(f"nnrun.report.{name}" if name in ours() else name)
     figure: Figure | None = module.draw(run)
     return figure
 

@@ -100,7 +100,7 @@ def _start() -> subprocess.Popen[str] | None:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
         )
     except OSError:
         return None

@@ -26,6 +26,7 @@ from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
+from nnrun.runs.start import gone
 from nnrun.search.trial import FINAL, Trial
 from nnrun.sweeps import record as sweep_record
 from nnrun.sweeps import results
@@ -95,6 +96,8 @@ class Sweep:
 
     def _stopped(self, error: BaseException) -> RunError:
         """What the disk or the device is told of; a folder that could not be begun is given back."""
+        if not self.folder.path.is_dir():
+            return RunError(gone(self.folder.path))
         full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         reason = f"{self.folder.path} cannot be written: the disk is full" if full else str(error)
         if self._is_new and not reading.is_sweep(self.folder.path):
