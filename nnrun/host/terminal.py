@@ -82,16 +82,6 @@ class Terminal:
         self.stop()
         logging.getLogger("nnrun").removeHandler(self._lines)
 
-    def results(self, metrics: dict[str, float], baseline: dict[str, dict[str, float]]) -> None:
-        """The test metrics beside the naive baselines."""
-        names = sorted({name for values in baseline.values() for name in values})
-        rows = [
-            [metric, _show(value), *(_show(baseline.get(metric, {}).get(name)) for name in names)]
-            for metric, value in metrics.items()
-            if metric.startswith("test/")
-        ]
-        self.table(["", "model", *names], rows)
-
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """Columns of text, the first to the left, the others to the right."""
         first, *others = (max(map(len, column)) for column in zip(head, *rows, strict=True))
@@ -180,10 +170,6 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One line per record."""
         self._terminal.line(record.getMessage())
-
-
-def _show(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 def complain(text: str) -> None:

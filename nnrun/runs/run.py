@@ -11,7 +11,7 @@ from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import reading
+from nnrun.folders import reading, results
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder
 from nnrun.folders.summary import by_metric, new_summary, undefined
@@ -20,7 +20,7 @@ from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import Terminal
 from nnrun.runs import checkpointed
 from nnrun.tasks.base import Task
-from nnrun.training.fit import Epoch, Failure, Outcome, fit, metrics
+from nnrun.training.fit import Epoch, Failure, Outcome, details, fit, metrics
 from nnrun.training.objective import Objective
 
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
@@ -49,7 +49,7 @@ class Run:
         self.trainer: SerialRun | None = None
         self._begun = False
         self._notes: dict[str, Any] = {}
-        self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "total": 0.0}
+        self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "baselines": 0.0, "total": 0.0}
         self.summary = new_summary(config, choices, command) | {"seconds": self.seconds}
 
     def execute(self, resume: bool = False) -> float:
@@ -118,9 +118,16 @@ class Run:
         self._report(trainer, task, data)
         best = self.summary["objective"]
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
-        self.terminal.results(self.summary["metrics"], self.summary["baseline"])
+        results.show(self.terminal, self.summary["metrics"], self.summary["baseline"])
+        self._remark(task, data)
         self.terminal.line(f"Everything is in {self.folder.path}")
         return best["value"]
+
+    def _remark(self, task: Task, data: Data) -> None:
+        """Says whether the network beats its baselines."""
+        metrics, baseline = self.summary["metrics"], self.summary["baseline"]
+        for remark in results.remarks(task, self.config.objective.metric, metrics, baseline, data):
+            self.terminal.line(remark)
 
     def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
         """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
@@ -135,6 +142,7 @@ class Run:
         }
         trainer.adopt(kept)
         self._report(trainer, prepared.task, prepared.data)
+        self._remark(prepared.task, prepared.data)
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
@@ -199,11 +207,15 @@ class Run:
         data = task.calibrate(lambda: trainer.outputs(data.val), data)
         self.folder.write_preprocessing(data)
         for part in ("train", "val", "test"):
-            self.summary["metrics"] |= metrics(trainer.evaluate(getattr(whole, part), best=True)[0], task, data, part)
+            measured = trainer.evaluate(getattr(whole, part), best=True)[0]
+            self.summary["metrics"] |= metrics(measured, task, data, part)
+        self.summary["metrics"] |= details(measured, task, data, "test")
         # As metrics.csv has it: the mean over the steps of the best epoch, with dropout and noise.
         self.summary["metrics"]["train/loss"] = self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]
         outputs = trainer.outputs(data.test)
+        begun = time.perf_counter()
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
+        self.seconds["baselines"] = time.perf_counter() - begun
         self._save_weights()
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
         self._draw(trainer, task, data, outputs)
@@ -219,13 +231,13 @@ class Run:
         from nnrun import report
         from nnrun.report.base import FinishedRun
 
-        title = f"{self.choices['model']} on {self.choices['dataset']}"
+        title, kind = self.config.title(self.choices), self.config.report.format
         more = {"history": self.history, "augmentation": self.config.augmentation}
         finished = FinishedRun.of(title, task, trainer.model(), data, outputs, self.summary, **more)
         for name, columns in finished.tables.items():
             self.folder.write_columns(name, columns)
-        for name, picture in report.drawn(finished, self.terminal.line, self.folder.log).items():
-            self.folder.save_figure(name, picture)
+        for name, picture in report.drawn(finished, self.terminal.line, self.folder.log, kind).items():
+            self.folder.save_figure(name, picture, kind)
 
     def _end(self, status: str, error: BaseException) -> None:
         self.summary["status"] = status
