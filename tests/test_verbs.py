@@ -45,6 +45,8 @@ def test_show_prints_command_layers_and_metrics(nnrun, here):
     assert lines[:2] == ["run: mlp on iris, completed", "  nnrun debug=tiny dataset=iris hydra.run.dir=run"]
     assert re.search(r"^hidden.dense.0.kernel +4 x 64 +256$", done.out, re.MULTILINE)
     assert re.search(r"^in all +4,675$", done.out, re.MULTILINE)
+    assert re.search(r"^hidden.dense.1 +Linear +64 +4,160 +4,096$", done.out, re.MULTILINE)
+    assert re.search(r"^in all +4,675 +4,544$", done.out, re.MULTILINE)
     assert re.search(r"^test/accuracy +0\.\d+ +0\.\d+$", done.out, re.MULTILINE)
 
 

@@ -32,7 +32,7 @@ nnrun trains and tunes neural networks from the command line.
   nnrun VERB --help                          what a verb takes
   nnrun --version
 
-Keys: model dataset task optimizer schedule training augmentation objective seed experiment debug;
+Keys: model dataset task optimizer schedule training augmentation objective report seed experiment debug;
 of sweeps: search execution dry_run.
 Runs are written to outputs/runs/<date>/<time>_<model>_<dataset>, sweeps to outputs/sweeps/<date>/."""
 

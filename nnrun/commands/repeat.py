@@ -27,7 +27,8 @@ def repeat(words: list[str]) -> int:
     base = {group: choices.load_choice(group, name) for group, name in kept.items()}
     if "trust" not in given.flags:
         strangers.check_choices(folder, kept)
-    found = _overrides(plain, base | {"objective": plain["objective"]})
+    # Groups of keys without choices; those that an earlier run lacks keep their defaults.
+    found = _overrides(plain, base | {name: plain[name] for name in ("objective", "report") if name in plain})
     values = [f"{k}={v}" for k, v in found if k not in changed and k.partition(".")[0] not in changed]
     return train.launch([], [*groups, *values, *changes])
 

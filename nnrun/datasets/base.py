@@ -157,8 +157,10 @@ class Data:
     A part is a dict of the fields of `spec.example`, each (n, *shape): `inputs` and `targets` hold raw values, classes
     are numbers as int32. `scalings` are those of further scaled fields, by name. `reader` reads further examples like
     these; without one, later verbs take arrays of raw inputs. `labels` (columns, as a Block has them) tell the test
-    examples apart, `notes` are sentences for the user, `error_threshold` is the reconstruction error above which an
-    example is flagged.
+    examples apart. `season_before` (n, horizon, variables) are the values a season before those that the test windows
+    forecast, where windows are shorter than a season. `places` of training and test, (n,) each, are those of the
+    windows' newest steps in their season. `notes` are sentences for the user, `error_threshold` is the reconstruction
+    error above which an example is flagged.
     """
 
     spec: DataSpec
@@ -173,6 +175,8 @@ class Data:
     series: Series | None = None
     reader: Reader | None = None
     labels: dict[str, np.ndarray] = field(default_factory=dict)
+    season_before: np.ndarray | None = None
+    places: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     error_threshold: float | None = None
     scalings: dict[str, Scaling] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
 from nnrun.datasets.series.table import Missing, SeriesTable, pointed, series_numbers
 from nnrun.datasets.series.times import check_pattern, is_time, time_pattern
 from nnrun.datasets.series.windowed import WindowConfig, naive_error
+from nnrun.datasets.series.windows import places, season_before
 from nnrun.datasets.tables import single_precision
 from nnrun.datasets.tables.dialect import Header, Separator
 from nnrun.datasets.tables.file import Table, check_columns, read_table
@@ -116,10 +117,13 @@ class Timeseries(Divided):
         c, reader, spec = self.config, self.reader, self.spec()
         table = reader.table(self._table, self._path)
         rows = part_rows(c, len(table.values))
-        blocks = [reader.windows(table, start, stop) for start, stop in seen_rows(c, rows)]
+        spans = seen_rows(c, rows)
+        blocks = [reader.windows(table, start, stop) for start, stop in spans]
         counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
         train_part, val, test = (take(block.part, slice(n)) for block, n in zip(blocks, counts, strict=True))
         train = table.values[slice(*rows[0])]
+        newest = [first + c.window - 1 + c.stride * np.arange(n) for (first, _), n in zip(spans, counts, strict=True)]
+        season = None if c.horizon or c.period is None else places(table.times, len(table.values), c.period)
         log = c.transform == "log"
         known = (np.log(train) if log else train).astype(np.float32)
         fitted, seen = fit(known, c.scaling), fit_inputs({"inputs": known}, c.scaling)
@@ -136,6 +140,11 @@ class Timeseries(Divided):
             series=Series(c.period, naive_error(train[:, chosen], c.period), reader.targets),
             reader=reader,
             labels=take(blocks[2].labels, slice(counts[2])),
+            # Windows as long as a season hold these values themselves.
+            season_before=season_before(table.values[:, chosen], newest[2], c.horizon, c.period)
+            if c.horizon and (c.period or 1) > c.window
+            else None,
+            places=None if season is None else (season[newest[0]], season[newest[2]]),
             notes=self._notes(table, train),
         )
 

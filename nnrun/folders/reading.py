@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from nnrun.config import choices as members
+from nnrun.config.run_config import LATER
 from nnrun.errors import ConfigError
 from nnrun.folders import strangers
 
@@ -114,7 +115,7 @@ def config(folder: Path, trust: bool = False) -> tuple[dict[str, Any], dict[str,
         raise ConfigError(
             f"{path} is missing or damaged, so the run cannot be rebuilt. Its command is in summary.json."
         ) from None
-    known = {*members.groups(), *RUNS_KEYS}
+    known = {*members.groups(), *RUNS_KEYS, *LATER}
     for key in (*plain, *choices):
         if key not in known:
             raise ConfigError(f"{path} has a key that no run writes: {key}. Its folder is not run.")

@@ -99,13 +99,13 @@ class RunFolder(Folder):
             texts = ([columns_file.harmless(v) if isinstance(v, str) else v for v in values] for values in lists)
             writer.writerows(zip(*texts, strict=True))
 
-    def save_figure(self, name: str, figure: Any) -> None:
-        """figures/`name`.png."""
+    def save_figure(self, name: str, figure: Any, kind: str = "png") -> None:
+        """figures/`name`.png, or of another format that the figure is rendered in."""
         # Only here, because it imports matplotlib, and most folders of a sweep get no picture.
         from nnrun.report.palette import save
 
         (self.path / "figures").mkdir(exist_ok=True)
-        save(figure, self.path / "figures" / f"{name}.png")
+        save(figure, self.path / "figures" / f"{name}.{kind}")
 
     def save_weights(self, tree: Any) -> None:
         """model.safetensors: the weights of the objective's best epoch."""

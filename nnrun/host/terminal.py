@@ -86,16 +86,6 @@ class Terminal:
         self.stop()
         logging.getLogger("nnrun").removeHandler(self._lines)
 
-    def results(self, metrics: dict[str, float], baseline: dict[str, dict[str, float]]) -> None:
-        """The test metrics beside the naive baselines."""
-        names = sorted({name for values in baseline.values() for name in values})
-        rows = [
-            [metric, _show(value), *(_show(baseline.get(metric, {}).get(name)) for name in names)]
-            for metric, value in metrics.items()
-            if metric.startswith("test/")
-        ]
-        self.table(["", "model", *names], rows)
-
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """Columns of text, the first to the left, the others to the right."""
         lines = [[inline(cell) for cell in row] for row in (head, *rows)]
@@ -185,10 +175,6 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One line per record."""
         self._terminal.line(record.getMessage())
-
-
-def _show(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 def complain(text: str) -> None:

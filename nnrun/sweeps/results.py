@@ -17,6 +17,7 @@ from nnrun.errors import RunError
 from nnrun.execution.prepared import Prepared
 from nnrun.execution.serial import Judged
 from nnrun.folders import reading
+from nnrun.folders import results as tables
 from nnrun.folders.ledger import Ledger
 from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
@@ -133,7 +134,7 @@ class Results:
         folder = self.folder.path / "best"
         summary = reading.summary(folder)
         self.terminal.line(f"Trial {winner.number} on the test part, beside naive baselines:")
-        self.terminal.results(summary["metrics"], summary["baseline"])
+        tables.show(self.terminal, summary["metrics"], summary["baseline"])
         for remark in of_bounds(self.record, winner):
             self.terminal.line(remark)
         if reading.is_best_at_last(summary):

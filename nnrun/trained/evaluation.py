@@ -25,7 +25,7 @@ from nnrun.models.base import Outputs
 from nnrun.trained.prediction import Predictor, blocks, check_shape
 from nnrun.trained.trained_run import TrainedRun, load
 from nnrun.training import batches
-from nnrun.training.fit import metrics
+from nnrun.training.fit import details, metrics
 
 KEPT_BYTES = 2**30
 """Examples and predictions up to this size are kept for figures; metrics of more are computed as they come."""
@@ -72,8 +72,9 @@ class Evaluator(Predictor):
             raise ConfigError(_lacking(run.preprocessing, str(error.args[0]))) from None
 
     def metrics(self, found: Evaluation, data: Data) -> dict[str, float]:
-        """`test/loss` and what the task reports."""
-        return metrics(found, self.run.task, data, "test")
+        """`test/loss` and what the task reports, of single targets, classes and steps ahead too."""
+        task = self.run.task
+        return metrics(found, task, data, "test") | details(found, task, data, "test")
 
 
 def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:

@@ -38,6 +38,16 @@ def test_windows_and_labels_against_a_loop(series, tmp_path, look_back, stride):
     np.testing.assert_allclose(data.series.naive_error, np.abs(np.diff(series["b"][2:30])).mean())
 
 
+@pytest.mark.parametrize("look_back", [True, False])
+def test_a_period_longer_than_the_window_reaches_into_the_rows_before(series, tmp_path, look_back):
+    path = write(tmp_path, series)
+    data = make(path, target="b", window=5, horizon=3, period=9, stride=2, look_back=look_back).load()
+    rows = [DAYS.tolist().index(day) for day in data.labels["time"].astype(DAYS.dtype).tolist()]
+    expected = [[series["b"][row + 1 + h - 9] for h in range(3)] for row in rows]
+    np.testing.assert_allclose(data.season_before[..., 0], expected, rtol=1e-6)
+    assert make(path, target="b", window=9, horizon=3, period=9).load().season_before is None, "windows hold it"
+
+
 def test_the_published_split_of_etth1_has_its_2857_test_windows(tmp_path):
     path = write(tmp_path, {"OT": np.arange(14400) % 24})
     rows = {"train_rows": [0, 8640], "val_rows": [8640, 11520], "test_rows": [11520, 14400]}
