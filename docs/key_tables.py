@@ -9,7 +9,13 @@ from typing import Any
 
 from nnrun import schema
 from nnrun.config import choices
-from nnrun.config.run_config import AugmentationConfig, EarlyStoppingConfig, ObjectiveConfig, TrainingConfig
+from nnrun.config.run_config import (
+    AugmentationConfig,
+    EarlyStoppingConfig,
+    ObjectiveConfig,
+    ReportConfig,
+    TrainingConfig,
+)
 from nnrun.execution.settings import ExecutionConfig
 
 GROUPS_OF_ONE_CLASS: dict[str, type] = {
@@ -17,6 +23,7 @@ GROUPS_OF_ONE_CLASS: dict[str, type] = {
     "training.early_stopping": EarlyStoppingConfig,
     "objective": ObjectiveConfig,
     "augmentation": AugmentationConfig,
+    "report": ReportConfig,
     "execution": ExecutionConfig,
 }
 """Groups whose choices are values for one and the same class."""

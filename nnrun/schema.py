@@ -7,14 +7,13 @@ dataclass. Its fields are the keys of the YAML; `number`, `size` and `setting` a
 import contextlib
 import dataclasses
 import difflib
-import importlib
 import os
 import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from nnrun.errors import ConfigError, UnknownSetting
 from nnrun.host import own_code
@@ -29,12 +28,22 @@ BOUNDS = {
 }
 
 
+Change = Literal["loss", "units", "question", "examples"]
+"""What a setting can change of how networks are measured, so that trials of a sweep that differ in it are not measured
+alike: the formula of the loss; the units that networks are trained in; what they are asked to predict; which examples
+they are measured on, or how hard these are."""
+
+
 def setting(default: Any, help: str = "", **metadata: Any) -> Any:
-    """A key without bounds: a name, a flag, a list."""
+    """A key without bounds: a name, a flag, a list.
+
+    Metadata of every kind of key: `changes` is the Change that comes with other values of it, or a function that tells
+    it, or None, from a config that has the key.
+    """
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
 
 
-def number(default: float | None, help: str = "", *, off: float | None = None, **bounds: float) -> Any:
+def number(default: float | None, help: str = "", *, off: float | None = None, **bounds: Any) -> Any:
     """A traced number: trials that differ only in it share one program.
 
     `off` is the value at which the feature is left out of the program (dropout 0 draws no random bits);
@@ -43,9 +52,19 @@ def number(default: float | None, help: str = "", *, off: float | None = None, *
     return setting(default, help, traced=True, off=off, **bounds)
 
 
-def size(default: Any, help: str = "", least: int = 1, most: int | None = None) -> Any:
+def size(default: Any, help: str = "", least: int = 1, most: int | None = None, **metadata: Any) -> Any:
     """A static integer, or a list of them: it shapes the program."""
-    return setting(default, help, least=least, **({} if most is None else {"most": most}))
+    return setting(default, help, least=least, **({} if most is None else {"most": most}), **metadata)
+
+
+def change(config: Any, name: str) -> Change | None:
+    """What a setting of a config changes of how networks are measured; where it is defined anew, as it did before."""
+    for kind in type(config).__mro__:
+        field = vars(kind).get("__dataclass_fields__", {}).get(name)
+        if field is not None and "changes" in field.metadata:
+            found = field.metadata["changes"]
+            return typing.cast(Change | None, found(config) if callable(found) else found)
+    return None
 
 
 def is_off(value: Any) -> bool:
@@ -77,7 +96,7 @@ def locate(target: str, key: str = "_target_", others: Iterable[str] = ()) -> An
     module_name, _, name = target.rpartition(".")
     try:
         with own_code.refused():
-            module = importlib.import_module(module_name)
+            module = own_code.imported(module_name)
     except ModuleNotFoundError as error:
         # The module is there, but lacks one that it imports itself.
         if error.name and not module_name.startswith(error.name):

@@ -309,7 +309,7 @@ def pickled():
         (
             {"inputs.npy": npy((1, 4), bytes(32)), "targets.npy": npy((1,), bytes([7, *[0] * 7]), "<i8")},
             2,
-            "a class 7, which the training does not have",
+            "a class that the training part does not have: 7",
         ),
         ({"inputs.npy": npy((1, 4), bytes(32), "<c16")}, 2, "all numbers, but got complex128"),
     ],
@@ -332,7 +332,7 @@ def test_a_summary_does_not_drive_the_terminal(nnrun, here):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"command": "nnrun \x1b]0;x\x07\x1b[2J\u202e"}))
     done = nnrun("show", "run")
     assert done.code == 0
-    assert "\n  nnrun ]0;x[2J\n" in done.out
+    assert "\n  nnrun \\x1b]0;x\\x07\\x1b[2J\\u202e  (not to be pasted" in done.out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The ledger: states, transactions that are whole or not there, and one writer at a time."""
 
+import contextlib
 import math
 import sqlite3
 import subprocess
@@ -126,3 +127,72 @@ def test_a_reader_sees_what_a_live_writer_has_written_and_cannot_write(ledger, t
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader.ask(POINTS)
     reader.close()
+
+
+def damage(folder, statement, *values):
+    with sqlite3.connect(folder / "sweep.db") as database:
+        database.execute(statement, values)
+    database.close()
+
+
+def whole(folder, writes):
+    """Reads all that a ledger holds."""
+    with contextlib.closing(Ledger(folder, writes)) as ledger:
+        return ledger.trials(), ledger.curves("val/loss")
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("UPDATE trials SET params = '{'", "trial 0 has a value that no sweep writes"),
+        ("UPDATE trials SET params = '[1,2]'", "trial 0 has a value that no sweep writes"),
+        ("UPDATE trials SET params = replace(hex(zeroblob(100000)), '00', '[')", "trial 0 has a value"),
+        ("UPDATE trials SET params = x'7b7d'", "trial 0 has a value that no sweep writes (no text)"),
+        ("UPDATE trials SET objective = 'best'", "trial 0 has a value that no sweep writes"),
+        ("UPDATE trials SET objective = 9e999", "trial 0 has a value that no sweep writes ('waiting', inf)"),
+        ("UPDATE trials SET state = 'lost'", "trial 0 has a value that no sweep writes ('lost', None)"),
+        ('UPDATE trials SET metrics = \'{"val/loss": "low"}\'', "trial 0 has a value that no sweep writes"),
+        ("UPDATE trials SET error = hex(zeroblob(4000000))", "string or blob too big"),
+        ("UPDATE metrics SET value = 'low'", "val/loss of trial 0 is no number"),
+        (f"CREATE VIEW more AS {ENDLESS}", "it holds 'more', which no sweep makes"),
+        ("CREATE TRIGGER t AFTER UPDATE ON trials BEGIN DELETE FROM trials; END", "it holds 't', which no sweep makes"),
+        ("ALTER TABLE trials ADD COLUMN twice AS (number * 2)", "it holds 'trials', which no sweep makes"),
+    ],
+)
+def test_a_damaged_ledger_is_one_sentence(tmp_path, statement, why):
+    ledger = Ledger(tmp_path)
+    ledger.ask(POINTS[:1])
+    ledger.record({0: ROW})
+    ledger.close()
+    damage(tmp_path, statement)
+    for writes in (False, True):
+        with pytest.raises(ConfigError) as caught:
+            whole(tmp_path, writes)
+        assert str(caught.value).startswith(f"{tmp_path / 'sweep.db'} is damaged: {why}")
+        assert str(caught.value).endswith("trials.csv and the trials' folders beside it have what was measured.")
+
+
+def test_a_view_in_the_place_of_a_table_is_not_asked(tmp_path):
+    Ledger(tmp_path).close()
+    damage(tmp_path, "DROP TABLE trials")
+    damage(tmp_path, f"CREATE VIEW trials AS {ENDLESS}")
+    with pytest.raises(ConfigError, match="it holds 'trials', which no sweep makes"):
+        Ledger(tmp_path, writes=False)
+
+
+def test_what_is_no_database_is_damaged(tmp_path):
+    (tmp_path / "sweep.db").write_bytes(b"x" * 5000)
+    with pytest.raises(ConfigError, match="is damaged: file is not a database"):
+        Ledger(tmp_path)
+    # Refused without a lock that would stay.
+    with pytest.raises(ConfigError, match="is damaged: file is not a database"):
+        Ledger(tmp_path)
+
+
+def test_an_error_of_any_length_is_kept_in_part(ledger):
+    ledger.ask(POINTS)
+    ledger.record({}, [Trial(0, "failed", {}, error="x" * 10**7)])
+    assert ledger.trials()[0].error == "x" * 2**16

@@ -1,13 +1,20 @@
 """A member of the user's own that does not work: one paragraph with its file and line, before anything is written."""
 
+import importlib
 import itertools
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from nnrun.compose import compatible, compose
 from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
+from nnrun.search.base import SearchConfig
+from tests.sweep_folders import record
 
 WIDE = """\
 from dataclasses import dataclass
@@ -34,6 +41,7 @@ class Wide(Model):
 """
 YAML = "_target_: {}.Wide\nwidth: 8\nslope: 0.1\n"
 NEXT = "Correct it there; NNRUN_TRACEBACK=1 shows how it was reached."
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
 numbers = itertools.count()
 
 
@@ -145,6 +153,23 @@ def test_what_fails_in_training_alone_ends_with_1_and_keeps_the_folder(nnrun, ow
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.usefixtures("sketchy")
+def test_what_a_strategys_file_leaves_out_has_its_default(nnrun, tmp_path):
+    (tmp_path / "conf" / "search").mkdir(parents=True)
+    (tmp_path / "conf" / "search" / "mine.yaml").write_text("_target_: nnrun.search.random.Random\n")
+    words = ("-m", "dataset=iris", "search=mine", "training.epochs=1", "seed=range(20)", "hydra.sweep.dir=sweep")
+    done = nnrun(*words, "search.trials=2")
+    where = tmp_path / "conf" / "search" / "mine.yaml"
+    text = f"{where} leaves trials out. Write +search.trials=VALUE, or add a line to the file: trials: VALUE"
+    assert (done.code, done.err) == (2, f"nnrun: {text}\n")
+    assert nnrun(*words, "+search.trials=2").code == 0
+    kept = record(tmp_path / "sweep")["search"]
+    assert kept == {"_target_": "nnrun.search.random.Random", "trials": 2, "sequence": "uniform"} | {
+        name: getattr(SearchConfig(), name)
+        for name in ("space", "seed", "parallel_trials", "timeout_seconds", "max_failures")
+    }
+
+
 def test_the_whole_traceback_is_shown_on_request(nnrun, own, monkeypatch):
     monkeypatch.setenv("NNRUN_TRACEBACK", "1")
     assert "jaxx\n" in nnrun(f"model={own('import jax', 'import jaxx')}", "dataset=iris").err
@@ -165,3 +190,34 @@ def test_what_a_network_of_the_users_is_tried_for_holds_for_ours(name, monkeypat
         compatible.try_network(built, built.dataset.create().spec())
         tried += 1
     assert tried
+
+
+STRANGER = "open({!r}, 'w')\n"
+SCRIPT = "import sys; from nnrun.__main__ import main; sys.argv[0] = 'nnrun'; main()"
+
+
+@pytest.mark.parametrize("starts", [["-P", "-c", SCRIPT], ["-m", "nnrun"]], ids=["nnrun", "python -m nnrun"])
+def test_nothing_in_the_current_folder_runs_unasked(tmp_path, starts):
+    (tmp_path / "conf").mkdir()
+    for name in ("hydra_plugins/evil", "jax_plugins/evil", "nnrun_plugins"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").write_text(STRANGER.format(str(tmp_path / "pwned")))
+    for name in ("jax2onnx", "sklearn", "colorlog", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(STRANGER.format(str(tmp_path / "pwned")))
+    words = ["model=mlp", "dataset=iris", "debug=tiny", "hydra.run.dir=run"]
+    done = subprocess.run([sys.executable, *starts, *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True)
+    assert (done.returncode, (tmp_path / "pwned").exists()) == (0, False), done.stderr
+
+
+def test_a_member_finds_its_own_modules_and_nobody_elses_do(nnrun, own, tmp_path):
+    name = own("import jax\n", "import jax\nfrom beside_me.part import SLOPE\n")
+    (tmp_path / "beside_me").mkdir()
+    (tmp_path / "beside_me" / "part.py").write_text("from further import SLOPE\n")
+    (tmp_path / "further.py").write_text("def late():\n    import late_one\n    return late_one\nSLOPE = 1\n")
+    (tmp_path / "late_one.py").touch()
+    (tmp_path / "unasked.py").touch()
+    assert nnrun(f"model={name}", "dataset=iris", "debug=tiny", "hydra.run.dir=run").code == 0
+    assert str(tmp_path) not in sys.path
+    assert sys.modules["further"].late().__file__ == str(tmp_path / "late_one.py")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("unasked")

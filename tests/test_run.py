@@ -42,6 +42,8 @@ def test_the_folder_holds_every_file_of_the_contract(finished_run):
         "predictions.csv",
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",
+        "figures/ranking_curves.png",
+        "figures/calibration.png",
         "run.log",
     }
 
@@ -55,7 +57,7 @@ def test_the_summary_has_every_key(finished_run):
     assert found["parameters"] == 4 * 64 + 64 + 64 * 64 + 64 + 64 * 3 + 3
     assert found["command"] == "nnrun debug=tiny dataset=iris hydra.run.dir=run"
     assert found["devices"] == "2 x cpu"
-    assert set(found["seconds"]) == {"startup", "compile", "train", "total"}
+    assert set(found["seconds"]) == {"startup", "compile", "train", "baselines", "total"}
     assert {"nnrun", "python", "jax", "flax", "optax"} <= set(found["versions"])
 
 

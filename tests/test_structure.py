@@ -132,6 +132,22 @@ def test_only_the_terminal_prints():
     assert [path for path, tree in SOURCES.items() if prints(tree)] == ["host/terminal.py"]
 
 
+def test_text_files_are_utf_8_whatever_the_machine_is_set_to():
+    others = {"Image", "archive", "cache", "gzip", "os", "self", "self.folder", "tarfile"}
+
+    def in_text(call):
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        if name not in ("open", "read_text", "write_text"):
+            return False
+        if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in others:
+            return False
+        in_bytes = any("b" in str(arg.value) for arg in call.args if isinstance(arg, ast.Constant))
+        return not in_bytes and not any(keyword.arg == "encoding" for keyword in call.keywords)
+
+    calls = ((path, node) for path, tree in SOURCES.items() for node in ast.walk(tree) if isinstance(node, ast.Call))
+    assert not [f"{path}: {ast.unparse(call)}" for path, call in calls if in_text(call)]
+
+
 def test_data_sets_know_no_jax_and_read_libraries_only_when_needed():
     within = ["datasets/"]
     assert not offenders(["jax", "flax", "optax"], within=[*within, "search/"])

@@ -87,9 +87,19 @@ def test_the_winner_has_a_runs_folder_with_test_metrics_and_its_own_weights(rand
     assert {"test/loss", "test/accuracy"} <= winner["metrics"].keys()
     assert winner["baseline"]["test/accuracy"]
     assert rows(folder / "best" / "metrics.csv") == rows(folder / str(best[0]) / "metrics.csv")
-    head, first = shown.splitlines()[-10:-8]
-    assert head.split() == ["trial", "val/loss", "model.hidden_sizes", "optimizer.learning_rate"]
-    assert first.split()[0] == str(best[0])
+    lines = shown.splitlines()
+    place = [line.split() for line in lines].index(
+        ["trial", "val/loss", "model.hidden_sizes", "optimizer.learning_rate"]
+    )
+    assert lines[place + 1].split()[0] == str(best[0])
+    place = lines.index(f"Trial {best[0]} on the test part, beside naive baselines:")
+    accuracy, majority = winner["metrics"]["test/accuracy"], winner["baseline"]["test/accuracy"]["majority"]
+    assert ["test/accuracy", f"{accuracy:.4g}", f"{majority:.4g}"] in [line.split() for line in lines[place:]]
+    assert "Its figures are in sweep/best/figures, the report is sweep/report.html" in lines
+    report = (folder / "report.html").read_text()
+    section = report[report.index('<section id="winner">') : report.index('<section id="best-value">')]
+    assert f"<tr><td>test/accuracy<td class=n>{accuracy:.4g}<td class=n>{majority:.4g}" in section
+    assert section.count("data:image/png;base64,") == len(list((folder / "best" / "figures").glob("*.png"))) > 0
 
 
 def test_the_best_trial_is_a_command_and_its_config_runs(command, random_sweep, tmp_path):
@@ -206,10 +216,22 @@ def test_when_the_time_is_over_trials_are_cut_short_and_the_best_so_far_wins(nnr
     done = nnrun(*SMALL, *words)
     assert done.code == 0, done.err
     found = [(state, error) for _, state, *_, error in ledger(tmp_path / "sweep")[0]]
-    unbegun = ("pruned", "search.timeout_seconds ran out before it began.")
-    assert found == [("pruned", "search.timeout_seconds ran out after 1 epochs.")] * 2 + [unbegun] * 2
+    short = ("pruned", "search.timeout_seconds ran out after 1 epochs.")
+    assert found == [short] * 2 + [("waiting", None)] * 2
+    text = "search.timeout_seconds=1000 ran out after 2 trials; the others wait. To go on: nnrun resume sweep "
+    assert done.out.endswith(f"{text}search.timeout_seconds=N\n")
     assert summary(tmp_path / "sweep" / "0")["status"] == "pruned"
     assert summary(tmp_path / "sweep" / "best")["epochs"] == 1
+    assert record(tmp_path / "sweep")["status"] == "interrupted"
+    late.clear()
+    monkeypatch.setattr(Ledger, "record", recorded)
+    assert nnrun("resume", "sweep", "search.timeout_seconds=2000").code == 0
+    found = [(state, error) for _, state, *_, error in ledger(tmp_path / "sweep")[0]]
+    assert found == [short] * 2 + [("completed", None)] * 2
+    assert summary(tmp_path / "sweep" / "best")["epochs"] == 3
+    now = record(tmp_path / "sweep")
+    assert (now["status"], now["search"]["timeout_seconds"]) == ("completed", 2000)
+    assert nnrun("resume", "sweep", "search.timeout_seconds=9").err.startswith("nnrun: sweep is completed: nothing is")
 
 
 def test_a_space_means_nothing_to_a_single_run(nnrun, tmp_path):
@@ -262,13 +284,22 @@ def test_a_dry_run_asks_for_the_first_batch(nnrun):
     assert last.startswith("Trials: 8 asked for first, and more. Groups: 1.")
 
 
-ONLY = "nnrun resume of a sweep takes only search.trials=N, but got"
+ONLY = "nnrun resume of a sweep takes only search.trials=N and search.timeout_seconds=N, each once, but got"
 REFUSED = [
     (
         ["search.trials=4"],
-        "search.trials must be nothing, because the sweep has no limit, but got 4. Nothing of {} changed.",
+        "search.trials must be left out, because the sweep has no limit, but got 4. Nothing of {} changed.",
     ),
     (["training.epochs=9"], f"{ONLY} training.epochs=9. For other changes start a new sweep."),
+    (
+        ["search.trials=4", "search.trials=5"],
+        f"{ONLY} search.trials=4 search.trials=5. For other changes start a new sweep.",
+    ),
+    (
+        ["search.timeout_seconds=0"],
+        "search.timeout_seconds must be a number > 0, the seconds from now on, but got 0. Set for example "
+        "search.timeout_seconds=600.",
+    ),
     (["search.trials=4", "seed=1"], f"{ONLY} seed=1. For other changes start a new sweep."),
     ([], "{} is completed: nothing is left to resume. For more trials: nnrun resume {} search.trials=N"),
 ]
@@ -282,11 +313,12 @@ def test_resume_refuses_other_changes(command, with_failures, tmp_path, words, t
     assert before == {path: path.stat().st_mtime_ns for path in with_failures.rglob("*")}
 
 
-@pytest.mark.parametrize("more", ["search.trials=7", "search.trials=x", "search.trials="])
+@pytest.mark.parametrize("more", ["search.trials=3", "search.trials=x", "search.trials="])
 def test_the_budget_can_only_grow(command, random_sweep, tmp_path, more):
     folder = random_sweep[0]
     got = more.partition("=")[2] or "nothing"
-    text = f"search.trials must be an integer > 7, but got {got}. Nothing of {folder} changed."
+    how = f" For 3 more: nnrun resume {folder} search.trials=10." if got == "3" else ""
+    text = f"search.trials must be an integer > 7, all in all, but got {got}.{how} Nothing of {folder} changed."
     done = command("resume", str(folder), more, folder=tmp_path)
     assert (done.code, done.err) == (2, f"nnrun: {text}\n")
 

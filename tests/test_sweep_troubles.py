@@ -1,6 +1,7 @@
 """Sweeps that meet a folder, a disk, a memory or data that do not serve: what is said, and what is kept."""
 
 import errno
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from nnrun.datasets.part import take
 from nnrun.datasets.wine import Wine
 from nnrun.errors import RunError
 from nnrun.execution.local import Local
+from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
 from tests.sweep_folders import SMALL, ledger, names, record, summary
 
@@ -51,6 +53,49 @@ def test_a_full_disk_stops_the_sweep_and_resume_finishes_it(nnrun, tmp_path, mon
     assert "failed" not in {state for _, state, *_ in ledger(tmp_path / "sweep")[0]}
     assert nnrun("resume", "sweep").code == 0
     assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["completed"] * 3
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_no_folder(nnrun, tmp_path, monkeypatch):
+    def full(self):
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(Ledger, "_make", full)
+    done = nnrun(*SMALL, "seed=0,1")
+    text = (
+        "sweep cannot be written: the disk is full. Nothing was trained. Make room, or set another hydra.sweep.dir, and"
+    )
+    assert (done.code, done.err) == (1, f"nnrun: {text} start again.\n")
+    assert not names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("UPDATE trials SET params = '{}'", "A trial has the settings {}, which this sweep does not try: sweep.db or"),
+        (
+            "UPDATE trials SET params = '{\"seedling\": 1}'",
+            "A trial has the settings {'seedling': 1}, which this sweep",
+        ),
+        ("UPDATE trials SET group_id = 7", "sweep: sweep.db has trials in groups that sweep.yaml lacks"),
+    ],
+)
+def test_rows_of_another_sweep_are_refused(nnrun, tmp_path, monkeypatch, statement, text):
+    def stopped(self, *args):
+        raise OSError(errno.EIO, "the plug was pulled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SweepFolder, "save_weights", stopped)
+        assert nnrun(*SMALL, "seed=0,1").code == 1
+    with sqlite3.connect(tmp_path / "sweep" / "sweep.db") as database:
+        database.execute(statement)
+    database.close()
+    before = names(tmp_path / "sweep")
+    done = nnrun("resume", "sweep")
+    assert done.code == 2
+    assert done.err.startswith(f"nnrun: {text}")
+    assert names(tmp_path / "sweep") == before
 
 
 @pytest.mark.usefixtures("sketchy")
@@ -101,7 +146,14 @@ def test_data_that_cannot_be_loaded_hold_up_their_own_trials_alone(nnrun, tmp_pa
     def missing(self):
         raise RunError("wine.csv is gone.")
 
-    words = ("-m", "dataset=wine,iris", "training.epochs=1", "model.hidden_sizes=[8]", "hydra.sweep.dir=sweep")
+    words = (
+        "-m",
+        "dataset=wine,iris",
+        "objective.metric=val/loss",
+        "training.epochs=1",
+        "model.hidden_sizes=[8]",
+        "hydra.sweep.dir=sweep",
+    )
     with monkeypatch.context() as patch:
         patch.setattr(Wine, "load", missing)
         done = nnrun(*words)
@@ -110,6 +162,35 @@ def test_data_that_cannot_be_loaded_hold_up_their_own_trials_alone(nnrun, tmp_pa
     assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["waiting", "completed"]
     assert nnrun("resume", "sweep").code == 0
     assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["completed", "completed"]
+
+
+@pytest.mark.usefixtures("sketchy")
+def test_resume_keeps_a_sweep_whose_trials_all_wait_for_data_that_are_gone(nnrun, tmp_path):
+    table, away = tmp_path / "table.csv", tmp_path / "away.csv"
+    table.write_text("a,b,y\n" + "".join(f"{i},{i % 7},{i * 0.5}\n" for i in range(60)))
+    words = ("-m", "dataset=csv", "dataset.path=table.csv", "dataset.target=y", *SMALL[2:], "seed=0,1")
+    assert nnrun(*words).code == 0
+    sweep = tmp_path / "sweep"
+    reset(sweep)
+    table.rename(away)
+    before = names(sweep)
+    done = nnrun("resume", "sweep")
+    assert done.code == 2
+    assert "table.csv" in done.err
+    assert names(sweep) == before
+    away.rename(table)
+    assert nnrun("resume", "sweep").code == 0
+    assert [state for _, state, *_ in ledger(sweep)[0]] == ["completed", "completed"]
+
+
+def reset(sweep):
+    """Makes the trials of a sweep wait again, as before any was trained."""
+    database = sqlite3.connect(sweep / "sweep.db")
+    database.execute("UPDATE trials SET state = 'waiting', objective = NULL")
+    database.execute("DELETE FROM metrics")
+    database.commit()
+    database.close()
+    (sweep / "sweep.yaml").write_text((sweep / "sweep.yaml").read_text().replace("completed", "failed"))
 
 
 @pytest.mark.usefixtures("sketchy")

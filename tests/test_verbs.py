@@ -45,14 +45,28 @@ def test_show_prints_command_layers_and_metrics(nnrun, here):
     assert lines[:2] == ["run: mlp on iris, completed", "  nnrun debug=tiny dataset=iris hydra.run.dir=run"]
     assert re.search(r"^hidden.dense.0.kernel +4 x 64 +256$", done.out, re.MULTILINE)
     assert re.search(r"^in all +4,675$", done.out, re.MULTILINE)
+    assert re.search(r"^hidden.dense.1 +Linear +64 +4,160 +4,096$", done.out, re.MULTILINE)
+    assert re.search(r"^in all +4,675 +4,544$", done.out, re.MULTILINE)
     assert re.search(r"^test/accuracy +0\.\d+ +0\.\d+$", done.out, re.MULTILINE)
 
 
 def test_runs_is_a_line_per_run_with_status_and_objective(nnrun, here, tmp_path):
     assert nnrun("runs") == (0, "", "")
     shutil.copytree(here, tmp_path / "outputs/runs/today/now_mlp_iris")
-    done = nnrun("runs")
-    assert re.fullmatch(r"outputs/runs/today/now_mlp_iris  completed  val/loss \d\.\d+\n", done.out)
+    shutil.copytree(here, tmp_path / "outputs/sweeps/today/now_grid/best")
+    (tmp_path / "outputs/sweeps/today/now_grid/sweep.yaml").write_text("status: interrupted\ncommand: x\n")
+    for number in range(3):
+        shutil.copytree(here, tmp_path / f"outputs/sweeps/today/now_grid/{number}")
+    shutil.copytree(here, tmp_path / "outputs/runs/a_day_before")
+    (tmp_path / "outputs/runs/today/broken").mkdir()
+    (tmp_path / "outputs/runs/today/broken/summary.json").write_text("{")
+    values = (
+        r"val/loss \d\.\d+  test/accuracy \d\.\d+  test/macro_f1 \d\.\d+  test/auroc \d\.\d+  test/log_loss \d\.\d+\n"
+    )
+    wanted = rf"outputs/runs/a_day_before  completed  {values}outputs/runs/today/broken  damaged\n"
+    wanted += rf"outputs/runs/today/now_mlp_iris  completed  {values}"
+    wanted += rf"outputs/sweeps/today/now_grid  interrupted  3 trials  {values}"
+    assert re.fullmatch(wanted, nnrun("runs").out)
 
 
 def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):

@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from nnrun.errors import ConfigError, NnrunError
-from nnrun.host import terminal
+from nnrun.host import interruption, terminal
 from nnrun.host.interruption import Interrupted
 from nnrun.schema import nearest
 
@@ -32,7 +32,7 @@ nnrun trains and tunes neural networks from the command line.
   nnrun VERB --help                          what a verb takes
   nnrun --version
 
-Keys: model dataset task optimizer schedule training augmentation objective seed experiment debug;
+Keys: model dataset task optimizer schedule training augmentation objective report seed experiment debug;
 of sweeps: search execution dry_run.
 Runs are written to outputs/runs/<date>/<time>_<model>_<dataset>, sweeps to outputs/sweeps/<date>/."""
 
@@ -48,6 +48,8 @@ COLLECTED_AFTER = 100_000
 def main() -> None:
     """Entry of the `nnrun` command."""
     gc.set_threshold(COLLECTED_AFTER)
+    terminal.open_streams()
+    interruption.ends_process = True
     code = run(sys.argv[1:])
     # Python looks through every object for garbage once more before it ends: half a second with JAX in memory.
     gc.freeze()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nnrun.commands import on_run, usage
 from nnrun.errors import ConfigError
-from nnrun.folders import reading
+from nnrun.folders import reading, results
 from nnrun.host import terminal
 from nnrun.host.terminal import Terminal
 
@@ -33,6 +33,9 @@ def evaluate(words: list[str]) -> int:
         for remark in found.remarks:
             terminal.say(remark)
         written = evaluation_folder.write(found, source, output, reading.summary(folder))
-    Terminal().results(found.metrics, found.baseline)
+    results.show(Terminal(), found.metrics, found.baseline)
+    objective = plain["objective"]["metric"]
+    for remark in results.remarks(found.run.task, objective, found.metrics, found.baseline, found.data):
+        terminal.say(remark)
     terminal.say(f"{found.examples} examples. Everything is in {written}")
     return 0

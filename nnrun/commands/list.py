@@ -6,7 +6,6 @@ import typing
 
 from nnrun import schema
 from nnrun.commands import usage
-from nnrun.compose import compose
 from nnrun.config import choices
 from nnrun.errors import ConfigError
 from nnrun.host import terminal
@@ -26,7 +25,6 @@ def list_choices(words: list[str]) -> int:
 
 def explain_choices(words: list[str]) -> int:
     """`nnrun model=lstm --help`: the keys of the named choices, with type, default and meaning."""
-    compose.prepare_imports()
     chosen = dict(word.partition("=")[::2] for word in words if word.partition("=")[0] in choices.groups())
     for group, name in chosen.items():
         found = choices.choices(group)
@@ -36,7 +34,7 @@ def explain_choices(words: list[str]) -> int:
         if target := content.get("_target_"):
             _explain_member(group, name, target)
         else:
-            terminal.say(found[name].read_text().rstrip())
+            terminal.say(found[name].read_text(encoding="utf-8").rstrip())
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from nnrun.folders import reading
 from nnrun.host import own_code, terminal
 from nnrun.host.interruption import Interrupted
 
-UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+UNEXPECTED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, sqlite3.Error)
 """What damage can end in that none of the checks knows."""
 
 

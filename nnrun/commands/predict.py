@@ -51,6 +51,7 @@ def predict(words: list[str]) -> int:
 
 def _importance(run: Any, source: Path, unseen: Any, given: Words) -> int:
     from nnrun.folders import columns_file
+    from nnrun.folders.training_rows import TrainedOn
     from nnrun.report import palette, permutation_importance
     from nnrun.trained import prediction
     from nnrun.trained.permutation import importance
@@ -60,9 +61,12 @@ def _importance(run: Any, source: Path, unseen: Any, given: Words) -> int:
         columns_file.check(path, "overwrite" in given.flags, (*columns_file.WRITERS, ".png"))
     repeats = usage.whole("--repeats", given.values.get("repeats", "5"), 1)
     seed = usage.whole("--seed", given.values.get("seed", "0"), 0)
-    blocks = unseen.over(prediction.blocks(run, source))
+    trained_on = TrainedOn(run.folder, run.preprocessing.spec)
+    blocks = trained_on.over(unseen.over(prediction.blocks(run, source)))
     found = importance(run, blocks, given.values.get("metric"), repeats, seed)
     _say(unseen)
+    for sentence in trained_on.sentences(source):
+        terminal.say(sentence)
     columns = found.columns()
     title = f"{source.name}: permutation importance, {found.examples} examples, {repeats} repeats"
     picture = permutation_importance.draw(found, title)

@@ -6,7 +6,7 @@ from nnrun.commands import train, usage
 from nnrun.compose.grammar import value_text
 from nnrun.config import choices
 from nnrun.errors import ConfigError
-from nnrun.folders import reading
+from nnrun.folders import reading, strangers
 
 
 def repeat(words: list[str]) -> int:
@@ -25,7 +25,10 @@ def repeat(words: list[str]) -> int:
             raise ConfigError(f"{folder} was made with {group}={name}, which does not exist here.")
     groups = [f"{k}={v}" for k, v in kept.items()]
     base = {group: choices.load_choice(group, name) for group, name in kept.items()}
-    found = _overrides(plain, base | {"objective": plain["objective"]})
+    if "trust" not in given.flags:
+        strangers.check_choices(folder, kept)
+    # Groups of keys without choices; those that an earlier run lacks keep their defaults.
+    found = _overrides(plain, base | {name: plain[name] for name in ("objective", "report") if name in plain})
     values = [f"{k}={v}" for k, v in found if k not in changed and k.partition(".")[0] not in changed]
     return train.launch([], [*groups, *values, *changes])
 

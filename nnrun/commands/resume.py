@@ -1,25 +1,28 @@
 """`nnrun resume`: a run goes on from its newest usable checkpoint, a sweep with the trials that are missing."""
 
+import math
 import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 from nnrun import schema
-from nnrun.commands import usage
+from nnrun.commands import on_run, usage
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
 from nnrun.sweeps.drawing import Drawing
 
 EPOCHS = "training.epochs"
+TRIALS, TIMEOUT = "search.trials", "search.timeout_seconds"
 
 
 def resume(words: list[str]) -> int:
     """`nnrun resume RUN|SWEEP [KEY=N] [--trust]`: goes on as if there had been no interruption, bit for bit.
 
     training.epochs=N trains a run longer: with a constant schedule as if N epochs had been asked for at once, else the
-    rate goes on over the new length. search.trials=N adds trials to a sweep. Nothing else can be changed. --trust: of a
-    member of your own, from ./conf and the code beside it. Example: `nnrun resume outputs/runs/DATE/TIME_lstm_sine`
+    rate goes on over the new length. search.trials=N adds trials to a sweep, search.timeout_seconds=N gives it more
+    time. Nothing else can be changed. --trust: of a member of your own, from ./conf and the code beside it. Example:
+    `nnrun resume outputs/runs/DATE/TIME_lstm_sine`
     """
     if words and reading.is_sweep(Path(words[0])):
         return _resume_sweep(Path(words[0]), words[1:])
@@ -31,7 +34,7 @@ def resume(words: list[str]) -> int:
     if reading.is_sweep(folder.resolve().parent):
         raise ConfigError(
             f"{folder} belongs to a sweep, which trains it in a group. Continue the sweep with nnrun resume "
-            f"{folder.parent}, or train this one alone: nnrun repeat {folder}"
+            f"{shlex.quote(str(folder.parent))}, or train this one alone: nnrun repeat {shlex.quote(str(folder))}"
         )
     _more_epochs(folder, given.arguments[1], plain, summary)
     from nnrun.compose.compose import Composed
@@ -46,19 +49,19 @@ def resume(words: list[str]) -> int:
 
 
 def _resume_sweep(folder: Path, words: list[str]) -> int:
-    """Trains what is missing of a sweep, as if it had never stopped; search.trials=N is all that can change."""
-    from nnrun.compose import compose
+    """Trains what is missing of a sweep, as if it had never stopped; with more trials or time, if asked for."""
     from nnrun.sweeps import record
 
-    compose.prepare_imports()
-    asked, status = record.read(folder, "--trust" in words)
+    trust = "--trust" in words
+    asked, status = record.read(folder, trust)
     search = asked.plan.first.sweep["search"]
-    changed = _more_trials(folder, [word for word in words if word != "--trust"], search)
-    if status == "completed" and not changed:
+    changed = _changed(folder, [word for word in words if word != "--trust"], search)
+    if status == "completed" and TRIALS not in changed:
         raise ConfigError(
-            f"{folder} is completed: nothing is left to resume. For more trials: nnrun resume {folder} search.trials=N"
+            f"{folder} is completed: nothing is left to resume. For more trials: "
+            f"nnrun resume {shlex.quote(str(folder))} search.trials=N"
         )
-    search |= changed
+    search |= {key.removeprefix("search."): value for key, value in changed.items()}
     from nnrun.execution import devices
 
     devices.prepare()
@@ -70,30 +73,56 @@ def _resume_sweep(folder: Path, words: list[str]) -> int:
         )
     from nnrun.sweeps.sweep import Sweep
 
-    with Drawing() as drawing:
-        Sweep(asked, folder, time.time(), drawing).execute()
+    with Drawing() as drawing, on_run.working():
+        record.check_trials(asked, folder, trust)
+        Sweep(asked, folder, time.time(), drawing, resume=True).execute()
     return 0
 
 
-def _more_trials(folder: Path, words: list[str], search: dict[str, Any]) -> dict[str, int]:
-    """The new budget. Raises ConfigError for whatever else is asked for."""
-    if not words:
-        return {}
-    if others := [word for word in words if word.partition("=")[0] != "search.trials"] or words[1:]:
+def _changed(folder: Path, words: list[str], search: dict[str, Any]) -> dict[str, float]:
+    """The new budget of trials and of time, by key. Raises ConfigError for whatever else is asked for."""
+    given = {word.partition("=")[0]: word.partition("=")[2] for word in words}
+    others = [word for word in words if word.partition("=")[0] not in (TRIALS, TIMEOUT)]
+    if others or len(given) < len(words):
         raise ConfigError(
-            f"nnrun resume of a sweep takes only search.trials=N, but got {others[0]}. "
-            "For other changes start a new sweep."
+            f"nnrun resume of a sweep takes only {TRIALS}=N and {TIMEOUT}=N, each once, but got "
+            f"{' '.join(others or words)}. For other changes start a new sweep."
         )
-    before, text = search["trials"], words[0].partition("=")[2]
+    found: dict[str, float] = {}
+    if TRIALS in given:
+        found[TRIALS] = _more_trials(folder, given[TRIALS], search)
+    if TIMEOUT in given:
+        found[TIMEOUT] = _more_time(given[TIMEOUT])
+    return found
+
+
+def _more_time(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ConfigError(
+            f"{TIMEOUT} must be a number > 0, the seconds from now on, but got {text or 'nothing'}. "
+            f"Set for example {TIMEOUT}=600."
+        )
+    return seconds
+
+
+def _more_trials(folder: Path, text: str, search: dict[str, Any]) -> int:
+    before = search.get("trials")
     if not text.isdecimal() or before is None or int(text) <= before:
-        least = "nothing, because the sweep has no limit" if before is None else f"an integer > {before}"
-        raise ConfigError(f"search.trials must be {least}, but got {text or 'nothing'}. Nothing of {folder} changed.")
+        least = "left out, because the sweep has no limit" if before is None else f"an integer > {before}, all in all"
+        more = int(text) if text.isdecimal() else 0
+        command = f"nnrun resume {shlex.quote(str(folder))} {TRIALS}={(before or 0) + more}"
+        how = f" For {more} more: {command}." if before is not None and more else ""
+        raise ConfigError(f"{TRIALS} must be {least}, but got {text or 'nothing'}.{how} Nothing of {folder} changed.")
     if search.get("sequence") == "latin_hypercube":
         raise ConfigError(
             "search.sequence=latin_hypercube lays out all trials at once, so search.trials cannot be raised. "
             "Start a new sweep, or use search.sequence=sobol."
         )
-    return {"trials": int(text)}
+    return int(text)
 
 
 def _refuse_other_keys(words: list[str]) -> None:

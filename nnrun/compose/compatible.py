@@ -1,7 +1,9 @@
 """Whether the choices of a run fit each other, found before any data is loaded: a network's shapes alone are built."""
 
+import dataclasses
 import fnmatch
 import inspect
+import math
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from nnrun.config import choices
 from nnrun.config.run_config import Choice, RunConfig, as_arrays
 from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
+from nnrun.execution import devices
 from nnrun.host import own_code
 from nnrun.models.base import Outputs, OutputSpec
 from nnrun.models.kernels.randomness import Streams
@@ -21,6 +24,8 @@ from nnrun.training.network import Network, split, weight_names
 from nnrun.training.objective import check_objective
 from nnrun.training.state import Weights
 
+COPIES = 3
+"""Of its weights that training holds at least: theirs, the best epoch's, and the gradient."""
 BATCH = 2
 """Examples of the batch that a user's network is tried with."""
 
@@ -70,6 +75,7 @@ def check_network(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None
     model = config.model.cls
     shapes = nnx.eval_shape(lambda: model(config.model.config, spec, output, rngs=nnx.Rngs(0)))
     _, params, _, statistics = split(shapes)
+    _check_memory(config.model, jax.tree.leaves(params))
     names = weight_names(params)
     for glob in config.training.trainable:
         if not any(fnmatch.fnmatch(name, glob) for name in names):
@@ -78,6 +84,21 @@ def check_network(config: RunConfig, spec: DataSpec, output: OutputSpec) -> None
         initial.check(config.training.initial, Weights(params, statistics))
     if not config.model.target.startswith("nnrun."):
         try_network(config, spec)
+
+
+def _check_memory(model: Choice, weights: list[Any]) -> None:
+    """Raises ConfigError for weights that training cannot hold; XLA would take minutes to find out, or abort."""
+    # In Python's integers, because those of arrays overflow.
+    count, size = sum(math.prod(leaf.shape) for leaf in weights), devices.memory()
+    taken = COPIES * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in weights)
+    if taken <= size:
+        return
+    sizes = (one.name for one in dataclasses.fields(model.config) if {"least", "traced"} & {*one.metadata} == {"least"})
+    shown = ", ".join(f"model.{name}={schema.show(getattr(model.config, name))}" for name in sizes)
+    raise ConfigError(
+        f"model={_name(model)} has {count:,} weights. Training holds them, their gradients and the best so far, "
+        f"{taken / 1e9:.3g} GB, but there are {size / 1e9:.3g} GB here. Lower its sizes: {shown}."
+    )
 
 
 def try_network(config: RunConfig, spec: DataSpec) -> None:

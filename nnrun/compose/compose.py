@@ -42,12 +42,10 @@ def composed(plain: dict[str, Any], picked: dict[str, str]) -> Composed:
 
 
 def prepare_imports() -> None:
-    """Lets Hydra find our plugins, and Python a user's own members beside `./conf`."""
+    """Lets Hydra find our plugins."""
     plugins = str(Path(__file__).parents[1] / "_plugins")
     if plugins not in sys.path:
         sys.path.append(plugins)
-    if len(choices.conf_folders()) > 1 and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     # Hydra looks for plugins once: one that did so before their folder was on the path is told of ours by hand.
     if "hydra.core.plugins" in sys.modules:
         from hydra.core.plugins import Plugins

@@ -48,7 +48,7 @@ def load_choice(group: str, name: str) -> dict[str, Any]:
     """The raw content of one choice's YAML. Raises ConfigError where it has no keys with values."""
     path = choices(group)[name]
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ConfigError(no_yaml(error, path)) from error
     if not isinstance(content, dict):

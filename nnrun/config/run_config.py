@@ -1,7 +1,9 @@
 """A resolved Hydra config as frozen dataclasses, split into what shapes the program and the numbers it takes."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,8 +12,11 @@ from nnrun import schema
 from nnrun.errors import ConfigError
 from nnrun.schema import number, setting, size
 
+PictureFormat = Literal["png", "svg", "pdf"]
 MEMBERS = ("dataset", "task", "model", "optimizer", "schedule")
 """Config groups whose choice is a class or function named by `_target_`."""
+LATER = ("augmentation", "report")
+"""Groups that the configs of earlier runs lack."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,13 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
+class ReportConfig:
+    """Keys of report."""
+
+    format: PictureFormat = setting("png", "of the figures; png has 200 dots per inch")
+
+
+@dataclass(frozen=True)
 class Choice:
     """What a config group chose: the class or function that `_target_` names, and its checked config."""
 
@@ -108,11 +120,12 @@ class RunConfig:
     objective: ObjectiveConfig
     seed: int
     augmentation: AugmentationConfig = AugmentationConfig()
+    report: ReportConfig = ReportConfig()
 
     def split(self) -> tuple["RunConfig", dict[str, float]]:
         """The static part, and the traced numbers by dotted name (`optimizer.learning_rate`, `seed`)."""
-        # The seed is a number that every program takes: trials that differ in it share one.
-        static: dict[str, Any] = {"seed": 0}
+        # The seed is a number that every program takes: trials that differ in it share one. Pictures shape none.
+        static: dict[str, Any] = {"seed": 0, "report": ReportConfig()}
         traced: dict[str, float] = {"seed": self.seed}
         for group in (*MEMBERS, "training", "augmentation"):
             part = getattr(self, group)
@@ -120,6 +133,12 @@ class RunConfig:
             static[group] = dataclasses.replace(part, config=config) if isinstance(part, Choice) else config
             traced |= {f"{group}.{name}": value for name, value in numbers.items()}
         return dataclasses.replace(self, **static), traced
+
+    def title(self, names: Mapping[str, Any]) -> str:
+        """The model and the data set by the names of their choices, a file by its own: `mlp on houses.csv`."""
+        given = self.dataset.config
+        path = getattr(given, "path", None) or getattr(given, "train", None)
+        return f"{names['model']} on {Path(path).name if isinstance(path, str) else names['dataset']}"
 
     def with_numbers(self, group: str, traced: dict[str, Any]) -> Any:
         """The config of a group with its traced fields filled in again; they may be tracers."""
@@ -141,7 +160,7 @@ def build(plain: dict[str, Any]) -> RunConfig:
     for name in plain:
         if name not in known:
             raise ConfigError(f"There is no key {name}. {schema.nearest(name, known)}")
-    if missing := [name for name in known if name not in plain and name != "augmentation"]:
+    if missing := [name for name in known if name not in plain and name not in LATER]:
         raise ConfigError(f"The config lacks {missing[0]}, which every run needs. Leave ~{missing[0]} out.")
     seed = plain["seed"]
     if type(seed) is not int or not 0 <= seed < 2**32:
@@ -149,8 +168,11 @@ def build(plain: dict[str, Any]) -> RunConfig:
     training = schema.build("training", plain["training"], TrainingConfig)
     objective = schema.build("objective", plain["objective"], ObjectiveConfig)
     augmentation = schema.build("augmentation", plain.get("augmentation", {}), AugmentationConfig)
+    report = schema.build("report", plain.get("report", {}), ReportConfig)
     chosen = {group: choice(group, plain[group]) for group in MEMBERS}
-    return RunConfig(training=training, objective=objective, seed=seed, augmentation=augmentation, **chosen)
+    return RunConfig(
+        training=training, objective=objective, seed=seed, augmentation=augmentation, report=report, **chosen
+    )
 
 
 def choice(group: str, values: Any) -> Choice:

@@ -121,9 +121,16 @@ class Series:
     target_columns: tuple[int, ...]
 
 
+LEFT_OUT = 2.0**100
+"""The scale of an input that is constant in the training part: whatever it is elsewhere, the network is given 0."""
+
+
 @dataclass(frozen=True)
 class Scaling:
-    """scaled = (raw - offset) / scale, or with `log` (log raw - offset) / scale; both broadcast against one example."""
+    """scaled = (raw - offset) / scale, or with `log` (log raw - offset) / scale; both broadcast against one example.
+
+    An input of the scale LEFT_OUT tells the network nothing, and turned back it is its offset.
+    """
 
     offset: np.ndarray
     scale: np.ndarray
@@ -135,7 +142,7 @@ class Scaling:
 
     def invert(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled to raw units."""
-        found = scaled * self.scale + self.offset
+        found = scaled * np.where(self.scale < LEFT_OUT, self.scale, np.float32(0)) + self.offset
         return np.exp(found) if self.log else found
 
 
@@ -150,8 +157,10 @@ class Data:
     A part is a dict of the fields of `spec.example`, each (n, *shape): `inputs` and `targets` hold raw values, classes
     are numbers as int32. `scalings` are those of further scaled fields, by name. `reader` reads further examples like
     these; without one, later verbs take arrays of raw inputs. `labels` (columns, as a Block has them) tell the test
-    examples apart, `notes` are sentences for the user, `error_threshold` is the reconstruction error above which an
-    example is flagged.
+    examples apart. `season_before` (n, horizon, variables) are the values a season before those that the test windows
+    forecast, where windows are shorter than a season. `places` of training and test, (n,) each, are those of the
+    windows' newest steps in their season. `notes` are sentences for the user, `error_threshold` is the reconstruction
+    error above which an example is flagged.
     """
 
     spec: DataSpec
@@ -166,6 +175,8 @@ class Data:
     series: Series | None = None
     reader: Reader | None = None
     labels: dict[str, np.ndarray] = field(default_factory=dict)
+    season_before: np.ndarray | None = None
+    places: tuple[np.ndarray, np.ndarray] | None = None
     notes: tuple[str, ...] = ()
     error_threshold: float | None = None
     scalings: dict[str, Scaling] = field(default_factory=dict)
@@ -209,11 +220,13 @@ def _excerpt(part: Part) -> Part:
 class DatasetConfig:
     """Keys that every data set has."""
 
-    seed: int = size(0, "generation and split", least=0)
-    limit: int | None = size(None, "at most this many examples in all; null: all", least=10)
-    val_fraction: float = setting(0.15, "share of the examples for validation", above=0.0, below=0.9)
-    test_fraction: float = setting(0.15, "share of the examples for the test", above=0.0, below=0.9)
-    scaling: ScalingKind = setting("standard", "fitted on the training part alone")
+    seed: int = size(0, "generation and split", least=0, changes="examples")
+    limit: int | None = size(None, "at most this many examples in all; null: all", least=10, changes="examples")
+    val_fraction: float = setting(
+        0.15, "share of the examples for validation", above=0.0, below=0.9, changes="examples"
+    )
+    test_fraction: float = setting(0.15, "share of the examples for the test", above=0.0, below=0.9, changes="examples")
+    scaling: ScalingKind = setting("standard", "fitted on the training part alone", changes="units")
 
 
 class Dataset(abc.ABC):

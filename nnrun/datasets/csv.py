@@ -11,7 +11,7 @@ from nnrun.datasets.arrays import cache as array_cache
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
 from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Scaling
 from nnrun.datasets.part import Part
-from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided
 from nnrun.datasets.tables import dialect, source
 from nnrun.datasets.tables.file import stamp_of
@@ -30,15 +30,18 @@ PARTS = (TRAIN, VAL, TEST)
 class CsvConfig(DatasetConfig):
     """The keys of dataset=csv."""
 
-    path: str | None = setting(None, "table that is divided into parts: .csv, .tsv, .txt or .parquet")
-    train: str | None = setting(None, "instead of path, where parts have files of their own")
-    val: str | None = setting(None, "file of the validation part; null: val_fraction of the rest")
-    test: str | None = setting(None, "file of the test part; null: test_fraction of the rest")
+    path: str | None = setting(
+        None, "table that is divided into parts: .csv, .tsv, .txt or .parquet", changes="examples"
+    )
+    train: str | None = setting(None, "instead of path, where parts have files of their own", changes="examples")
+    val: str | None = setting(None, "file of the validation part; null: val_fraction of the rest", changes="examples")
+    test: str | None = setting(None, "file of the test part; null: test_fraction of the rest", changes="examples")
     target: str | int | tuple[Column, ...] | None = setting(
         None,
         "column to predict, by name or by position from 1 (-1 the last), or several",
         least=-FURTHEST,
         most=FURTHEST,
+        changes="question",
     )
     features: tuple[Column, ...] | None = setting(None, "columns of the inputs; null: all others")
     drop: tuple[Column, ...] = setting((), "columns to leave out")
@@ -47,12 +50,21 @@ class CsvConfig(DatasetConfig):
         "column whose values every part has in equal proportions (numbers: their deciles); auto: the classes",
         least=-FURTHEST,
         most=FURTHEST,
+        changes="examples",
     )
     group: str | int | None = setting(
-        None, "column whose rows of equal value stay in one part; no input", least=-FURTHEST, most=FURTHEST
+        None,
+        "column whose rows of equal value stay in one part; no input",
+        least=-FURTHEST,
+        most=FURTHEST,
+        changes="examples",
     )
     time: str | int | None = setting(
-        None, "column by which the oldest rows train and the newest test; no input", least=-FURTHEST, most=FURTHEST
+        None,
+        "column by which the oldest rows train and the newest test; no input",
+        least=-FURTHEST,
+        most=FURTHEST,
+        changes="examples",
     )
     types: dict | None = setting(
         None, "by column: numeric, categorical, one_hot, embedding, date, or a pattern of dates such as %d.%m.%Y"
@@ -60,9 +72,13 @@ class CsvConfig(DatasetConfig):
     categorical: Literal["one_hot", "embedding"] = setting("one_hot", "how categories become inputs")
     max_categories: int = setting(100, "texts of more kinds are refused unless a type is stated", least=2, most=1000)
     missing: dict | tuple[str | int | float, ...] | None = setting(
-        None, "values that mean a missing one, for all columns or by column: {NAME: [0]}"
+        None,
+        "values that mean a missing one beside the usual (NA, ?, ...), for all columns or by column: {NAME: [0]}; "
+        "[]: an empty field alone",
     )
-    without_target: Literal["refuse", "drop"] = setting("refuse", "what happens to rows without a target")
+    without_target: Literal["refuse", "drop"] = setting(
+        "refuse", "what happens to rows without a target", changes="examples"
+    )
     separator: dialect.Separator = setting("auto", "between fields; auto: a tab in a .tsv, else told from line 1")
     decimal: Literal[".", ","] = setting(".", "mark before the decimals")
     encoding: str = setting("utf-8", "of the text, for example latin-1")
@@ -173,12 +189,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     """What a user may not expect of the columns."""
     reader = plan.reader
     left_out = [f"{name} {reason}" for name, reason in reader.left_out.items()]
-    filled = [column.name for column in reader.inputs if column.indicator]
-    return (
-        *([f"Left out: {', '.join(left_out)}."] if left_out else []),
-        *([f"With missing values, each marked by an input of its own: {', '.join(filled)}."] if filled else []),
-        *plan.notes,
-    )
+    return (*([f"Left out: {', '.join(left_out)}."] if left_out else []), *plan.notes)
 
 
 def _fill(plan: Plan) -> dict[int, Part]:
@@ -209,6 +220,6 @@ def _input_scaling(plan: Plan, train: np.ndarray, kind: Any) -> Scaling:
     # Categories, marks of gaps and parts of dates are between -1 and 1 as they are.
     scaled = np.array([flag for column in plan.reader.inputs for flag in column.inputs().values()], bool)
     # Where all columns are embedded there is no input to fit.
-    fitted = fit(train, kind if scaled.any() else "none")
+    fitted = fit_inputs({"inputs": train}, kind if scaled.any() else "none")
     offset, scale = np.where(scaled, fitted.offset, 0), np.where(scaled, fitted.scale, 1)
     return Scaling(offset.astype(np.float32), scale.astype(np.float32))

@@ -16,7 +16,9 @@ class DigitsConfig(DatasetConfig):
     """Keys of dataset=digits."""
 
     scaling: ScalingKind = setting("none", "fitted on the training part alone")
-    anomaly: int | None = setting(None, "a digit that only the test part shows; null: none", least=0, most=9)
+    anomaly: int | None = setting(
+        None, "a digit that only the test part shows; null: none", least=0, most=9, changes="examples"
+    )
 
 
 class Digits(Examples):

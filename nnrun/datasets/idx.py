@@ -1,5 +1,6 @@
 """Grey images and labels in IDX files."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from nnrun.datasets.arrays.idx_file import read_idx, read_shape
 from nnrun.datasets.arrays.reader import SUFFIXES, ArrayReader
 from nnrun.datasets.base import Data, DatasetConfig, DataSpec, ScalingKind
 from nnrun.datasets.part import take
+from nnrun.datasets.parts import classes
 from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import Divided
@@ -25,8 +27,8 @@ REPLACE = "Replace the file, or correct its path."
 class IdxConfig(DatasetConfig):
     """Keys of dataset=idx."""
 
-    images: str | None = setting(None, "file of the images, .gz or not")
-    labels: str | None = setting(None, "file of their labels")
+    images: str | None = setting(None, "file of the images, .gz or not", changes="examples")
+    labels: str | None = setting(None, "file of their labels", changes="question")
     test_images: str | None = setting(None, "file of the test images; null: test_fraction of the others")
     test_labels: str | None = setting(None, "file of their labels")
     class_names: tuple[str, ...] = setting((), "of the labels from the smallest; []: the numbers")
@@ -142,6 +144,8 @@ class Idx(Divided):
 
 
 def _check_labels(path: Any, labels: np.ndarray, known: Iterable[int]) -> None:
-    """Raises RunError for a label that is no class."""
-    if strange := sorted(set(labels.tolist()).difference(known)):
-        raise RunError(f"{path} has the label {strange[0]}, which is in no training image.")
+    """Raises ConfigError for labels that are no class."""
+    counts = Counter(map(str, labels.tolist()))
+    names = tuple(map(str, known))
+    if lost := {label: counts[label] for label in counts if label not in names}:
+        raise classes.strange(path, lost, names, "labels")

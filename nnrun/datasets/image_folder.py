@@ -1,5 +1,6 @@
 """Images in folders, one for each class."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +31,9 @@ CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 class ImageFolderConfig(DatasetConfig):
     """Keys of dataset=image_folder."""
 
-    path: str | None = setting(None, "folder with a folder of images per class, or with train, val and test above them")
+    path: str | None = setting(
+        None, "folder with a folder of images per class, or with train, val and test above them", changes="examples"
+    )
     resize: Resize = setting("stretch", "where size is given: stretch keeps the whole image, crop its proportions")
     channels: Literal["auto", "grey", "rgb"] = setting("auto", "auto: as the first image")
     cache: Caching = setting("auto", "map decoded images from the cache folder; auto: from 1 GiB of them")
@@ -68,12 +71,15 @@ class ImageFolder(Divided):
         files = [path for part in tree.parts for path in part.files]
         labels = np.concatenate([part.labels for part in tree.parts if part.labels is not None])
         parts = divide([len(part.files) for part in tree.parts], labels, self.config, self._path())
+        deep = image_files.is_deep(files[0])
+        levels = image_files.levels([files[i] for i in parts.train]) if deep else None
+        reader = dataclasses.replace(reader, form=dataclasses.replace(reader.form, levels=levels))
         labels = labels[parts.order]
         chosen = Listing([files[i] for i in parts.order], labels)
         size = int(np.prod(reader.form.shape)) * len(chosen.files)
         is_cached = array_cache.is_wanted(self.config.cache, size)
         # The place of the decoded images in the cache; None where they are kept in memory.
-        key = array_cache.key(chosen.files, ["images", reader.form.shape, reader.form.resize]) if is_cached else None
+        key = array_cache.key(chosen.files, _options(reader.form)) if is_cached else None
         images, targets = parts.cut(_images(reader, chosen, self._path(), key)), parts.cut(labels)
         train, val, test = ({"inputs": i, "targets": t} for i, t in zip(images, targets, strict=True))
         return Data(
@@ -87,6 +93,7 @@ class ImageFolder(Divided):
             class_names=tree.classes,
             reader=reader,
             labels={"file": names(chosen.files[-len(parts.test) :], self._path())},
+            notes=_notes(levels),
         )
 
     def _form(self) -> Form:
@@ -115,6 +122,19 @@ class ImageFolder(Divided):
 
     def _tree(self) -> Tree:
         return _tree(self._path(), _stamp(self._path()))
+
+
+def _options(form: Form) -> list[object]:
+    """What decides beside the files how decoded images look."""
+    return ["images", form.shape, form.resize, *([] if form.levels is None else [form.levels])]
+
+
+def _notes(levels: tuple[int, int] | None) -> tuple[str, ...]:
+    if levels is None:
+        return ()
+    low, high = levels
+    fine = "" if high - low < 256 else f", so that {(high - low) / 255:.3g} neighbouring values become one"
+    return (f"Images of 16 bits are read in 8: the values {low} to {high} of the training part become 0 to 255{fine}.",)
 
 
 def _images(reader: ImageReader, chosen: Listing, root: Path, key: str | None) -> np.ndarray:

@@ -15,8 +15,8 @@ TRANSIENT = 500
 class MackeyGlassConfig(SeriesConfig):
     """Keys of dataset=mackey_glass."""
 
-    delay: int = size(17, "τ in units of time; chaotic from 17 on")
-    interval: int = size(1, "units of time from one step to the next")
+    delay: int = size(17, "τ in units of time; chaotic from 17 on", changes="question")
+    interval: int = size(1, "units of time from one step to the next", changes="question")
 
 
 class MackeyGlass(Windowed):

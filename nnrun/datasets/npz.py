@@ -10,6 +10,7 @@ from nnrun.datasets.arrays import plan as npz_plan
 from nnrun.datasets.arrays.plan import Members, Plan
 from nnrun.datasets.base import Data, DatasetConfig, DataSpec
 from nnrun.datasets.part import Part, take
+from nnrun.datasets.parts import classes
 from nnrun.datasets.parts.given_parts import divide
 from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided
@@ -29,7 +30,9 @@ class NpzConfig(DatasetConfig):
     kind: Literal["auto", "table", "series", "image"] = setting(
         "auto", "auto: by the axes of inputs; bytes (n, height, width) are grey images"
     )
-    targets: Literal["auto", "classes", "numbers"] = setting("auto", "auto: whole numbers and texts are classes")
+    targets: Literal["auto", "classes", "numbers"] = setting(
+        "auto", "auto: whole numbers and texts are classes", changes="question"
+    )
 
 
 class Npz(Divided):
@@ -122,7 +125,9 @@ def _targets(path: Path, plan: Plan, member: str, values: np.ndarray) -> np.ndar
         return values.astype(np.float32)
     labels = np.searchsorted(plan.classes, values).clip(0, len(plan.classes) - 1)
     if (strange := plan.classes[labels] != values).any():
-        raise RunError(f"{path}: {member} has the class {values[strange][0]}, which no training example has.")
+        found, counts = np.unique(values[strange].astype(str), return_counts=True)
+        lost = dict(zip(found.tolist(), counts.tolist(), strict=True))
+        raise classes.strange(f"{path}, {member}", lost, plan.classes.astype(str).tolist())
     return labels.astype(np.int32)
 
 

@@ -21,8 +21,10 @@ from nnrun.schema import setting
 class SequencesConfig(DatasetConfig):
     """Keys of dataset=sequences."""
 
-    path: str | None = setting(None, "a .ts, .tsv or .npz file of labelled sequences")
-    val_path: str | None = setting(None, "a file for validation; null: a share of the training file")
+    path: str | None = setting(None, "a .ts, .tsv or .npz file of labelled sequences", changes="examples")
+    val_path: str | None = setting(
+        None, "a file for validation; null: a share of the training file", changes="examples"
+    )
     test_path: str | None = setting(None, "a file for the test; null: a share of the training file")
 
 

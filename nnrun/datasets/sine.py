@@ -13,8 +13,10 @@ from nnrun.schema import setting
 class SineConfig(SeriesConfig):
     """Keys of dataset=sine."""
 
-    periods: tuple[float, ...] = setting((60.0, 20.0), "steps of one cycle, one for each sine", above=0)
-    amplitudes: tuple[float, ...] = setting((1.0, 0.5), "one for each sine")
+    periods: tuple[float, ...] = setting(
+        (60.0, 20.0), "steps of one cycle, one for each sine", above=0, changes="question"
+    )
+    amplitudes: tuple[float, ...] = setting((1.0, 0.5), "one for each sine", changes="question")
     noise: float = setting(0.1, "standard deviation of Gaussian noise on every value", least=0.0)
 
 

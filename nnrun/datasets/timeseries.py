@@ -8,7 +8,7 @@ import numpy as np
 
 from nnrun.datasets.base import Anchor, Data, DataSpec, Scaling, Series
 from nnrun.datasets.part import take
-from nnrun.datasets.parts.scaling import fit
+from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided, share
 from nnrun.datasets.series import remarks
 from nnrun.datasets.series.reader import TimeseriesReader
@@ -16,6 +16,7 @@ from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
 from nnrun.datasets.series.table import Missing, SeriesTable, pointed, series_numbers
 from nnrun.datasets.series.times import check_pattern, is_time, time_pattern
 from nnrun.datasets.series.windowed import WindowConfig, naive_error
+from nnrun.datasets.series.windows import places, season_before
 from nnrun.datasets.tables import single_precision
 from nnrun.datasets.tables.dialect import Header, Separator
 from nnrun.datasets.tables.file import Table, check_columns, read_table
@@ -31,28 +32,40 @@ if TYPE_CHECKING:
 class TimeseriesConfig(WindowConfig):
     """Keys of dataset=timeseries."""
 
-    path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time")
+    path: str | None = setting(None, "a csv, tsv or parquet file, one row for each step of time", changes="examples")
     time: str | None = setting(
         "auto", "column of times, in UTC where they have offsets; auto: the first one that holds dates; null: none"
     )
     time_format: str | None = setting(
         None, "how times are written, for example %d/%m/%Y %H:%M; null: told from all rows"
     )
-    target: str | tuple[str, ...] | None = setting(None, "columns to forecast; null: every column of numbers")
+    target: str | tuple[str, ...] | None = setting(
+        None, "columns to forecast; null: every column of numbers", changes="question"
+    )
     features: tuple[str, ...] | None = setting(
         None, "columns seen beside the target's past; null: all others; []: none"
     )
     drop: tuple[str, ...] = setting((), "columns left out")
     horizon: int = size(1, "steps to forecast; 0: none, to rebuild the windows with an autoencoder", least=0)
     period: int | None = size(None, "steps of a season, for baselines and relative_to=season; null: none")
-    transform: Literal["none", "log"] = setting("none", "of every column, before scaling; forecasts are turned back")
+    transform: Literal["none", "log"] = setting(
+        "none", "of every column, before scaling; forecasts are turned back", changes="units"
+    )
     relative_to: Literal["none", "last", "season"] = setting(
-        "none", "the network forecasts the change from: the newest value, or the value whole seasons before"
+        "none",
+        "the network forecasts the change from: the newest value, or the value whole seasons before",
+        changes="units",
     )
     missing: Missing = setting("refuse", "previous: a missing value is the one before it")
-    train_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
-    val_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
-    test_rows: tuple[int, ...] | None = size(None, "[first, end): rows of the part, counted from 0", least=0)
+    train_rows: tuple[int, ...] | None = size(
+        None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
+    )
+    val_rows: tuple[int, ...] | None = size(
+        None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
+    )
+    test_rows: tuple[int, ...] | None = size(
+        None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
+    )
     look_back: bool = setting(True, "windows of validation and test see values of the part before, never its targets")
     anomalies: tuple[str, ...] = setting((), "labelled stretches START/END, for the evaluation alone")
     separator: Separator = setting("auto", "between the fields of a row")
@@ -104,26 +117,34 @@ class Timeseries(Divided):
         c, reader, spec = self.config, self.reader, self.spec()
         table = reader.table(self._table, self._path)
         rows = part_rows(c, len(table.values))
-        blocks = [reader.windows(table, start, stop) for start, stop in seen_rows(c, rows)]
+        spans = seen_rows(c, rows)
+        blocks = [reader.windows(table, start, stop) for start, stop in spans]
         counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
         train_part, val, test = (take(block.part, slice(n)) for block, n in zip(blocks, counts, strict=True))
         train = table.values[slice(*rows[0])]
+        newest = [first + c.window - 1 + c.stride * np.arange(n) for (first, _), n in zip(spans, counts, strict=True)]
+        season = None if c.horizon or c.period is None else places(table.times, len(table.values), c.period)
         log = c.transform == "log"
-        fitted = fit((np.log(train) if log else train).astype(np.float32), c.scaling)
-        scaling = Scaling(fitted.offset, fitted.scale, log)
+        known = (np.log(train) if log else train).astype(np.float32)
+        fitted, seen = fit(known, c.scaling), fit_inputs({"inputs": known}, c.scaling)
         chosen = list(reader.targets)
         return Data(
             spec,
             train_part,
             val,
             test,
-            input_scaling=scaling,
+            input_scaling=Scaling(seen.offset, seen.scale, log),
             target_scaling=Scaling(fitted.offset[chosen], fitted.scale[chosen], log) if c.horizon else None,
             input_names=reader.columns,
             target_names=tuple(reader.columns[i] for i in chosen),
             series=Series(c.period, naive_error(train[:, chosen], c.period), reader.targets),
             reader=reader,
             labels=take(blocks[2].labels, slice(counts[2])),
+            # Windows as long as a season hold these values themselves.
+            season_before=season_before(table.values[:, chosen], newest[2], c.horizon, c.period)
+            if c.horizon and (c.period or 1) > c.window
+            else None,
+            places=None if season is None else (season[newest[0]], season[newest[2]]),
             notes=self._notes(table, train),
         )
 
@@ -234,7 +255,9 @@ class Timeseries(Divided):
             lost = {name: f"{self._path}: the target {name} {constant}. {move}" for name in same}
             remarks.check_targets(lost, targets, bool(self._named))
             remarks.check_targets(coarse, targets, bool(self._named))
-        found = (*remarks.notes(table, same, self._path), *coarse.values())
+        # Unless nothing is scaled they are left out, which is told of every data set.
+        unscaled = same if c.scaling == "none" else ()
+        found = (*remarks.notes(table, unscaled, self._path), *coarse.values())
         if c.time != "auto" or self.reader.time is not None or columns[0] in self._named:
             return found
         return (*found, *remarks.rising(table, columns, self._table.frame.columns[0], self._path))

@@ -14,8 +14,10 @@ from nnrun.schema import setting, size
 class XorConfig(DatasetConfig):
     """Keys of dataset=xor."""
 
-    examples: int = size(1000, "points in all", least=20)
-    noise: float = setting(0.3, "standard deviation of Gaussian noise around every corner", least=0.0)
+    examples: int = size(1000, "points in all", least=20, changes="examples")
+    noise: float = setting(
+        0.3, "standard deviation of Gaussian noise around every corner", least=0.0, changes="examples"
+    )
 
 
 class Xor(Examples):

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,8 +17,7 @@ from nnrun.host.disk import cache_folder
 
 OPTIMIZATION = "xla_backend_optimization_level"
 """XLA's option for how hard LLVM tries, from 0 to 3."""
-
-
+CONTAINER = Path("/sys/fs/cgroup/memory.max")
 FAILURES = (MemoryError, JaxRuntimeError)
 """What is raised where a device or its memory fails."""
 
@@ -29,6 +30,17 @@ def cores() -> int:
 def count() -> int:
     """How many devices there are."""
     return jax.device_count()
+
+
+def memory() -> int:
+    """Bytes that a device has, or the machine where its processors are the devices."""
+    if statistics := jax.devices()[0].memory_stats():
+        return int(statistics["bytes_limit"])
+    found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # What a container may take at most; a word where it has no limit.
+    with contextlib.suppress(OSError, ValueError):
+        found = min(found, int(CONTAINER.read_text(encoding="utf-8")))
+    return found
 
 
 def prepare() -> None:
@@ -44,6 +56,8 @@ def prepare() -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
+    # A damaged entry, or a disk that is full: the program is compiled as if it had not been kept, and that is all.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     # By default what compiles within a second is not kept; our programs are small, and there are several in a run.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

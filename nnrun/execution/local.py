@@ -65,9 +65,13 @@ class Lockstep:
         return Trained({}, tuple(self._ended(i, "failed", str(event.error)) for i in lost))
 
     def cut_short(self) -> Trained:
-        """The time is over for all jobs that have not ended."""
-        reasons = {i: f"search.timeout_seconds ran out after {len(self.histories[i])} epochs." for i in self.open}
-        return Trained({}, tuple(self._ended(i, "pruned", reason) for i, reason in sorted(reasons.items())))
+        """The time is over for all jobs that have not ended; one without an epoch has lost nothing, and begins anew."""
+        reasons = {
+            i: f"search.timeout_seconds ran out after {len(self.histories[i])} epochs."
+            for i in sorted(self.open)
+            if self.histories[i]
+        }
+        return Trained({}, tuple(self._ended(i, "pruned", reason) for i, reason in reasons.items()))
 
     def saved(self, examples: list[int]) -> Saved:
         """A state to go on from, with what `resume` needs beside it."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
+from nnrun.datasets.parts import classes
 from nnrun.execution import devices
 from nnrun.tasks.base import Task
 from nnrun.training import batches, epochs
@@ -30,9 +31,15 @@ class Prepared:
 
 
 def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
-    """Loads the data set, unless `data` is given. Raises RunError when files are missing or damaged."""
+    """Loads the data set, unless `data` is given. Raises RunError when files are missing or damaged.
+
+    Raises ConfigError where the training part lacks a class that another part has.
+    """
     if data is None:
         data = config.dataset.create().load()
+        # A limit may leave a class out of the training part that it has.
+        if getattr(config.dataset.config, "limit", None) is None:
+            classes.check(data)
     kind = config.task.cls
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
     examples, asked = batches.count(data.train), config.training.epochs

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from nnrun.errors import ConfigError
 from nnrun.folders import reading
+from nnrun.host import disk
 
 RUN, SWEEP = "hydra.run.dir", "hydra.sweep.dir"
 """The keys that name a folder."""
@@ -117,7 +118,7 @@ def _make(folder: Path, exist_ok: bool = False, key: str = RUN) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=exist_ok)
         # Permission bits do not tell it all: the disk may be read-only.
-        (folder / ".writable").touch()
+        disk.create(folder / ".writable").close()
         (folder / ".writable").unlink()
     except FileExistsError:
         if folder.is_dir():

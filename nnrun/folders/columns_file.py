@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,9 +14,12 @@ import numpy as np
 
 from nnrun.datasets.part import Columns
 from nnrun.errors import ConfigError
+from nnrun.host import disk
 
 MOST_COLUMNS = 10_000
 """A table has no more columns; arrays that would need more are for an npz."""
+FORMULA, NUMBER = r"^[=+@\t\r-].", r"^[+-](inf|nan|(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)$"
+"""What spreadsheets take for the beginning of a formula, and what begins like one."""
 
 Write = Callable[[Columns], None]
 """Adds a block of rows: blocks of equal names, each an array (n, ...), for tables (n,)."""
@@ -50,6 +54,22 @@ def check(path: Path, overwrite: bool, suffixes: tuple[str, ...] = (".csv", ".pa
         raise ConfigError(f"{path} {what}. Name another file with --output FILE, or replace it with --overwrite.")
 
 
+def harmless(text: str) -> str:
+    """A name as a CSV has it: with a quote in front where a spreadsheet would take it for a formula, and run that."""
+    return f"'{text}" if re.search(FORMULA, text) and not re.search(NUMBER, text) else text
+
+
+def _harmless(frame: Any) -> Any:
+    """The same of every name and text of a table."""
+    import polars
+
+    for name in (name for name, kind in frame.schema.items() if kind == polars.String):
+        text = polars.col(name)
+        is_formula = text.str.contains(FORMULA) & ~text.str.contains(NUMBER)
+        frame = frame.with_columns(polars.when(is_formula).then("'" + text).otherwise(text).alias(name))
+    return frame.rename({name: harmless(name) for name in frame.columns})
+
+
 def flattened(columns: Columns, names: tuple[str, ...] = ()) -> Columns:
     """Arrays of higher rank as one column per element: `name_0`, or by `names` where there are as many.
 
@@ -73,8 +93,8 @@ def flattened(columns: Columns, names: tuple[str, ...] = ()) -> Columns:
 def _csv(path: Path) -> Iterator[Write]:
     # The first block alone is written with names.
     has_header = iter([True])
-    with path.open("wb") as file:
-        yield lambda columns: _frame(columns).write_csv(file, include_header=next(has_header, False))
+    with disk.create(path) as file:
+        yield lambda columns: _harmless(_frame(columns)).write_csv(file, include_header=next(has_header, False))
 
 
 @contextlib.contextmanager
@@ -86,6 +106,7 @@ def _parquet(path: Path) -> Iterator[Write]:
     # One block waits at most: the network must not run ahead of the disk.
     blocks: queue.Queue[Any] = queue.Queue(1)
     schema: dict[str, Any] = {}
+    disk.create(path).close()
 
     def source(*_: Any) -> Iterator[Any]:
         while (frame := blocks.get()) is not None:
@@ -138,7 +159,7 @@ def _npz(path: Path) -> Iterator[Write]:
                 seen.setdefault(name, []).append((values.shape, values.dtype))
 
         yield write
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with disk.create(path) as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, file in files.items():
                 shapes, dtypes = zip(*seen[name], strict=True)
                 dtype, rows = np.result_type(*dtypes), sum(shape[0] for shape in shapes)

@@ -1,4 +1,8 @@
-"""sweep.db: every trial from the moment it is asked for, in SQLite."""
+"""sweep.db: every trial from the moment it is asked for, in SQLite.
+
+The file may be somebody else's: what is read of it is data, and anything else (a view, a trigger, a value that no sweep
+writes) makes it damaged.
+"""
 
 import contextlib
 import json
@@ -8,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nnrun.errors import ConfigError
 from nnrun.host.disk import hold
-from nnrun.search.trial import Trial
+from nnrun.search.trial import FINAL, Trial
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS trials (
@@ -21,22 +27,54 @@ CREATE TABLE IF NOT EXISTS metrics (
     trial INTEGER, epoch INTEGER, name TEXT, value REAL, PRIMARY KEY (trial, epoch, name)
 ) WITHOUT ROWID;
 """
+LONGEST = 2**22
+"""Bytes of a text that is read; no sweep writes as many."""
+LONGEST_ERROR = 2**16
+"""Characters of a trial's error that are kept."""
+OF_THE_DISK = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""Errors that say nothing of what the file holds."""
+STATES = ("waiting", "running", *FINAL)
+Rows = list[tuple[Any, ...]]
+Metrics = dict[str, float | None]
+Row = tuple[int, str, dict[str, Any], float | None, Metrics, int | None, float | None, str | None]
+"""A row of the table `trials`."""
 
 
 class Ledger:
     """`sweep.db`; every method is a transaction, so a kill loses at most the call it interrupts."""
 
     def __init__(self, folder: Path, writes: bool = True) -> None:
-        """Raises ConfigError when another process works on the folder, or, where it is only read, without a ledger."""
-        path = folder / "sweep.db"
+        """Raises ConfigError when another process works on the folder, for a damaged ledger, or for none to be read."""
+        self._path = path = folder / "sweep.db"
         self._lock = hold(folder, ".lock") if writes else None
         if not writes:
             if not path.is_file():
                 raise ConfigError(f"{path}, which holds the trials, is missing. Put it back, or start a new sweep.")
             self._database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            return
-        # No isolation level: Python's module would begin transactions by itself, and ours are explicit.
-        self._database = sqlite3.connect(path, isolation_level=None)
+        else:
+            # No isolation level: Python's module would begin transactions by itself, and ours are explicit.
+            self._database = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._check()
+            if writes:
+                self._make()
+        except BaseException:
+            self._database.close()
+            if self._lock:
+                self._lock.close()
+            raise
+
+    def _check(self) -> None:
+        """Raises ConfigError where the file is no database, or holds more than our two tables."""
+        self._database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+        self._database.execute("PRAGMA trusted_schema=OFF")
+        # Only tables as we make them: a view could compute for ever, a trigger would run when a trial is written.
+        ours = {" ".join(text.replace("IF NOT EXISTS ", "").split()) for text in SCHEMA.split(";")}
+        for name, text in self._read("SELECT name, sql FROM sqlite_master"):
+            if not isinstance(text, str) or " ".join(text.split()) not in ours:
+                raise self._damaged(f"it holds {str(name)[:40]!r}, which no sweep makes")
+
+    def _make(self) -> None:
         # With a write-ahead log the report can read while the sweep writes. NORMAL spares the sync of every commit: a
         # kill loses nothing, a power cut at most the newest transactions.
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
@@ -81,7 +119,8 @@ class Ledger:
         ends = []
         for t in finished:
             known = {name: value if math.isfinite(value) else None for name, value in t.metrics.items()}
-            ends.append((t.state, t.objective, json.dumps(known), t.seconds, t.error, t.number))
+            error = t.error and t.error[:LONGEST_ERROR]
+            ends.append((t.state, t.objective, json.dumps(known), t.seconds, error, t.number))
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
             self._database.executemany(
@@ -102,20 +141,41 @@ class Ledger:
 
     def _select(self, condition: str, *values: Any) -> list[Trial]:
         columns = "number, state, params, objective, metrics, group_id, seconds, error"
-        rows = self._database.execute(f"SELECT {columns} FROM trials {condition} ORDER BY number", values)
-        return [
-            Trial(number, state, json.loads(params), objective, json.loads(metrics or "{}"), *rest)
-            for number, state, params, objective, metrics, *rest in rows
-        ]
+        rows = self._read(f"SELECT {columns} FROM trials {condition} ORDER BY number", *values)
+        return [self._trial(*row) for row in rows]
+
+    def _trial(self, number: int, state: Any, params: Any, objective: Any, metrics: Any, *rest: Any) -> Trial:
+        try:
+            found = (number, state, _decoded(params), objective, _decoded(metrics or "{}"), *rest)
+            trial = Trial(*msgspec.convert(found, Row))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._damaged(f"trial {number} has a value that no sweep writes ({str(error)[:100]})") from None
+        if state not in STATES or not math.isfinite(objective or 0) or number < 0:
+            raise self._damaged(f"trial {number} has a value that no sweep writes ({state!r:.40}, {objective!r})")
+        return trial
+
+    def _read(self, query: str, *values: Any) -> Rows:
+        """All rows of a query. Raises ConfigError where the file is damaged."""
+        try:
+            return self._database.execute(query, values).fetchall()
+        except (sqlite3.Error, OverflowError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in OF_THE_DISK:
+                raise
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"{self._path} is damaged: {why}. Put back a copy of it; trials.csv and the trials' folders beside it have "
+            "what was measured."
+        )
 
     def curves(self, metric: str) -> dict[int, list[float]]:
         """A metric's value after every epoch, by trial."""
         found: dict[int, list[float]] = {}
-        rows = self._database.execute(
-            "SELECT trial, value FROM metrics WHERE name = ? ORDER BY trial, epoch", (metric,)
-        )
         # SQLite stores NaN as NULL.
-        for trial, value in rows:
+        for trial, value in self._read("SELECT trial, value FROM metrics WHERE name = ? ORDER BY trial, epoch", metric):
+            if not isinstance(value, float | int | None):
+                raise self._damaged(f"{metric} of trial {trial!r:.40} is no number")
             found.setdefault(trial, []).append(math.nan if value is None else value)
         return found
 
@@ -135,3 +195,10 @@ class Ledger:
             with contextlib.suppress(sqlite3.OperationalError):
                 self._database.execute("ROLLBACK")
             raise
+
+
+def _decoded(text: Any) -> Any:
+    """JSON from the database. Raises ValueError where there is none."""
+    if not isinstance(text, str):
+        raise ValueError("no text")
+    return json.loads(text)

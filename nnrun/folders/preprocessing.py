@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ def read(folder: Path, own: bool = False) -> Preprocessing:
     own: its data set is the user's own, let in by --trust, so that its reader may be, too; no other is ever imported.
     """
     path = folder / NAME
-    again = f"Train again: nnrun repeat {folder}"
+    again = f"Train again: nnrun repeat {shlex.quote(str(folder))}"
     with _whole(path, again):
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             raise ValueError(f"it is larger than {LARGEST_FILE} bytes")

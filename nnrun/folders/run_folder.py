@@ -30,11 +30,11 @@ class Folder:
 
     def write_text(self, name: str, text: str) -> None:
         """A file, written whole or not at all."""
-        disk.write(self.path / name, text.encode(), self._durable)
+        disk.write(self.path / name, text.encode(errors="backslashreplace"), self._durable)
 
     def log(self, text: str) -> None:
         """Adds a line to run.log."""
-        with (self.path / "run.log").open("a") as file:
+        with disk.append(self.path / "run.log") as file:
             file.write(text.rstrip("\n") + "\n")
 
     def discard(self) -> None:
@@ -79,7 +79,7 @@ class RunFolder(Folder):
 
     def append_metrics(self, *rows: dict[str, float]) -> None:
         """Adds epochs to metrics.csv; the first one sets the columns."""
-        with (self.path / "metrics.csv").open("a", newline="") as file:
+        with disk.append(self.path / "metrics.csv") as file:
             writer = csv.writer(file)
             if not self._columns:
                 self._columns = list(rows[0])
@@ -92,18 +92,20 @@ class RunFolder(Folder):
             with columns_file.writing(self.path / f"{name}.npz", overwrite=True) as write:
                 write(columns)
             return
-        with (self.path / f"{name}.csv").open("w", newline="") as file:
+        with disk.create(self.path / f"{name}.csv", "w") as file:
             writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True))
+            writer.writerow(map(columns_file.harmless, columns))
+            lists = (np.asarray(values).tolist() for values in columns.values())
+            texts = ([columns_file.harmless(v) if isinstance(v, str) else v for v in values] for values in lists)
+            writer.writerows(zip(*texts, strict=True))
 
-    def save_figure(self, name: str, figure: Any) -> None:
-        """figures/`name`.png."""
+    def save_figure(self, name: str, figure: Any, kind: str = "png") -> None:
+        """figures/`name`.png, or of another format that the figure is rendered in."""
         # Only here, because it imports matplotlib, and most folders of a sweep get no picture.
         from nnrun.report.palette import save
 
         (self.path / "figures").mkdir(exist_ok=True)
-        save(figure, self.path / "figures" / f"{name}.png")
+        save(figure, self.path / "figures" / f"{name}.{kind}")
 
     def save_weights(self, tree: Any) -> None:
         """model.safetensors: the weights of the objective's best epoch."""

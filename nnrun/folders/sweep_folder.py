@@ -8,6 +8,7 @@ from typing import Any
 
 from nnrun.compose.grammar import value_text
 from nnrun.folders import reading, weights_file
+from nnrun.folders.columns_file import harmless
 from nnrun.folders.run_folder import Folder, RunFolder, dump_yaml
 from nnrun.search.trial import Trial
 
@@ -25,20 +26,25 @@ class SweepFolder(Folder):
         self.write_text("sweep.yaml", dump_yaml(record))
 
     def write_trials(self, trials: list[Trial], keys: list[str]) -> None:
-        """trials.csv: a row per trial, a column per key of the space and per metric."""
+        """trials.csv: a row per trial, a column per key of the space and per metric; one for strategies compared."""
         metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
-        columns = ["number", "state", "objective", *keys, *metrics, "seconds", "error"]
+        compared = ["strategy"] if any(trial.part for trial in trials) else []
+        columns = ["number", "state", "objective", *compared, *keys, *metrics, "seconds", "error"]
         table = io.StringIO(newline="")
         writer = csv.writer(table)
         writer.writerow(columns)
         for t in trials:
-            values = [value_text(t.params[key]) if key in t.params else "" for key in keys]
+            values = [harmless(value_text(t.params[key])) if key in t.params else "" for key in keys]
             found = [t.metrics.get(name) for name in metrics]
-            writer.writerow([t.number, t.state, t.objective, *values, *found, t.seconds, t.error])
+            part = [t.part] if compared else []
+            writer.writerow(
+                [t.number, t.state, t.objective, *part, *values, *found, t.seconds, t.error and harmless(t.error)]
+            )
         self.write_text("trials.csv", table.getvalue())
 
     def trial(self, number: int) -> RunFolder:
-        """The folder of one trial."""
+        """The folder of one trial. Raises OSError where that of the sweep is gone."""
+        (self.path / str(number)).mkdir(exist_ok=True)
         return RunFolder(self.path / str(number), durable=False)
 
     def crowned(self) -> int | None:

@@ -82,6 +82,9 @@ def read(path: Path, like: Any, stacked: bool = False, exactly: bool = False) ->
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    # A pipe would be waited at for ever.
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is damaged (it is no file).")
     try:
         with safe_open(path, framework="numpy") as file:
             yield file

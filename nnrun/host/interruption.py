@@ -8,6 +8,8 @@ from types import FrameType
 
 GRACE_SECONDS = 1.0
 TRAINING_GRACE_SECONDS = 10.0
+ends_process = False
+"""Whether the process is a command's, which ends once a signal was answered; further ones are not listened to then."""
 
 
 class Interrupted(Exception):
@@ -51,7 +53,7 @@ class Watch:
         if hasattr(self, "_before"):
             signal.set_wakeup_fd(self._wakeup)
             for number, handler in self._before.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_IGN if ends_process and self._received else handler)
             # An end of file wakes the thread where no signal did.
             os.close(self._write)
             self._thread.join()

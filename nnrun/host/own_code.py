@@ -1,11 +1,16 @@
-"""Failures of a user's own code, told by its file and line instead of a traceback through everybody else's."""
+"""A user's own code: which of it is imported, and its failures, told by file and line instead of a long traceback."""
 
 import contextlib
+import importlib
 import os
+import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 
 from nnrun.errors import ConfigError, NnrunError
 from nnrun.host.interruption import Interrupted
@@ -15,6 +20,54 @@ LONGEST = 200
 NEXT_MOVE = "Correct it there; NNRUN_TRACEBACK=1 shows how it was reached."
 OTHERS = (str(Path(__file__).parents[1]), *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))
 """Folders of code that is not the user's: ours, Python's, and what was installed."""
+
+
+class Beside(MetaPathFinder):
+    """Finds the modules beside `./conf` that were asked for by name, and what those import from there.
+
+    The folder itself is not on sys.path: the `hydra_plugins` or `jax_plugins` of a stranger's folder would be imported
+    by the libraries that look for such, whatever is trained.
+    """
+
+    def __init__(self) -> None:
+        self.folder, self.asked = "", ""
+        self.own: set[str] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Looks for a module of the user's own in the folder, where nobody else has one of its name."""
+        if path is not None or not (fullname == self.asked or _importer() in self.own):
+            return None
+        found = PathFinder.find_spec(fullname, [self.folder])
+        if found:
+            self.own.add(fullname)
+        return found
+
+
+_beside = Beside()
+
+
+def imported(name: str) -> ModuleType:
+    """The module of a name that was asked for, installed or of the current folder where that has a `./conf`."""
+    if name.startswith("nnrun.") or not Path("conf").is_dir():
+        return importlib.import_module(name)
+    if _beside not in sys.meta_path:
+        # The last to be asked: what is installed, or part of Python, comes first.
+        sys.meta_path.append(_beside)
+    _beside.folder, _beside.asked = str(Path.cwd()), name.partition(".")[0]
+    try:
+        return importlib.import_module(name)
+    finally:
+        _beside.asked = ""
+
+
+def _importer() -> str:
+    """The package whose code imports, behind the frames of Python's own import."""
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("importlib", "_frozen_importlib"):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def told(error: BaseException, next_move: str = NEXT_MOVE, anywhere: bool = False) -> str | None:

@@ -1,5 +1,6 @@
 """The only module that prints: a progress bar and tables for people, plain lines where the output is no terminal."""
 
+import io
 import logging
 import math
 import os
@@ -7,10 +8,13 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that move the cursor, start a sequence, or turn the direction of writing; not line feed and tab."""
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that move the cursor, start a sequence or turn the direction of writing, and bytes that are no text.
+
+Not line feed and tab.
+"""
 PLAIN_LINES = 20
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -82,20 +86,11 @@ class Terminal:
         self.stop()
         logging.getLogger("nnrun").removeHandler(self._lines)
 
-    def results(self, metrics: dict[str, float], baseline: dict[str, dict[str, float]]) -> None:
-        """The test metrics beside the naive baselines."""
-        names = sorted({name for values in baseline.values() for name in values})
-        rows = [
-            [metric, _show(value), *(_show(baseline.get(metric, {}).get(name)) for name in names)]
-            for metric, value in metrics.items()
-            if metric.startswith("test/")
-        ]
-        self.table(["", "model", *names], rows)
-
     def table(self, head: list[str], rows: list[list[str]]) -> None:
         """Columns of text, the first to the left, the others to the right."""
-        first, *others = (max(map(len, column)) for column in zip(head, *rows, strict=True))
-        for name, *cells in (head, *rows):
+        lines = [[inline(cell) for cell in row] for row in (head, *rows)]
+        first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
+        for name, *cells in lines:
             self.line("  ".join([name.ljust(first), *map(str.rjust, cells, others)]).rstrip())
 
 
@@ -182,13 +177,9 @@ class _Lines(logging.Handler):
         self._terminal.line(record.getMessage())
 
 
-def _show(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
 def complain(text: str) -> None:
     """One paragraph on stderr."""
-    print("nnrun: " + printable(" ".join(text.split())), file=sys.stderr, flush=True)
+    _print("nnrun: " + printable(" ".join(text.split())), sys.stderr)
 
 
 def say(text: str) -> None:
@@ -196,15 +187,39 @@ def say(text: str) -> None:
     _print(printable(text))
 
 
-def _print(text: str) -> None:
-    """A line for whoever reads on; after `nnrun ... | head -3` has what it wants, work goes on in silence."""
+def _print(text: str, stream: TextIO | None = None) -> None:
+    """A line for whoever reads on; work goes on in silence after `nnrun ... | head -3`, or where the disk is full."""
+    stream = stream or sys.stdout
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Python flushes stdout once more when it ends, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(text, file=stream, flush=True)
+    except OSError:
+        # Python flushes once more when it ends, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def open_streams() -> None:
+    """Makes stdout and stderr take whatever is said: closed ones nothing, others names in letters that they lack."""
+    # What is opened next would get the number of a closed one, and with it what libraries write there.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def printable(text: str) -> str:
-    """Text without control characters: a file or folder of somebody else must not drive the terminal."""
-    return CONTROL.sub("", text)
+    """Text with control characters as their escapes: a file or folder of somebody else must not drive the terminal."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def inline(text: str) -> str:
+    """Text that stays on its line: a name or value of somebody else's must not look like a line of ours."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -11,9 +11,14 @@ from nnrun.datasets.base import DataSpec
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Number, Outputs, OutputSpec
 from nnrun.models.blocks.codec import CodecConfig, build_codec, squash
-from nnrun.schema import is_off, number, setting
+from nnrun.schema import Change, is_off, number, setting
 
 EVALUATION_NOISE_SEED = 20080705
+
+
+def _of_noise(config: "AutoencoderConfig") -> Change | None:
+    """What noise on the inputs changes: at evaluation, how hard the examples are to rebuild."""
+    return "examples" if config.noise_at_evaluation else None
 
 
 @dataclass(frozen=True)
@@ -21,15 +26,23 @@ class AutoencoderConfig(CodecConfig):
     """Keys of model=autoencoder."""
 
     input_noise: float = number(
-        0.0, "corrupts the inputs: standard deviation in scaled units, or share masked", off=0.0, least=0
+        0.0,
+        "corrupts the inputs: standard deviation in scaled units, or share masked",
+        off=0.0,
+        least=0,
+        changes=_of_noise,
     )
-    noise_kind: Literal["gaussian", "masking"] = setting("gaussian", "masking sets inputs to zero")
-    noise_at_evaluation: bool = setting(True, "validation and test measure denoising; false: rebuild clean inputs")
-    sparsity: float = number(0.0, "weight of the penalty on the code", off=0.0, least=0)
+    noise_kind: Literal["gaussian", "masking"] = setting("gaussian", "masking sets inputs to zero", changes=_of_noise)
+    noise_at_evaluation: bool = setting(
+        True, "validation and test measure denoising; false: rebuild clean inputs", changes="examples"
+    )
+    sparsity: float = number(0.0, "weight of the penalty on the code", off=0.0, least=0, changes="loss")
     sparsity_kind: Literal["relu", "l1", "kl"] = setting(
-        "relu", "relu: |h| of a code that is never negative; l1: of a linear one; kl: sigmoid units of sparsity_target"
+        "relu",
+        "relu: |h| of a code that is never negative; l1: of a linear one; kl: sigmoid units of sparsity_target",
+        changes="loss",
     )
-    sparsity_target: float = number(0.05, "mean activation that kl aims at", above=0, below=1)
+    sparsity_target: float = number(0.05, "mean activation that kl aims at", above=0, below=1, changes="loss")
 
     def __post_init__(self) -> None:
         level = self.input_noise

@@ -18,7 +18,7 @@ from nnrun.schema import number
 class VAEConfig(CodecConfig):
     """Keys of model=vae."""
 
-    beta: float = number(1.0, "weight of the KL divergence; 1 is the ELBO", least=0)
+    beta: float = number(1.0, "weight of the KL divergence; 1 is the ELBO", least=0, changes="loss")
 
 
 def gaussian_kl(mean: jax.Array, log_variance: jax.Array) -> jax.Array:

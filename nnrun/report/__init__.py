@@ -6,7 +6,6 @@
 import traceback
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+    from nnrun.config.run_config import PictureFormat
     from nnrun.report.base import FinishedRun
 
 AUGMENTED = "augmented"
@@ -51,25 +51,27 @@ def check(*members: Any) -> None:
 
 def draw(name: str, run: "FinishedRun") -> "Figure | None":
     """The figure of module `name`, or None where the run has nothing to show."""
-    module = import_module(f"nnrun.report.{name}" if name in ours() else name)
+    module = own_code.imported(f"nnrun.report.{name}" if name in ours() else name)
     figure: Figure | None = module.draw(run)
     return figure
 
 
-def drawn(run: "FinishedRun", say: Callable[[str], None], log: Callable[[str], None]) -> "dict[str, Image]":
-    """Every picture that the task and the model have to show, by name.
+def drawn(
+    run: "FinishedRun", say: Callable[[str], None], log: Callable[[str], None], kind: "PictureFormat" = "png"
+) -> "dict[str, Image | bytes]":
+    """Every picture that the task and the model have to show, by name, in the format of `palette.rendered`.
 
     One that fails is left out: `say` gets a sentence on it, `log` the traceback.
     """
     from nnrun.report.palette import rendered
 
-    pictures = {}
+    pictures: dict[str, Image | bytes] = {}
     always = (AUGMENTED,) if run.augmentation is not None and run.augmentation.active else ()
     for name in dict.fromkeys((*run.task.figures, *run.model.figures, *always)):
         try:
             figure = draw(name, run)
             if figure is not None:
-                pictures[name] = rendered(figure)
+                pictures[name] = rendered(figure, kind)
         except Interrupted:
             raise
         except Exception as error:

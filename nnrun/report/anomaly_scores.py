@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure, label
+from nnrun.report.palette import COLOURS, figure, label, legend_beside
 from nnrun.tasks.reconstruction import errors
 
 BINS = 40
@@ -23,7 +23,7 @@ def draw(run: FinishedRun) -> Figure | None:
     # An error of 0 has no logarithm: it is drawn with the smallest that has one.
     spread = np.log10(error.clip(error[error > 0].min())) if logarithmic else error
     edges = np.histogram_bin_edges(spread, BINS).tolist()
-    picture = figure(7.0, 3.8)
+    picture = figure(8.2, 3.8)
     axes = picture.subplots()
     for value, name, colour in ((0, "normal", COLOURS[0]), (1, "anomalous", COLOURS[1])):
         members = spread[marks == value]
@@ -33,5 +33,5 @@ def draw(run: FinishedRun) -> Figure | None:
     baseline = run.baseline.get("test/auroc", {}).get("pca")
     beside = "" if baseline is None else f" (PCA {baseline:.3g})"
     label(axes, f"{run.title}: {run.metric_caption('auroc')}{beside}", f"{unit} of a test example", "density")
-    axes.legend(frameon=False, fontsize=9)
+    legend_beside(axes)
     return picture

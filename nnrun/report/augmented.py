@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from nnrun.models.kernels.randomness import Streams
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import figure
+from nnrun.report.palette import figure, headline
 from nnrun.report.reconstructions import show_mosaic
 from nnrun.training.augmentation import augment
 
@@ -28,5 +28,5 @@ def draw(run: FinishedRun) -> Figure | None:
     picture = figure(0.6 * (VERSIONS + 1) + 0.6, 0.8 + 0.6 * len(originals) * height / width)
     names = ["original", *(str(i + 1) for i in range(VERSIONS))]
     show_mosaic(picture.subplots(), tiles, originals, names, [])
-    picture.suptitle(f"{run.title}: training images as the network sees them", fontsize=10)
+    headline(picture, f"{run.title}: training images as the network sees them")
     return picture

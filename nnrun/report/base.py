@@ -78,3 +78,32 @@ class FinishedRun:
         """`rmse 0.12, mase 0.8` for the caption of a panel, without the metrics that the run does not have."""
         values = {name: self.metrics.get(f"test/{name}") for name in names}
         return ", ".join(f"{name} {value:.3g}" for name, value in values.items() if value is not None)
+
+    def labels(self) -> np.ndarray:
+        """(n,) the true classes of the test part, of sequences those of all real steps."""
+        return self.real_steps(np.asarray(self.data.test["targets"], np.int64)).ravel()
+
+    def logits(self) -> np.ndarray | None:
+        """(n, classes) in float64, of which a single one is that of the second of two; None without classes to tell."""
+        classes = self.data.spec.classes
+        if classes is None or not self.data.test["targets"].size:
+            return None
+        logits = self.real_steps(np.asarray(self.outputs.prediction, np.float64))
+        logits = logits.reshape(-1, logits.shape[-1])
+        return np.concatenate([np.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, or their numbers."""
+        return self.data.class_names or tuple(map(str, range(self.data.spec.classes or 0)))
+
+    def positions(self) -> np.ndarray:
+        """(n,) the time of each test window's newest value, its row, or its number where neither is known."""
+        times = self.data.labels.get("time", self.data.labels.get("row"))
+        if times is None:
+            return np.arange(len(self.data.test["inputs"]))
+        return times.astype("datetime64[us]") if times.dtype.kind == "U" else times
+
+    def target_name(self, number: int) -> str:
+        """The name of a target or of a variable that is forecast."""
+        names = self.data.target_names
+        return names[number] if number < len(names) else f"target {number}"

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from nnrun.models.base import in_one_program
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure
+from nnrun.report.palette import COLOURS, figure, headline
 
 CHANNELS = 8
 FRAME = "0.6"
@@ -39,7 +39,7 @@ def draw(run: FinishedRun) -> Figure | None:
         for axes, channel in zip(row[1:], channels, strict=False):
             _show(axes, values[..., [channel]], f"#{channel}", scale)
         row[1].set_ylabel(f"{number}: {extents}", fontsize=8)
-    picture.suptitle(f"{run.title}: the first test example after every block")
+    headline(picture, f"{run.title}: the first test example after every block")
     return picture
 
 

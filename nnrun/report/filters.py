@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure
+from nnrun.report.palette import COLOURS, figure, headline
 
 MOST = 64
 COLUMNS = 8
@@ -35,7 +35,7 @@ def draw(run: FinishedRun) -> Figure | None:
         else:
             axes.set_axis_off()
     shown = "" if count == kernel.shape[-1] else f", {count} of {kernel.shape[-1]}"
-    picture.suptitle(f"{run.title}: filters of the first layer{shown}, weights from {-largest:.2g} to {largest:.2g}")
+    headline(picture, f"{run.title}: filters of the first layer{shown}, weights from {-largest:.2g} to {largest:.2g}")
     return picture
 
 

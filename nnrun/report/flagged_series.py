@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, label, legend_beside
 from nnrun.tasks.reconstruction import errors
 
 GAP = 3
@@ -20,29 +20,21 @@ def draw(run: FinishedRun) -> Figure | None:
     threshold, is_series = run.data.error_threshold, run.data.spec.kind == "series" and run.data.series is not None
     if not is_series or threshold is None or not len(run.data.test["inputs"]):
         return None
-    error, at = errors(run.outputs, run.data), _positions(run)
+    error, at = errors(run.outputs, run.data), run.positions()
     flagged, values = error > threshold, run.data.test["inputs"][:, -1, 0]
-    picture = figure(10.5, 5.2)
+    picture = figure(12.0, 5.2)
     series, below = picture.subplots(2, 1, sharex=True, height_ratios=[1.6, 1.0])
     series.plot(*_broken(at, values), color=TRUTH, linewidth=0.7)
     series.plot(at[flagged], values[flagged], ".", color=COLOURS[1], label=f"flagged ({flagged.sum()})")
-    found = run.metric_caption("flagged", "false_alarms", "anomalies_found")
+    found = run.metric_caption("auroc", "average_precision", "false_alarms", "anomalies_found", "found_by_chance")
     label(series, f"{run.title}: {found}", "", run.data.input_names[0] if run.data.input_names else "value")
     below.semilogy(*_broken(at, error), color=COLOURS[0], linewidth=0.7)
     below.axhline(threshold, color=COLOURS[1], linewidth=1, linestyle="--", label="threshold from validation")
-    label(below, "mean squared error of a window", "time" if "time" in run.data.labels else "row", "error")
+    label(below, "mean squared error of a window", "time" if at.dtype.kind == "M" else "row", "error")
     for axes in (series, below):
         _shade(axes, at, run.data.test.get("anomaly"))
-        axes.legend(frameon=False, fontsize=9, loc="upper right")
+        legend_beside(axes)
     return picture
-
-
-def _positions(run: FinishedRun) -> np.ndarray:
-    """The time of each window's newest value, or its number."""
-    times = run.data.labels.get("time", run.data.labels.get("row"))
-    if times is None:
-        return np.arange(len(run.data.test["inputs"]))
-    return times.astype("datetime64[us]") if times.dtype.kind == "U" else times
 
 
 def _broken(at: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, label, whole_numbers
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label, whole_numbers
 
 WINDOWS = 300
 """Windows of the stretch that is drawn."""
@@ -30,14 +30,14 @@ def draw(run: FinishedRun) -> Figure | None:
     widths = [2.0, 1.0] if several and stretch else [1.0]
     panels = picture.subplots(shown, len(widths), squeeze=False, width_ratios=widths)
     for row, axes in enumerate(panels):
-        name = run.data.target_names[row] if run.data.target_names else f"variable {row}"
+        name = run.target_name(row)
         if stretch:
-            _stretch(axes[0], true[:, 0, row], predicted[:, 0, row], name)
+            _stretch(axes[0], run, true[:, 0, row], predicted[:, 0, row], name)
         if several:
             _example(axes[-1], run, true[..., row], predicted[..., row], series.target_columns[row], name)
     panels[0, 0].legend(frameon=False, fontsize=9, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
     found = run.metric_caption("rmse", "mase")
-    picture.suptitle(f"{run.title}: test part" + (f" ({found})" if found else ""), fontsize=11)
+    headline(picture, f"{run.title}: test part" + (f" ({found})" if found else ""))
     return picture
 
 
@@ -46,12 +46,17 @@ def _last_step(values: np.ndarray, run: FinishedRun) -> np.ndarray:
     return np.asarray(values)[:, -1] if run.data.spec.per_step else np.asarray(values)
 
 
-def _stretch(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> None:
-    windows = np.arange(min(len(true), WINDOWS))
+def _stretch(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarray, name: str) -> None:
+    windows = run.positions()[:WINDOWS]
     axes.plot(windows, true[:WINDOWS], color=TRUTH, linewidth=1.2, label="truth")
-    axes.plot(windows, predicted[:WINDOWS], color=COLOURS[1], linewidth=1.4, label="forecast")
+    axes.plot(windows, predicted[:WINDOWS], color=COLOURS[0], linewidth=1.4, label="forecast")
     excerpt = f", first {WINDOWS} of {len(true)} windows" if len(true) > WINDOWS else ""
-    label(axes, f"one step ahead{excerpt}", "test window", name)
+    label(
+        axes,
+        f"one step ahead{excerpt}",
+        "newest time of the window" if windows.dtype.kind == "M" else "test window",
+        name,
+    )
 
 
 def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarray, column: int, name: str) -> None:
@@ -62,7 +67,7 @@ def _example(axes: Axes, run: FinishedRun, true: np.ndarray, predicted: np.ndarr
     seen = run.data.test["inputs"][chosen, -HISTORY * len(ahead) :, column]
     axes.plot(np.arange(1 - len(seen), 1), seen, color="0.6", linewidth=1.2, label="seen")
     axes.plot(ahead, true[chosen], color=TRUTH, marker=".", linewidth=1.2, label="truth")
-    axes.plot(ahead, predicted[chosen], color=COLOURS[1], marker=".", linewidth=1.4, label="forecast")
+    axes.plot(ahead, predicted[chosen], color=COLOURS[0], marker=".", linewidth=1.4, label="forecast")
     axes.axvline(0.5, color="0.6", linewidth=1, linestyle=":")
     label(axes, f"{len(ahead)} steps ahead, median error", f"window {chosen}: steps from its end", name)
     whole_numbers(axes, most=5)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure, label
+from nnrun.report.palette import COLOURS, figure, headline, label
 
 TABLE = "gradient_norms"
 STAGES = {"start": "untrained", "open": "untrained, gates biased to remember", "trained": "after training"}
@@ -36,7 +36,7 @@ def draw(run: FinishedRun) -> Figure | None:
         axes.set_ylim(FLOOR / 2, None)
         axes.legend(frameon=False, fontsize=9, title="first / last step", title_fontsize=9, loc="best")
     panels[0].set_ylabel("‖∂L/∂state‖ / its value at the last step")
-    picture.suptitle(f"{run.title}: gradient of the loss with respect to the state at every step", fontsize=11)
+    headline(picture, f"{run.title}: gradient of the loss with respect to the state at every step")
     return picture
 
 

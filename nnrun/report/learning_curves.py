@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure, label, whole_numbers
+from nnrun.report.palette import COLOURS, figure, headline, label, whole_numbers
 
 LOG_FROM = 20.0
 """Positive values whose extremes differ by this factor are drawn on a logarithmic scale."""
@@ -37,7 +37,7 @@ def draw(run: FinishedRun) -> Figure | None:
         label(rows[-1], "learning rate, last step of the epoch", "", "learning rate")
     rows[-1].set_xlabel("epoch")
     whole_numbers(rows[-1])
-    picture.suptitle(run.title, fontsize=11)
+    headline(picture, run.title)
     picture.align_ylabels()
     return picture
 

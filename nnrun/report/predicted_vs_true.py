@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label
 
 PANELS = 6
 """Targets that get a panel."""
@@ -18,23 +18,22 @@ def draw(run: FinishedRun) -> Figure | None:
     spec = run.data.spec
     if spec.classes or spec.targets is None or run.data.test["targets"].size == 0:
         return None
-    true, predicted = _rows(run.data.test["targets"], run), _rows(run.predicted(), run)
-    shown, names = min(true.shape[1], PANELS), run.data.target_names
+    true, predicted = rows(run.data.test["targets"], run), rows(run.predicted(), run)
+    shown = min(true.shape[1], PANELS)
     columns = min(shown, 3)
     lines = -(-shown // columns)
     picture = figure(*((5.0, 4.8) if shown == 1 else (3.4 * columns, 0.4 + 3.4 * lines)))
     panels = picture.subplots(lines, columns, squeeze=False).flat
     for number, axes in enumerate(panels):
         if number < shown:
-            name = names[number] if number < len(names) else f"target {number}"
-            _scatter(axes, true[:, number], predicted[:, number], name)
+            _scatter(axes, true[:, number], predicted[:, number], run.target_name(number))
         else:
             axes.set_visible(False)
-    picture.suptitle(f"{run.title}: test part", fontsize=11)
+    headline(picture, f"{run.title}: test part (dashed: ŷ = y)")
     return picture
 
 
-def _rows(values: np.ndarray, run: FinishedRun) -> np.ndarray:
+def rows(values: np.ndarray, run: FinishedRun) -> np.ndarray:
     """Values of the test part as rows (points, variables), without the padding of short sequences."""
     values = run.real_steps(np.asarray(values, np.float64))
     return values.reshape(-1, (run.data.spec.targets or (1,))[-1])
@@ -45,11 +44,10 @@ def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> 
     x, y = true[::every], predicted[::every]
     axes.scatter(x, y, s=12, alpha=float(np.clip(200 / len(x), 0.12, 0.5)), color=COLOURS[0], linewidths=0)
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
-    axes.plot(ends, ends, color=TRUTH, linewidth=1, linestyle="--", label="ŷ = y")
+    axes.plot(ends, ends, color=TRUTH, linewidth=1, linestyle="--")
     # One unit as long on both axes, so that ŷ = y is the diagonal; the limits give way, not the panel.
     axes.set_aspect("equal", adjustable="datalim")
     error = np.mean((predicted - true) ** 2)
     spread = np.var(true)
     r2 = f", r2 {1 - error / spread:.3f}" if spread > 0 else ""
-    label(axes, f"{name}: rmse {np.sqrt(error):.3g}{r2}", "true", "predicted")
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    label(axes, f"{name}: rmse {np.sqrt(error):.3g}{r2}", f"true {name}", f"predicted {name}")

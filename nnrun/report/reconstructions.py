@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label
 from nnrun.tasks.reconstruction import errors, scaled_inputs
 
 IMAGES = 10
@@ -24,7 +24,7 @@ def draw(run: FinishedRun) -> Figure | None:
     marks = run.data.test.get("anomaly", np.zeros(len(error)))
     captions = [f"{error[i]:.2g}" + ("\nanomaly" if marks[i] else "") for i in chosen]
     picture = (_images if images else _curves)(run, shown, captions)
-    picture.suptitle(f"{run.title}: test examples by squared error ({run.metric_caption('mse')})", fontsize=11)
+    headline(picture, f"{run.title}: test examples by squared error ({run.metric_caption('mse')})")
     return picture
 
 

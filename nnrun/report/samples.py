@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from nnrun.models.base import in_one_program
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure
+from nnrun.report.palette import COLOURS, figure, headline
 from nnrun.report.reconstructions import mosaic
 from nnrun.tasks.reconstruction import scaled_inputs
 
@@ -47,7 +47,7 @@ def grid(samples: np.ndarray, kind: str, title: str, extremes: tuple[float, floa
         _curves(axes, shown if kind == "table" else shown[..., 0], columns, low, high)
     axes.set_axis_off()
     what = {"table": " (features)", "series": " (first channel)"}.get(kind, "")
-    picture.suptitle(title + what, fontsize=11)
+    headline(picture, title + what)
     return picture
 
 

@@ -1,5 +1,6 @@
 """How a run goes on from the newest checkpoint that can be used, and when that differs from never having stopped."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def check_data(folder: Path, restored: Restored, like: State, notes: dict[str, A
     if changes:
         raise RunError(
             f"The data of {folder} changed since it was trained: {changes}. Put the old data back, or train anew: "
-            f"nnrun repeat {folder}"
+            f"nnrun repeat {shlex.quote(str(folder))}"
         )
 
 

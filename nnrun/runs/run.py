@@ -12,10 +12,11 @@ import jax
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import count
+from nnrun.datasets.parts import constant, fingerprints
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
-from nnrun.folders import reading
+from nnrun.folders import reading, results, strangers, training_rows
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder, with_epochs
 from nnrun.folders.summary import by_metric, new_summary, undefined
@@ -24,7 +25,7 @@ from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import Terminal
 from nnrun.runs import checkpointed
 from nnrun.tasks.base import Task
-from nnrun.training.fit import Epoch, Failure, Outcome, fit, metrics
+from nnrun.training.fit import Epoch, Failure, Outcome, details, fit, metrics
 from nnrun.training.objective import Objective
 from nnrun.training.refit import joined, refit
 
@@ -59,7 +60,7 @@ class Run:
         self._notes: dict[str, Any] = {}
         # Weights at some epochs, for pictures of how they came about.
         self._stages: dict[int, Any] = {}
-        self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "total": 0.0}
+        self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "baselines": 0.0, "total": 0.0}
         self.summary = new_summary(config, choices, command) | {"seconds": self.seconds}
 
     def execute(self, resume: bool = False) -> float:
@@ -125,7 +126,8 @@ class Run:
         else:
             self.folder.write_config(self.plain, self.choices)
         self.folder.write_preprocessing(data)
-        for note in (*data.notes, *prepared.notes, *trainer.compiled.initial.remarks):
+        noted = (*data.notes, *constant.notes(data), *fingerprints.notes(data), *prepared.notes)
+        for note in (*noted, *trainer.compiled.initial.remarks):
             self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
@@ -133,9 +135,19 @@ class Run:
         self._report(trainer, task, data, self._refitted(trainer, data, objective, watch.check))
         best = self.summary["objective"]
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
-        self.terminal.results(self.summary["metrics"], self.summary["baseline"])
+        results.show(self.terminal, self.summary["metrics"], self.summary["baseline"])
+        self._remark(task, data)
         self.terminal.line(f"Everything is in {self.folder.path}")
+        if reading.is_best_at_last(self.summary):
+            command = f"{strangers.continuing(self.folder.path, self.plain)} training.epochs={2 * len(self.history)}"
+            self.terminal.line(f"The best epoch is the last one: more of them may do better. To go on: {command}")
         return best["value"]
+
+    def _remark(self, task: Task, data: Data) -> None:
+        """Says whether the network beats its baselines."""
+        metrics, baseline = self.summary["metrics"], self.summary["baseline"]
+        for remark in results.remarks(task, self.config.objective.metric, metrics, baseline, data):
+            self.terminal.line(remark)
 
     def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
         """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
@@ -152,6 +164,7 @@ class Run:
         trainer.adopt(kept)
         final = self._refitted(trainer, prepared.data, prepared.objective)
         self._report(trainer, prepared.task, prepared.data, final)
+        self._remark(prepared.task, prepared.data)
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
@@ -247,13 +260,18 @@ class Run:
         data = task.calibrate(lambda: trainer.outputs(data.val), data)
         self.folder.write_preprocessing(data)
         for part, judged in (("train", final), ("val", trainer), ("test", final)):
-            self.summary["metrics"] |= metrics(judged.evaluate(getattr(whole, part), best=True)[0], task, data, part)
+            measured = judged.evaluate(getattr(whole, part), best=True)[0]
+            self.summary["metrics"] |= metrics(measured, task, data, part)
+        self.summary["metrics"] |= details(measured, task, data, "test")
         # As metrics.csv has it: the mean over the steps of the best epoch, with dropout and noise.
         self.summary["metrics"]["train/loss"] = self.history[self.summary["objective"]["epoch"] - 1]["train/loss"]
         self.trainer = final
         outputs = final.outputs(data.test)
+        begun = time.perf_counter()
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
+        self.seconds["baselines"] = time.perf_counter() - begun
         self._save_weights()
+        training_rows.write(self.folder.path, whole)
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})
         self._draw(final, task, data, outputs)
         self.summary["status"] = "completed"
@@ -268,14 +286,14 @@ class Run:
         from nnrun import report
         from nnrun.report.base import FinishedRun
 
-        title = f"{self.choices['model']} on {self.choices['dataset']}"
+        title, kind = self.config.title(self.choices), self.config.report.format
         stages = {epoch: trainer.model(weights) for epoch, weights in self._stages.items()}
         more = {"history": self.history, "augmentation": self.config.augmentation, "stages": stages}
         finished = FinishedRun.of(title, task, trainer.model(), data, outputs, self.summary, **more)
         for name, columns in finished.tables.items():
             self.folder.write_columns(name, columns)
-        for name, picture in report.drawn(finished, self.terminal.line, self.folder.log).items():
-            self.folder.save_figure(name, picture)
+        for name, picture in report.drawn(finished, self.terminal.line, self.folder.log, kind).items():
+            self.folder.save_figure(name, picture, kind)
 
     def _end(self, status: str, error: BaseException) -> None:
         self.summary["status"] = status
@@ -288,7 +306,7 @@ class Run:
     def _interrupted(self, interrupted: Interrupted) -> None:
         """Says and notes that a signal came; also the last words of a process that ends where nothing reads signals."""
         self._end("interrupted", interrupted)
-        command = reading.continuing(self.folder.path, self.plain)
+        command = strangers.continuing(self.folder.path, self.plain)
         epoch = len(self.history) + 1
         if self.config.training.epochs != "auto":
             epoch = min(epoch, self.config.training.epochs)

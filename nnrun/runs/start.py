@@ -31,11 +31,18 @@ def start(config: RunConfig, composed: Composed, folder: Path, command: str, res
     except (NnrunError, Interrupted):
         raise
     except (OSError, *devices.FAILURES) as error:
+        if not folder.is_dir():
+            raise RunError(gone(folder)) from error
         raise RunError(f"{_told(error, config.training.batch_size)} {kept}") from error
     except Exception as error:
         if found := own_code.told(error):
             raise RunError(f"{found} {kept}") from error
         raise
+
+
+def gone(folder: Path) -> str:
+    """A sentence for a folder that was there when training began."""
+    return f"{folder} is gone: it was moved or deleted while nnrun trained in it. Start the command again."
 
 
 def _told(error: Exception, batch_size: int) -> str:

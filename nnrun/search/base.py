@@ -4,12 +4,13 @@ import abc
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnrun.schema import setting, size
 from nnrun.search.points import unasked
 from nnrun.search.space import Params, Space
+from nnrun.search.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,11 @@ class SearchConfig:
     space: dict = field(default_factory=dict, metadata={"help": "key: values in the syntax of the command line"})
     seed: int = size(0, "of the strategy's own draws", least=0)
     parallel_trials: int | None = size(None, "trials asked for and trained at once; null: all")
-    timeout_seconds: float | None = setting(None, "no trial is started or continued after that", above=0.0)
+    timeout_seconds: float | None = setting(
+        None,
+        "then no trial is started or continued; nnrun resume goes on",
+        above=0.0,
+    )
     max_failures: int | None = size(None, "more failed trials end the sweep; null: no limit", least=0)
 
 
@@ -53,6 +58,10 @@ class Strategy(abc.ABC):
     def label(self, number: int) -> str | None:
         """Which part of a comparison a trial belongs to; None where nothing is compared."""
         return None
+
+    def labelled(self, trials: list[Trial]) -> list[Trial]:
+        """Trials with the part of a comparison that each belongs to."""
+        return [replace(trial, part=self.label(trial.number)) for trial in trials]
 
     @abc.abstractmethod
     def propose(self, count: int) -> list[Params]:

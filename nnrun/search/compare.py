@@ -42,7 +42,7 @@ class Compare(Listed):
 
     def label(self, number: int) -> str:
         """Which of the searches a trial belongs to."""
-        return self._labels[number]
+        return self._labels[number] if number < len(self._labels) else "random"
 
     @cached_property
     def _labels(self) -> list[str]:

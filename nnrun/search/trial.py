@@ -13,6 +13,7 @@ class Trial:
     state: waiting (asked for), running, completed, failed or pruned.
     objective: the objective's best value, in its own direction; None where there is none.
     metrics: flat, "val/rmse": ..., at the objective's epoch. seconds: of training, in a group this trial's share.
+    part: of a comparison of strategies, which the strategy tells and the table lacks; None where nothing is compared.
     """
 
     number: int
@@ -23,3 +24,4 @@ class Trial:
     group_id: int | None = None
     seconds: float | None = None
     error: str | None = None
+    part: str | None = None

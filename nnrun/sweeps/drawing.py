@@ -76,6 +76,18 @@ def write_report(folder: Path, facts: dict[str, Any]) -> None:
         save(figure, folder / "figures" / f"{name}.png")
 
 
+def add_winner(folder: Path) -> None:
+    """Puts the results of best/ on the page of a sweep's folder, where there are both."""
+    from nnrun.folders import reading
+    from nnrun.host import disk
+    from nnrun.report.sweep.winner import with_winner
+
+    page, best = folder / "report.html", folder / "best"
+    if page.is_file() and (folder / "best.yaml").is_file() and (best / "summary.json").is_file():
+        added = with_winner(page.read_text(encoding="utf-8"), reading.summary(best), best / "figures")
+        disk.write(page, added.encode())
+
+
 def _start() -> subprocess.Popen[str] | None:
     """Starts the process, with the code of this one, whatever lies in the current folder."""
     package = str(Path(__file__).parents[2])
@@ -88,7 +100,7 @@ def _start() -> subprocess.Popen[str] | None:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            text=True,
+            encoding="utf-8",
         )
     except OSError:
         return None

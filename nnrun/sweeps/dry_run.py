@@ -34,4 +34,6 @@ def show(record: Record) -> None:
     further = strategy.ask(1) if len(points) < (search.trials or math.inf) else []
     trials = f"{len(points)} asked for first, and more" if further else f"{len(points)}"
     counts = f"Groups: {len(planned)}. Programs to compile: {len(programs)}."
+    for note in record.notes:
+        terminal.say(f"Note: {note}")
     terminal.say(f"Trials: {trials}. {counts} Nothing was trained.")

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from nnrun import schema
@@ -33,8 +33,15 @@ class Plan:
         return next(iter(self.bases.values()))
 
     def composed(self, point: Params) -> Composed:
-        """The config of a trial."""
-        base = self.bases[tuple(point[name] for name in self.space.choosers)]
+        """The config of a trial. Raises ConfigError for a point that is not of the space."""
+        choice = tuple(point.get(name) for name in self.space.choosers)
+        # In a list, because a damaged value may have no hash.
+        if choice not in [*self.bases] or point.keys() != self.space.dimensions.keys() - self.space.lacking[choice]:
+            raise ConfigError(
+                f"A trial has the settings {str(point)[:80]}, which this sweep does not try: sweep.db or sweep.yaml is "
+                "damaged, or of another sweep. Put the right one back."
+            )
+        base = self.bases[choice]
         plain = base.plain
         for key, value in point.items():
             if key not in self.space.choosers:
@@ -60,6 +67,7 @@ def of(overrides: list[str]) -> Plan:
     for group in choices.groups():
         choices.choices(group)
     first = compose.compose_one([*typed, *(f"{key}={names[0]}" for key, names in _choosers(swept).items())])
+    first = replace(first, sweep=_filled(first.sweep))
     recipe = grammar.from_space(first.sweep["search"]["space"])
     dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
     if not dimensions:
@@ -69,9 +77,18 @@ def of(overrides: list[str]) -> Plan:
             "example optimizer.learning_rate=1e-3,1e-2, or leave -m out to train one run."
         )
     plan = _with_bases(dimensions, fixed, first)
-    schema.build("execution", plan.first.sweep["execution"], ExecutionConfig)
     plan.strategy()
     return plan
+
+
+def _filled(sweep: dict[str, Any]) -> dict[str, Any]:
+    """The checked keys of a sweep as a whole, those that a user's YAML leaves out with their defaults."""
+    checked_keys = {"search": schema.build("search", sweep["search"])}
+    checked_keys["execution"] = schema.build("execution", sweep["execution"], ExecutionConfig)
+    return sweep | {
+        group: {field.name: getattr(config, field.name) for field in fields(config)} | sweep[group]
+        for group, config in checked_keys.items()
+    }
 
 
 def _check_swept(swept: Mapping[str, Dimension]) -> None:
@@ -101,7 +118,7 @@ def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str], first: 
     bases, lacking = {}, {}
     for choice in itertools.product(*choosers.values()):
         picked = [f"{key}={value}" for key, value in zip(choosers, choice, strict=True)]
-        base = compose.compose_one([*typed, *picked]) if picked else first
+        base = replace(compose.compose_one([*typed, *picked]), sweep=first.sweep) if picked else first
         for key, text in optional.items():
             if has(base.plain, key):
                 value = grammar.parse_override(text).value()

@@ -1,38 +1,73 @@
 """What a sweep was asked for, as sweep.yaml keeps it: enough to go on with in another process."""
 
+import contextlib
 import dataclasses
+import itertools
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
 
 from nnrun import schema
 from nnrun.compose import compose, grammar
 from nnrun.compose.compose import OF_SWEEPS, Composed
-from nnrun.config import run_config
+from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
-from nnrun.folders import reading
-from nnrun.search.space import Params, Space, dimension, written
+from nnrun.folders import reading, strangers
+from nnrun.folders.ledger import Ledger
+from nnrun.search.space import Dimension, Params, Space, Steps, dimension, written
 from nnrun.sweeps import plan
 from nnrun.sweeps.plan import Plan
 from nnrun.training.objective import Objective, check_objective
 
 LARGEST = 2**24
 """Bytes of sweep.yaml that are read; no sweep writes as many."""
+MOST_STEPS = 2**20
+"""Values of a range that is read: they are listed."""
+
+
+class WrittenBase(TypedDict):
+    """A combination of the config groups that are swept, and its config."""
+
+    choice: list[str]
+    lacking: list[str]
+    choices: dict[str, str]
+    config: dict[str, Any]
+
+
+class Written(TypedDict):
+    """The content of sweep.yaml."""
+
+    status: str
+    command: str
+    typed: list[str]
+    search: dict[str, Any]
+    execution: dict[str, Any]
+    dry_run: bool
+    strategy: str
+    space: dict[str, dict[str, Any]]
+    choosers: list[str]
+    bases: list[WrittenBase]
+    groups: list[GroupSettings]
+    notes: NotRequired[list[str]]
+    """Sweeps of earlier versions have none."""
 
 
 @dataclass(frozen=True)
 class Record:
     """What a command asks for, and the groups that were made of its trials so far.
 
-    typed: the overrides with one value, as typed.
+    typed: the overrides with one value, as typed. notes: sentences for the user on how its trials compare.
     """
 
     plan: Plan
     typed: list[str]
     command: str
     groups: list[GroupSettings] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def title(self) -> str:
@@ -64,6 +99,7 @@ class Record:
             "status": status,
             "command": self.command,
             "typed": self.typed,
+            "notes": self.notes,
             **first.sweep,
             "space": {key: written(found) for key, found in space.dimensions.items()},
             "choosers": list(space.choosers),
@@ -83,30 +119,60 @@ def start(overrides: list[str], command: str) -> Record:
 
 
 def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
-    """The record of a sweep's folder and its status.
+    """The record of a sweep's folder and its status; see `strangers` for what is refused, less of it with `trust`.
 
-    Raises ConfigError when it is damaged, and unless `trust` when it names code outside nnrun.
+    Raises ConfigError also when it is damaged.
     """
     path = folder / "sweep.yaml"
     try:
-        content = reading.read_yaml(path, LARGEST)
+        content = msgspec.convert(reading.read_yaml(path, LARGEST), Written)
         space = {key: dimension(found) for key, found in content["space"].items()}
-        sweep = {key: content[key] for key in (*OF_SWEEPS, "strategy")}
-        bases, lacking = {}, {}
-        for base in content["bases"]:
-            choice = tuple(base["choice"])
-            bases[choice] = Composed(base["config"], base["choices"], sweep)
-            lacking[choice] = frozenset(base["lacking"])
-        found = Plan(Space(space, tuple(content["choosers"]), lacking), bases)
-        record = Record(
-            found, content["typed"], content["command"], [GroupSettings(**group) for group in content["groups"]]
-        )
+        sweep = {key: content[key] for key in (*OF_SWEEPS, "strategy")}  # type: ignore[literal-required]
+        bases = {tuple(one["choice"]): Composed(one["config"], one["choices"], sweep) for one in content["bases"]}
+        lacking = {tuple(one["choice"]): frozenset(one["lacking"]) for one in content["bases"]}
+        _check_whole(space, content["choosers"], bases)
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
         raise ConfigError(f"{path} is missing or damaged, so the sweep cannot go on. Start it again.") from None
-    for base in bases.values():
-        if not trust:
-            reading.refuse_foreign_code(folder, base.plain | {"search": sweep["search"]})
-    return record, content["status"]
+    _check(folder, path, content, trust)
+    found = Plan(Space(space, tuple(content["choosers"]), lacking), bases)
+    notes = content.get("notes", [])
+    return Record(found, content["typed"], content["command"], content["groups"], notes), content["status"]
+
+
+def _check_whole(space: dict[str, Dimension], choosers: list[str], bases: dict[tuple[str, ...], Composed]) -> None:
+    """Raises ValueError for parts that do not belong together."""
+    of_choosers = [space[name].values for name in choosers]  # type: ignore[union-attr]
+    if set(itertools.product(*of_choosers)) != bases.keys():
+        raise ValueError("a combination has no config")
+    for found in space.values():
+        if isinstance(found, Steps) and found.count > MOST_STEPS:
+            raise ValueError("a range has too many values")
+
+
+def _check(folder: Path, path: Path, content: Written, trust: bool) -> None:
+    """Raises ConfigError for what no sweep writes in its words and configs, as they stand and as they are built."""
+    space, of_sweep = content["space"], {"search": content["search"], "execution": content["execution"]}
+    configs = [base["config"] for base in content["bases"]]
+    for config in configs:
+        if unknown := [key for key in config if key not in {*choices.groups(), *reading.RUNS_KEYS}]:
+            raise ConfigError(f"{path} has a key that no sweep writes: {unknown[0][:80]}. Its folder is not run.")
+    strangers.check_space(path, space, content["choosers"])
+    strangers.check(
+        folder, path, [*configs, {"space": space, "notes": content.get("notes", [])}, of_sweep], trust, references=True
+    )
+    if not trust:
+        with compose.explaining([]):
+            for config in configs:
+                strangers.refuse_foreign_code(folder, compose.resolved(config))
+        strangers.check_words(path, content["typed"], of_hydra=True)
+
+
+def check_trials(record: Record, folder: Path, trust: bool) -> None:
+    """Raises ConfigError for trials in the ledger, where there is one, that are none of the sweep's."""
+    if (folder / "sweep.db").exists():
+        with contextlib.closing(Ledger(folder, writes=False)) as ledger:
+            trials = [trial.params for trial in ledger.trials()]
+        strangers.check_trials(folder / "sweep.db", trials, record.plan.space, trust)
 
 
 def objective(record: Record) -> Objective:

@@ -53,7 +53,9 @@ class Training:
         if end.summary is not None:
             done, seconds = state == "completed", end.summary["seconds"].get("train")
             objective = end.summary["objective"]["value"] if done else None
-            metrics = {k: v for k, v in end.summary["metrics"].items() if v is not None} if done else {}
+            # Without those of single targets, classes and steps ahead: columns of a table of trials.
+            values = end.summary["metrics"].items() if done else ()
+            metrics = {name: value for name, value in values if value is not None and name.count("/") == 1}
             return Trial(self.number, state, {}, objective, metrics, None, seconds, error)
         if state == "completed" and self.best is None:
             state, error = "failed", undefined(metric)

@@ -3,9 +3,11 @@
 import collections
 import dataclasses
 import importlib
+import shlex
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from nnrun.compose.grammar import value_text
@@ -14,6 +16,8 @@ from nnrun.config.run_config import RunConfig
 from nnrun.errors import RunError
 from nnrun.execution.prepared import Prepared
 from nnrun.execution.serial import Judged
+from nnrun.folders import reading
+from nnrun.folders import results as tables
 from nnrun.folders.ledger import Ledger
 from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
@@ -21,9 +25,10 @@ from nnrun.host.terminal import Terminal
 from nnrun.runs.run import Run
 from nnrun.search.space import written
 from nnrun.search.trial import Trial
-from nnrun.sweeps.drawing import Drawing
+from nnrun.sweeps.drawing import Drawing, add_winner
 from nnrun.sweeps.record import Record
 from nnrun.sweeps.recording import rank
+from nnrun.sweeps.remarks import of_bounds
 from nnrun.training.objective import Objective
 
 SHOWN = 10
@@ -52,7 +57,7 @@ class Results:
 
         Raises RunError when no trial has a result.
         """
-        trials = self.ledger.trials()
+        trials = self._trials()
         best = ranked(trials, self.objective)
         self.tabulate()
         try:
@@ -61,8 +66,9 @@ class Results:
         finally:
             self.drawing.end()
         if not best:
-            raise RunError(f"{_nothing(trials)} The folders of the trials are in {self.folder.path}.")
+            raise RunError(f"{_nothing(trials, self.folder.path)} The folders of the trials are in {self.folder.path}.")
         self.folder.clear_groups()
+        add_winner(self.folder.path)
         self._show(trials, best)
         assert best[0].objective is not None
         return best[0].objective
@@ -83,7 +89,7 @@ class Results:
             try:
                 kept = self.folder.load_weights(winner.number, network.weights())
             except ValueError as error:
-                again = f"To train it again: nnrun repeat {own}"
+                again = f"To train it again: nnrun repeat {shlex.quote(str(own))}"
                 raise RunError(f"The weights of the best trial, {winner.number}, were lost: {error} {again}") from None
             run = Run(config, composed.plain, composed.choices, best, command, started)
             with ThreadPoolExecutor(1) as pool:
@@ -93,37 +99,58 @@ class Results:
                 run.crown(loaded, network, kept, own)
         content = {"number": winner.number, "metric": self.objective.metric, "direction": self.objective.direction}
         content |= {"value": winner.objective, "overrides": dict(winner.params), "command": command}
+        content |= {"strategy": winner.part} if winner.part else {}
         self.folder.write_best(content)
 
     def tabulate(self) -> None:
         """Writes trials.csv, and begins report.html."""
-        trials = self.ledger.trials()
+        trials = self._trials()
         self.folder.write_trials(trials, list(self.record.plan.space))
         self.drawing.begin(self.folder.path, facts(self.record, trials, self.objective))
 
+    def _trials(self) -> list[Trial]:
+        return self.record.plan.strategy().labelled(self.ledger.trials())
+
     def _show(self, trials: list[Trial], best: list[Trial]) -> None:
         """The best trials, and how many failed."""
-        keys = list(self.record.plan.space)
+        keys, compared = list(self.record.plan.space), ["strategy"] if best[0].part else []
         rows = [
-            [str(t.number), f"{t.objective:.5g}", *(_short(t.params[k]) if k in t.params else "" for k in keys)]
+            [str(t.number), *([t.part or ""] if compared else []), f"{t.objective:.5g}"]
+            + [_short(t.params[k]) if k in t.params else "" for k in keys]
             for t in best[:SHOWN]
         ]
-        self.terminal.table(["trial", self.objective.metric, *keys], rows)
+        self.terminal.table(["trial", *compared, self.objective.metric, *keys], rows)
         if len(best) > SHOWN:
             self.terminal.line(f"These are the best {SHOWN} of {len(best)}; all are in trials.csv.")
         self._show_parts(best)
         if failed := sum(trial.state == "failed" for trial in trials):
             self.terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")
+        self._show_winner(best[0])
         self.terminal.line(f"Best: {self.record.command_of(best[0].params)}")
         self.terminal.line(f"Everything is in {self.folder.path}")
 
+    def _show_winner(self, winner: Trial) -> None:
+        """The best trial on the test part, what it says of the space and of the epochs, and where the pictures are."""
+        folder = self.folder.path / "best"
+        summary = reading.summary(folder)
+        self.terminal.line(f"Trial {winner.number} on the test part, beside naive baselines:")
+        tables.show(self.terminal, summary["metrics"], summary["baseline"])
+        for remark in of_bounds(self.record, winner):
+            self.terminal.line(remark)
+        if reading.is_best_at_last(summary):
+            self.terminal.line(
+                f"The best epoch of trial {winner.number} is its last: more of them may do better, for example "
+                f"training.epochs={2 * summary['epochs']}."
+            )
+        self.terminal.line(f"Its figures are in {folder / 'figures'}, the report is {self.folder.path / 'report.html'}")
+
     def _show_parts(self, best: list[Trial]) -> None:
         """The best trial of every choice of config groups, or of every part that the strategy compares."""
-        strategy, choosers = self.record.plan.strategy(), self.record.plan.space.choosers
+        choosers = self.record.plan.space.choosers
         parts: dict[str, list[Trial]] = {}
         for trial in best:
             choice = ", ".join(str(trial.params[name]) for name in choosers)
-            if name := strategy.label(trial.number) or choice:
+            if name := trial.part or choice:
                 parts.setdefault(name, []).append(trial)
         rows = []
         for name, (first, *others) in parts.items():
@@ -145,15 +172,20 @@ def facts(record: Record, trials: list[Trial], objective: Objective) -> dict[str
         "metric": objective.metric,
         "direction": objective.direction,
         "space": {key: written(found) for key, found in record.plan.space.dimensions.items()},
+        "notes": record.notes + (of_bounds(record, best[0]) if best else []),
+        "parts": {str(trial.number): trial.part for trial in trials if trial.part},
         "best_command": record.command_of(best[0].params) if best else "",
     }
 
 
-def _nothing(trials: list[Trial]) -> str:
+def _nothing(trials: list[Trial], folder: Path) -> str:
     """Why there is no best trial."""
     failed = sum(trial.state == "failed" for trial in trials)
     if not failed:
-        return "search.timeout_seconds ran out before any trial had trained an epoch."
+        return (
+            "search.timeout_seconds ran out before any trial had trained an epoch. To give them more time: nnrun "
+            f"resume {shlex.quote(str(folder))} search.timeout_seconds=N"
+        )
     which = f"All {failed}" if failed == len(trials) else f"No trial has a result: {failed} of {len(trials)}"
     return f"{which} trials failed. {commonest(trials)}"
 

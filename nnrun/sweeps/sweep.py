@@ -21,11 +21,12 @@ from nnrun.execution.local import Local
 from nnrun.execution.prepared import Prepared
 from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
-from nnrun.folders import reading
+from nnrun.folders import reading, strangers
 from nnrun.folders.ledger import Ledger
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
+from nnrun.runs.start import gone
 from nnrun.search.trial import FINAL, Trial
 from nnrun.sweeps import record as sweep_record
 from nnrun.sweeps import results
@@ -42,12 +43,19 @@ UNWRITABLE = (OSError, sqlite3.Error)
 class Sweep:
     """Trains the trials of a record in its folder; `drawing` draws the report.
 
-    `launch` hands the trials to a launcher of Hydra's instead.
+    `launch` hands the trials to a launcher of Hydra's instead; `resume` says that the folder holds the sweep already.
     """
 
     def __init__(
-        self, record: Record, path: Path, started: float, drawing: Drawing, launch: Launch | None = None
+        self,
+        record: Record,
+        path: Path,
+        started: float,
+        drawing: Drawing,
+        launch: Launch | None = None,
+        resume: bool = False,
     ) -> None:
+        self._is_new = not resume
         self.record, self.started, self.drawing, self.launch = record, started, drawing, launch
         self.search = record.plan.search()
         self.strategy = record.plan.strategy()
@@ -56,6 +64,7 @@ class Sweep:
         self.terminal = Terminal(self.folder.log)
         self.failures: collections.Counter[str] = collections.Counter()
         self._unloaded: RunError | None = None
+        self._is_spent = False
         typed = any(word.startswith("search.trials=") for word in record.typed)
         self._tells_end = typed or record.plan.first.sweep["strategy"] != "grid"
         self._trainings: dict[int, Training] = {}
@@ -69,34 +78,52 @@ class Sweep:
         Raises RunError when all trials or too many failed or the folder cannot be written, ConfigError for a mistake
         that only the data tell, and Interrupted after a signal; nothing that was measured is lost.
         """
-        self.ledger = Ledger(self.folder.path)
+        try:
+            self.ledger = Ledger(self.folder.path)
+        except UNWRITABLE as error:
+            self.terminal.close()
+            raise self._stopped(error) from error
         self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
         self.recorder = Recorder(self.folder, self.ledger, self.objective, self._tell, self.progress.trained)
         try:
             with Watch(self._emergency) as watch:
                 return self._recorded(watch)
         except (*UNWRITABLE, *devices.FAILURES) as error:
-            raise RunError(f"{error}. What was measured is kept. {self._to_continue()}") from error
+            raise self._stopped(error) from error
         finally:
             self.terminal.close()
             self.ledger.close()
+
+    def _stopped(self, error: BaseException) -> RunError:
+        """What the disk or the device is told of; a folder that could not be begun is given back."""
+        if not self.folder.path.is_dir():
+            return RunError(gone(self.folder.path))
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        reason = f"{self.folder.path} cannot be written: the disk is full" if full else str(error)
+        if self._is_new and not reading.is_sweep(self.folder.path):
+            self.folder.discard()
+            return RunError(
+                f"{reason}. Nothing was trained. Make room, or set another hydra.sweep.dir, and start again."
+            )
+        return RunError(f"{reason}. What was measured is kept. {self._to_continue()}")
 
     def _recorded(self, watch: Watch) -> float:
         """The work, with its outcome as the status in sweep.yaml."""
         try:
             self._write("running")
             best = self._work(watch)
-            self._write("completed")
+            self._write("completed" if self._is_done() else "interrupted")
             return best
         except (Interrupted, KeyboardInterrupt):
             self._write("interrupted")
             self.terminal.line(self._to_continue())
             raise
         except ConfigError:
-            if self._has_begun():
-                self._failed()
-            else:
+            # A folder that an earlier process made is not given back: its trials wait for data that can be put back.
+            if self._is_new and not self._has_begun():
                 self.folder.discard()
+            else:
+                self._failed()
             raise
         except BaseException:
             self._failed()
@@ -112,6 +139,8 @@ class Sweep:
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
         self.executor = self._executor(watch, deadline)
         self._remember(self.ledger.trials())
+        for note in self.record.notes:
+            self.terminal.line(f"Note: {note}")
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
                 for group, trials in self._groups():
@@ -119,8 +148,10 @@ class Sweep:
                         self._train(group, trials)
                         watch.check()
                 self._check_loaded()
-        self._give_up(self.ledger.unfinished())
-        return self.results.finish(self.started, self._trained)
+        best = self.results.finish(self.started, self._trained)
+        if not self._is_done():
+            self.terminal.line(self._of_the_rest())
+        return best
 
     def _trained(self, trial: Trial, config: RunConfig) -> tuple[Prepared, Judged]:
         group = None if trial.group_id is None else self.record.groups[trial.group_id]
@@ -144,6 +175,13 @@ class Sweep:
         for trial in ended:
             self._count(trial)
         self.progress.trained(len(ended), before=True)
+        if any(
+            (trial.group_id or 0) >= max(1, len(self.record.groups)) or (trial.group_id or 0) < 0 for trial in trials
+        ):
+            raise ConfigError(
+                f"{self.folder.path}: sweep.db has trials in groups that sweep.yaml lacks: one of them is of another "
+                "sweep or damaged. Put the right one back."
+            )
         # A group that no trial belongs to was recorded just before the end, and is made again.
         del self.record.groups[max((trial.group_id + 1 for trial in trials if trial.group_id is not None), default=0) :]
         if best := results.ranked(trials, self.objective):
@@ -170,16 +208,16 @@ class Sweep:
 
     def _next_batch(self) -> bool:
         """Whether there are trials to train: those left over, else new ones."""
-        budget = math.inf if self.search.trials is None else self.search.trials
+        budget = self._budget
         left = budget - len(self.strategy.asked)
         at_once = MOST_TRIALS if self.search.timeout_seconds else left
         wanted = int(min(left, self.search.parallel_trials or at_once, sys.maxsize))
         leftover = self.ledger.unfinished()
         points = [] if leftover else self.strategy.ask(wanted)
         self.ledger.ask(points)
-        is_whole = not leftover and len(points) < wanted
-        self.progress.asked(len(self.strategy.asked), math.nan if is_whole else budget)
-        if is_whole and budget != math.inf and self._tells_end:
+        self._is_spent = not leftover and len(points) < wanted
+        self.progress.asked(len(self.strategy.asked), math.nan if self._is_spent else budget)
+        if self._is_spent and budget != math.inf and self._tells_end:
             self._tells_end = False
             self.terminal.line(f"The space has {len(self.strategy.asked)} different trials and no more.")
         return bool(leftover or points)
@@ -265,13 +303,23 @@ class Sweep:
         for part in (group.number, number):
             self._train(self.record.groups[part], self._trials_of(part))
 
-    def _give_up(self, unfinished: list[Trial]) -> None:
-        """Trials that the time did not last for."""
-        reason = "search.timeout_seconds ran out before it began."
-        ended = [dataclasses.replace(trial, state="pruned", error=reason) for trial in unfinished]
-        self.ledger.record({}, ended)
-        for trial in ended:
-            self._count(trial)
+    def _is_done(self) -> bool:
+        """Whether nothing is left to train, or to ask for."""
+        return not self.ledger.unfinished() and (self._is_spent or len(self.strategy.asked) >= self._budget)
+
+    @property
+    def _budget(self) -> float:
+        return math.inf if self.search.trials is None else self.search.trials
+
+    def _of_the_rest(self) -> str:
+        """What the time did not last for, and how it goes on."""
+        begun = len(self.strategy.asked) - len(self.ledger.unfinished())
+        of = "" if self._budget == math.inf else f" of {self._budget}"
+        seconds = self.search.timeout_seconds
+        return (
+            f"search.timeout_seconds={seconds:g} ran out after {begun}{of} trials; the others wait. "
+            f"To go on: {self._continued()} search.timeout_seconds=N"
+        )
 
     def _has_begun(self) -> bool:
         return any(trial.state != "waiting" for trial in self.ledger.trials())
@@ -286,5 +334,8 @@ class Sweep:
         sys.stdout.flush()
 
     def _to_continue(self) -> str:
+        return f"To continue: {self._continued()}"
+
+    def _continued(self) -> str:
         configs = [base.plain for base in self.record.plan.bases.values()]
-        return f"To continue: {reading.continuing(self.folder.path, *configs)}"
+        return strangers.continuing(self.folder.path, *configs)

@@ -2,13 +2,14 @@
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from nnrun.datasets.base import Data, DataSpec
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec
+from nnrun.schema import Change
 from nnrun.tasks.metrics import DIRECTIONS, Direction
 
 
@@ -37,6 +38,10 @@ class Statistics(NamedTuple):
     sums: dict[str, jax.Array]
     rows: dict[str, jax.Array]
 
+
+ALL: Literal["all"] = "all"
+MOST_DETAILS = 1000
+"""Most targets, classes or steps ahead that are measured one by one."""
 
 Summed = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 """The added-up sums and the joined rows of a part, on the host."""
@@ -87,6 +92,13 @@ class Task(abc.ABC):
     def metric_names(self) -> tuple[str, ...]:
         """Names that `finish` reports beside `loss`, in the order of the columns of metrics.csv."""
 
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """Metrics that trials can be compared by although they differ in a setting that `changes` that, the best first.
+
+        Of `question`, where nothing is in the same units, those that are a share of what there is to be known.
+        """
+        return self.metric_names() if change == "loss" else ()
+
     @abc.abstractmethod
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) data loss per example, the model's `terms` not included."""
@@ -109,6 +121,13 @@ class Task(abc.ABC):
     def finish_all(self, found: Sequence[Summed], data: Data) -> list[dict[str, float]]:
         """What `finish` gives for each of several networks on the same part."""
         return [self.finish(sums, rows, data) for sums, rows in found]
+
+    def details(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
+        """Test metrics of single targets, classes or steps ahead, named `<metric>/<name>`, from what `finish` gets.
+
+        A task that keeps other sums than the one it extends has none.
+        """
+        return {}
 
     def condense(self, outputs: Outputs, batch: Batch) -> Outputs:
         """What of a batch's Outputs leaves the device, computed inside a trace; `batch` may lack the targets.
@@ -151,6 +170,19 @@ class Task(abc.ABC):
         `outputs()` computes those on the validation part (NumPy arrays).
         """
         return data
+
+    def wants(self, baseline: str, by_name: bool = False) -> bool:
+        """Whether `task.baselines` has a baseline, all of them by default; `by_name`: whether it is named there."""
+        wanted = getattr(self.config, "baselines", ALL)
+        return (wanted == ALL and not by_name) or (wanted != ALL and baseline in wanted)
+
+    def headline(self) -> str:
+        """The metric, without a prefix, that a network and its baselines are compared in if the objective is a loss."""
+        return self.metric_names()[0]
+
+    def remarks(self, baseline: dict[str, dict[str, float]], metrics: dict[str, float], data: Data) -> tuple[str, ...]:
+        """Sentences on the test metrics, which are given as in summary.json, for the end of a run."""
+        return ()
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """Naive predictors on the test part: {baseline: {metric without prefix: value}}.

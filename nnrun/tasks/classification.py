@@ -13,9 +13,10 @@ from nnrun.datasets.base import Data, DataSpec
 from nnrun.datasets.part import Part
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Outputs, OutputSpec
-from nnrun.schema import number, setting
+from nnrun.schema import Change, number, setting
 from nnrun.tasks import losses, metrics
-from nnrun.tasks.base import ArrayScaling, Statistics, Summed, Task
+from nnrun.tasks.base import MOST_DETAILS, ArrayScaling, Statistics, Summed, Task
+from nnrun.tasks.baselines.gradient_boosting import gradient_boosting
 from nnrun.tasks.baselines.scores import score
 
 MOST_RANKED_CLASSES = 100
@@ -27,11 +28,19 @@ class ClassificationConfig:
     """Keys of task=classification."""
 
     loss: Literal["cross_entropy", "binary_cross_entropy"] = setting(
-        "cross_entropy", "binary_cross_entropy: two classes told apart by one logit"
+        "cross_entropy", "binary_cross_entropy: two classes told apart by one logit", changes="loss"
     )
-    label_smoothing: float = number(0.0, "share of the label spread over all classes", off=0.0, least=0, below=1)
+    label_smoothing: float = number(
+        0.0, "share of the label spread over all classes", off=0.0, least=0, below=1, changes="loss"
+    )
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = setting(
-        "none", "factor on the loss by class; balanced: examples / (classes * examples of the class)", least=0
+        "none",
+        "factor on the loss by class; balanced: examples / (classes * examples of the class)",
+        least=0,
+        changes="loss",
+    )
+    baselines: Literal["all"] | tuple[Literal["majority", "gradient_boosting"], ...] = setting(
+        "all", "naive predictors beside the test metrics; gradient_boosting for tables alone"
     )
 
 
@@ -41,11 +50,15 @@ class Classification(Task):
     Two classes and binary_cross_entropy: one logit z, p = σ(z), which is the softmax of (0, z); every formula below
     runs on that pair. Loss: losses.cross_entropy, the same in training and evaluation; log_loss has neither smoothing
     nor weights. AUROC is one-vs-rest, the mean over the classes that occur.
-    Baseline `majority`: the class frequencies of the training part as probabilities.
+    Baselines: `majority`, the class frequencies of the training part as probabilities; for tables also
+    `gradient_boosting`, from 100 training examples on.
     """
 
     config: ClassificationConfig
-    figures: ClassVar[tuple[str, ...]] = ("learning_curves", "confusion_matrix")
+    figures: ClassVar[tuple[str, ...]] = (
+        *("learning_curves", "confusion_matrix"),
+        *("ranking_curves", "calibration", "worst_examples"),
+    )
 
     @classmethod
     def prepare(cls, config: ClassificationConfig, data: Data) -> ClassificationConfig:
@@ -104,6 +117,12 @@ class Classification(Task):
         """accuracy, macro_f1, auroc (up to 100 classes), log_loss."""
         return ("accuracy", "macro_f1", *(("auroc",) if self._ranked else ()), "log_loss")
 
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """log_loss, which has neither smoothing nor weights, and the others; shares alone for classes that differ."""
+        shares = tuple(name for name in ("auroc", "macro_f1", "accuracy") if name in self.metric_names())
+        own = {"units": ("loss",), "loss": ()}
+        return shares if change == "question" else (*own.get(change, ()), "log_loss", *shares)
+
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) weighted, smoothed cross-entropy, the mean over valid steps."""
         given = self.config.class_weights
@@ -152,13 +171,28 @@ class Classification(Task):
             finished.append({**own, **area, "log_loss": metrics.log_loss(sums["nll"], confusion.sum())})
         return finished
 
+    def details(self, sums: dict[str, np.ndarray], rows: dict[str, np.ndarray], data: Data) -> dict[str, float]:
+        """precision, recall and f1 of every class, nan where there is nothing to divide by; support, its examples."""
+        if "confusion" not in sums or self.classes > MOST_DETAILS:
+            return {}
+        found = metrics.by_class(sums["confusion"])
+        return {
+            f"{metric}/{name}": float(values[number])
+            for number, name in enumerate(self.names(data))
+            for metric, values in found.items()
+        }
+
+    def names(self, data: Data) -> tuple[str, ...]:
+        """Names of the classes."""
+        return data.class_names or tuple(map(str, range(self.classes)))
+
     def decode(self, outputs: Outputs, data: Data) -> dict[str, np.ndarray]:
         """Columns target, predicted (class names) and probability_<class>; for time steps three arrays.
 
         The true classes are left out where the data has none.
         """
         probability = np.asarray(jax.nn.softmax(self._logits(jnp.asarray(outputs.prediction))))
-        names = np.array(data.class_names or [str(c) for c in range(self.classes)])
+        names = np.array(self.names(data))
         found = {"predicted": names[probability.argmax(-1)]}
         if "targets" in data.test:
             found = {"target": names[data.test["targets"]], **found}
@@ -175,13 +209,23 @@ class Classification(Task):
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`majority`: its class for accuracy and macro_f1, its class frequencies for log_loss; auroc 0.5."""
-        counts = class_counts(data.train, data.spec)
-        # A class that does not occur keeps a finite logarithm.
-        logits = np.log(np.maximum(counts / counts.sum(), 1e-7))
+        found = {}
+        if self.wants("majority"):
+            counts = class_counts(data.train, data.spec)
+            # A class that does not occur keeps a finite logarithm.
+            found["majority"] = self._scored(np.log(np.maximum(counts / counts.sum(), 1e-7)), data)
+        if data.spec.kind == "table" and self.wants("gradient_boosting"):
+            logits = gradient_boosting(data, self.wants("gradient_boosting", by_name=True))
+            if logits is not None:
+                found["gradient_boosting"] = self._scored(logits, data)
+        return found
+
+    def _scored(self, logits: np.ndarray, data: Data) -> dict[str, float]:
+        """The metrics of logits (..., classes) that spread over the test part."""
         # One logit is the log-odds of the second class.
-        head = logits if self.config.loss == "cross_entropy" else logits[1:] - logits[:1]
-        shape = (*data.test["targets"].shape, len(head))
-        return {"majority": score(self, np.broadcast_to(np.float32(head), shape), data)}
+        head = logits if self.config.loss == "cross_entropy" else logits[..., 1:] - logits[..., :1]
+        shape = (*data.test["targets"].shape, head.shape[-1])
+        return score(self, np.broadcast_to(np.float32(head), shape), data)
 
     @property
     def _ranked(self) -> bool:

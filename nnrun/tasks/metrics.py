@@ -14,7 +14,9 @@ Direction = Literal["minimize", "maximize"]
 
 DIRECTIONS: dict[str, Direction] = {
     **dict.fromkeys(("loss", "rmse", "mse", "mae", "mase", "scaled_mse", "scaled_mae", "log_loss", "kl"), "minimize"),
-    **dict.fromkeys(("r2", "accuracy", "macro_f1", "auroc"), "maximize"),
+    **dict.fromkeys(
+        ("r2", "accuracy", "macro_f1", "auroc", "average_precision", "precision", "recall", "f1"), "maximize"
+    ),
 }
 """Which way every known metric, named without its prefix, gets better; a task says it of its own, see Task."""
 
@@ -69,6 +71,18 @@ def macro_f1(confusion: np.ndarray) -> float:
     return float(np.mean(2 * np.diag(confusion)[marks > 0] / marks[marks > 0]))
 
 
+def by_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """precision, recall, f1 and support of every class, each (classes,); confusion as for `accuracy`.
+
+    nan where there is nothing to divide by: the precision of a class that is never predicted, the recall of one that
+    does not occur.
+    """
+    right, true, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    with np.errstate(invalid="ignore"):
+        shares = {"precision": right / predicted, "recall": right / true, "f1": 2 * right / (true + predicted)}
+    return {**shares, "support": true}
+
+
 def log_loss(nll: Sums, count: Sums) -> float:
     """Mean negative log-likelihood of the true classes, in nats."""
     return float(nll) / float(count)
@@ -88,6 +102,22 @@ def aurocs(positive: np.ndarray, scores: np.ndarray) -> list[float]:
     return _areas(np.asarray(positive, bool)[None], scores[:, None])[:, 0].tolist()
 
 
+def average_precision(positive: np.ndarray, scores: np.ndarray) -> float:
+    """Σ (R_k - R_{k-1}) P_k over the distinct scores from the highest on, with precision P and recall R; both (n,).
+
+    nan without positives or where a score is nan. Chance gives the share of positives.
+    Source: Manning, Raghavan & Schütze, Introduction to Information Retrieval (2008), section 8.4.
+    """
+    positive = np.asarray(positive, bool)
+    if not positive.any() or np.isnan(scores).any():
+        return math.nan
+    order = np.argsort(-scores, kind="stable")
+    hits, ordered = np.cumsum(positive[order]), scores[order]
+    # Equal scores are one threshold: only the last of them counts.
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    return float(np.sum(np.diff(hits[last], prepend=0) / hits[-1] * hits[last] / (last + 1)))
+
+
 def macro_aurocs(labels: np.ndarray, scores: np.ndarray) -> list[float]:
     """Mean over the classes that occur of one-vs-rest AUROC, of several networks; nan with one class.
 
@@ -98,10 +128,30 @@ def macro_aurocs(labels: np.ndarray, scores: np.ndarray) -> list[float]:
     return _areas(positive, scores[..., occurring].swapaxes(1, 2)).mean(-1).tolist()
 
 
+def stretches(marked: np.ndarray) -> np.ndarray:
+    """(stretches, 2) start and end of the runs of neighbouring marks (n,); the end is the first step after."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]]))).reshape(-1, 2)
+
+
 def stretches_found(marked: np.ndarray, flagged: np.ndarray) -> float:
     """Share of the runs of neighbouring marks, both (n,) in order of time, that hold at least one flag."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
-    return float(np.mean([flagged[start:end].any() for start, end in edges.reshape(-1, 2)]))
+    return float(np.mean([flagged[start:end].any() for start, end in stretches(marked)]))
+
+
+def found_by_chance(marked: np.ndarray, flagged: np.ndarray) -> float:
+    """Share of all circular shifts of the flags that find at least as many marked stretches as the flags do; both (n,).
+
+    Shifted flags have as many and as long episodes, and know nothing of the marks.
+    """
+    count = len(flagged)
+    # flags[:k] and flags once more behind, so that a window may run over the end.
+    before = np.concatenate([[0], np.cumsum(np.tile(flagged, 2))])
+    shifts = np.arange(count)
+    found = np.zeros(count, int)
+    for start, end in stretches(marked):
+        first = (start - shifts) % count
+        found += before[first + end - start] > before[first]
+    return float(np.mean(found >= found[0]))
 
 
 def _areas(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -10,13 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnrun.datasets.base import Data
+from nnrun.datasets.base import LEFT_OUT, Data
 from nnrun.errors import ConfigError
 from nnrun.models.base import Batch, Model, Outputs, OutputSpec, in_one_program
-from nnrun.schema import setting
+from nnrun.schema import Change, setting
 from nnrun.tasks import code_units, compression, losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
+from nnrun.tasks.baselines.distances import distances
 from nnrun.tasks.baselines.pca import fit_pca
+
+OFTEN = 0.05
+"""Chance above which what chance finds as well is no evidence."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,15 @@ class ReconstructionConfig:
     """Keys of task=reconstruction."""
 
     loss: Literal["mse", "mae", "binary_cross_entropy"] = setting(
-        "mse", "mean over the elements of an example; binary_cross_entropy for inputs scaled to 0..1"
+        "mse", "mean over the elements of an example; binary_cross_entropy for inputs scaled to 0..1", changes="loss"
     )
     threshold_quantile: float = setting(
         0.995, "an example is flagged when its error is above this quantile of the validation errors", above=0, below=1
     )
     compression: bool = setting(False, "compression.csv: bytes against error of the code, PCA and, of images, JPEG")
+    baselines: Literal["all"] | tuple[Literal["noisy_input", "pca", "median_distance", "season_distance"], ...] = (
+        setting("all", "naive predictors beside the test metrics; distances where anomalies are marked")
+    )
 
 
 class Reconstruction(Task):
@@ -38,7 +45,10 @@ class Reconstruction(Task):
     An example's anomaly score is its error, the mean squared difference over its elements. It is flagged as an anomaly
     above a threshold that validation errors fix after training, without labels (`Data.error_threshold`). Baselines are
     PCA of the code's size, fitted on the training part, where that is smaller than the inputs, and for a denoiser the
-    noisy inputs as they are.
+    noisy inputs as they are. Where anomalies are marked, there are also two scores that need no network:
+    `median_distance`, the mean squared distance of an example, of a window its newest step, from the median of the
+    training part in scaled units; and in series with a period `season_distance`, that from the training mean of the
+    same place in the season.
     """
 
     config: ReconstructionConfig
@@ -85,6 +95,10 @@ class Reconstruction(Task):
         """mse and mae, and auroc where anomalies are marked."""
         return ("mse", "mae", "auroc") if self.data.anomalies else ("mse", "mae")
 
+    def comparable(self, change: Change) -> tuple[str, ...]:
+        """mse and mae while the scaled units stay the same; auroc, which has no unit, where anomalies are marked."""
+        return tuple(name for name in self.metric_names() if change == "loss" or name == "auroc")
+
     def loss(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """(batch,) mean over an example's elements."""
         if self.config.loss != "binary_cross_entropy":
@@ -111,11 +125,13 @@ class Reconstruction(Task):
         Of a code that is penalised for its size: active_share of its entries, and Hoyer's sparseness.
 
         flagged is the share of all examples; with marks false_alarms that of the normal ones, recall that of the
-        anomalous ones, and for a series anomalies_found the share of marked stretches of time with a flag in them.
+        anomalous ones. For a series anomalies_found is the share of marked stretches of time with a flag in them, which
+        alone says little: found_by_chance is the share of all circular shifts of the flags that find as many; episodes
+        are the runs of neighbouring flags, false_episodes those of them without a mark.
         """
         count = sums["examples"]
         found = {"mse": metrics.mse(sums["squared"], count), "mae": metrics.mae(sums["absolute"], count)}
-        found |= _auroc(rows.get("anomaly"), rows.get("error"))
+        found |= _ranked(rows.get("anomaly"), rows.get("error"), precision=data.error_threshold is not None)
         found |= {name: float(sums[name] / count) for name in ("active_share", "sparseness") if name in sums}
         if data.error_threshold is None:
             return found
@@ -127,7 +143,11 @@ class Reconstruction(Task):
                 if members.any():
                     found[name] = float(flagged[members].mean())
             if self.data.kind == "series" and marked.any():
+                episodes = metrics.stretches(flagged)
                 found["anomalies_found"] = metrics.stretches_found(marked, flagged)
+                found["found_by_chance"] = metrics.found_by_chance(marked, flagged)
+                found["episodes"] = float(len(episodes))
+                found["false_episodes"] = float(sum(not marked[start:end].any() for start, end in episodes))
         return found
 
     def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
@@ -139,6 +159,20 @@ class Reconstruction(Task):
         if self.config.compression:
             found["compression"] = compression.table(model, data)
         return found
+
+    def headline(self) -> str:
+        """auroc where anomalies are marked, else mse."""
+        return "auroc" if self.data.anomalies else "mse"
+
+    def remarks(self, baseline: dict[str, dict[str, float]], metrics: dict[str, float], data: Data) -> tuple[str, ...]:
+        """That anomalies_found tells little, where chance often finds as many."""
+        chance = metrics.get("test/found_by_chance", 0.0)
+        if chance < OFTEN or not metrics["test/anomalies_found"]:
+            return ()
+        return (
+            f"Note: flags as many and as long, shifted to any place, find as many of the labelled stretches in "
+            f"{100 * chance:.0f} % of all cases, so anomalies_found tells little. Look at auroc and average_precision.",
+        )
 
     def calibrate(self, outputs: Callable[[], Outputs], data: Data) -> Data:
         """Fixes the threshold: the quantile of the validation errors."""
@@ -166,30 +200,37 @@ class Reconstruction(Task):
         self, outputs: Outputs, batch: Batch, inputs: ArrayScaling, targets: ArrayScaling | None
     ) -> dict[str, jax.Array]:
         """reconstruction in original units; error (batch,) in scaled units; the code as `latent`."""
-        rebuilt = inputs.invert(outputs.prediction)
+        # An input that is constant in training has no unit to be turned back to.
+        known = jnp.where(inputs.scale < LEFT_OUT, outputs.prediction, 0)
+        rebuilt = inputs.invert(known)
         error = _per_example(losses.mse(outputs.prediction, batch["inputs"]))
         found = {"reconstruction": jnp.exp(rebuilt) if self.data.log else rebuilt, "error": error}
         return found if outputs.latent is None else found | {"latent": outputs.latent}
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
-        """pca with as many components as the code has units, applied to what the network saw; noisy_input.
+        """pca with as many components as the code has units, applied to what the network saw; noisy_input; distances.
 
         With as many components as inputs PCA is exact and no comparison: it is left out, and the user told.
         """
         clean = scaled_inputs(data, "test")
         seen = clean if outputs.seen is None else np.asarray(outputs.seen)
-        found = {} if outputs.seen is None else {"noisy_input": _score(seen - clean, data)}
+        found = {}
+        if outputs.seen is not None and self.wants("noisy_input"):
+            found["noisy_input"] = _score(seen - clean, data)
         units, size = 0 if outputs.latent is None else outputs.latent.shape[-1], _rows(clean).shape[1]
-        if units >= size:
+        if units >= size and self.wants("pca"):
             logging.getLogger(__name__).info(
                 "Note: there is no PCA baseline, because a code of %d units can hold the inputs as they are. "
                 "For a comparison set model.latent_size below %d, the number of inputs.",
                 units,
                 size,
             )
-        elif units:
+        elif units and self.wants("pca"):
             pca = fit_pca(_rows(scaled_inputs(data, "train")), units)
             found["pca"] = _score(pca.reconstruct(_rows(seen)) - _rows(clean), data)
+        for name, distance in distances(data).items() if self.data.anomalies else ():
+            if self.wants(name) and (ranked := _ranked(data.test.get("anomaly"), distance)):
+                found[name] = ranked
         return found
 
 
@@ -228,10 +269,12 @@ def _score(difference: np.ndarray, data: Data) -> dict[str, float]:
     difference = _rows(difference)
     error = (difference**2).mean(-1)
     found = {"mse": float(error.mean()), "mae": float(np.abs(difference).mean())}
-    return found | _auroc(data.test.get("anomaly"), error)
+    return found | _ranked(data.test.get("anomaly"), error)
 
 
-def _auroc(anomaly: np.ndarray | None, error: np.ndarray | None) -> dict[str, float]:
+def _ranked(anomaly: np.ndarray | None, error: np.ndarray | None, precision: bool = True) -> dict[str, float]:
+    """auroc and average_precision of errors as scores; none where all examples are alike."""
     if anomaly is None or error is None or len(np.unique(anomaly)) < 2:
         return {}
-    return {"auroc": float(metrics.auroc(anomaly, error))}
+    found = {"auroc": metrics.auroc(anomaly, error)}
+    return found | ({"average_precision": metrics.average_precision(anomaly, error)} if precision else {})

@@ -1,6 +1,7 @@
 """How good a trained network is: on its own test part again, or on another labelled file."""
 
 import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ from nnrun.errors import ConfigError, NnrunError
 from nnrun.execution import judge
 from nnrun.execution.devices import compiler_options
 from nnrun.execution.judge import Evaluation
-from nnrun.folders import preprocessing, reading
+from nnrun.folders import preprocessing, strangers
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.summary import by_metric
+from nnrun.folders.training_rows import TrainedOn
 from nnrun.models.base import Outputs
 from nnrun.trained.prediction import Predictor, blocks, check_shape
 from nnrun.trained.trained_run import TrainedRun, load
 from nnrun.training import batches
-from nnrun.training.fit import metrics
+from nnrun.training.fit import details, metrics
 
 KEPT_BYTES = 2**30
 """Examples and predictions up to this size are kept for figures; metrics of more are computed as they come."""
@@ -70,8 +72,9 @@ class Evaluator(Predictor):
             raise ConfigError(_lacking(run.preprocessing, str(error.args[0]))) from None
 
     def metrics(self, found: Evaluation, data: Data) -> dict[str, float]:
-        """`test/loss` and what the task reports."""
-        return metrics(found, self.run.task, data, "test")
+        """`test/loss` and what the task reports, of single targets, classes and steps ahead too."""
+        task = self.run.task
+        return metrics(found, task, data, "test") | details(found, task, data, "test")
 
 
 def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
@@ -79,15 +82,15 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
 
     The scaling is the run's. Raises what the data set raises, and ConfigError when it now has another shape.
     """
-    built, fitted = run_config.build(plain), preprocessing.read(folder, own="dataset" in reading.foreign(plain))
+    built, fitted = run_config.build(plain), preprocessing.read(folder, own="dataset" in strangers.foreign(plain))
     try:
         loaded = built.dataset.create().load()
     except NnrunError as error:
-        raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {folder} FILE") from None
+        raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {shlex.quote(str(folder))} FILE") from None
     if loaded.spec != fitted.spec:
         raise ConfigError(
             f"The data set of {folder} is no longer what it was trained on: {loaded.spec} instead of {fitted.spec}. "
-            f"Name a labelled file: nnrun evaluate {folder} FILE"
+            f"Name a labelled file: nnrun evaluate {shlex.quote(str(folder))} FILE"
         )
     run, data = load(folder, plain, loaded), dataclasses.replace(loaded, **{n: getattr(fitted, n) for n in STANDING})
     evaluator = Evaluator(run, batches.chunk_shape(data))
@@ -107,13 +110,14 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
 def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluated:
     """Evaluates the examples of a file. Raises ConfigError when it has no targets or nothing at all."""
     run = load(folder, plain)
-    kept, unseen = _Kept(), UnseenNotes()
+    kept, unseen, trained_on = _Kept(), UnseenNotes(), TrainedOn(folder, run.preprocessing.spec)
     evaluator, total = Evaluator(run), None
     for block in unseen.over(blocks(run, source)):
         if total is not None and "targets" not in block.part and "targets" in kept.blocks[0].part:
             continue  # The newest windows of a series: what they forecast has not happened yet.
         found = evaluator.evaluate(block.part, kept.examples)
         total = found if total is None else _add(total, found)
+        trained_on.add(block)
         kept.add(block, evaluator.outputs(block.part, kept.examples))
     if total is None:
         raise ConfigError(f"{source} has no example to evaluate. Give at least one.")
@@ -121,9 +125,9 @@ def labelled_file(folder: Path, plain: dict[str, Any], source: Path) -> Evaluate
     labels = _joined([block.labels for block in kept.blocks])
     outputs = jax.tree.map(lambda *found: np.concatenate(found), *kept.outputs) if kept.outputs else None
     few = () if kept.outputs else ("There are too many examples to keep, so there are no figures of them.",)
-    remarks = (*few, *(f"Note: {sentence}" for sentence in unseen.sentences()))
+    told = *(f"Note: {sentence}" for sentence in unseen.sentences()), *trained_on.sentences(source)
     measured = evaluator.metrics(total, data)
-    return Evaluated(run, kept.examples, measured, data, outputs, labels, {}, remarks)
+    return Evaluated(run, kept.examples, measured, data, outputs, labels, {}, (*few, *told))
 
 
 class _Kept:

@@ -42,14 +42,16 @@ def _fill(folder: RunFolder, found: Evaluated, source: Path | None, summary: dic
     folder.write_json("evaluation.json", content)
     if found.outputs is None:
         return
-    run, title = found.run, f"{summary['model']} on {source.name if source else summary['dataset']}"
+    run = found.run
+    title, kind = run.config.title(summary), run.config.report.format
+    title = f"{summary['model']} on {source.name}" if source else title
     finished = FinishedRun.of(title, run.task, run.model, found.data, found.outputs, content)
     columns = {"predictions": {**found.labels, **run.task.decode(found.outputs, found.data)}, **finished.tables}
     for name, table in columns.items():
         folder.write_columns(name, table)
     with contextlib.closing(Terminal(folder.log)) as terminal:
-        for name, picture in report.drawn(finished, terminal.line, folder.log).items():
-            folder.save_figure(name, picture)
+        for name, picture in report.drawn(finished, terminal.line, folder.log, kind).items():
+            folder.save_figure(name, picture, kind)
 
 
 def _renamed(folder: Path, wanted: Path) -> Path:

@@ -15,7 +15,7 @@ from nnrun.datasets.base import Data
 from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from nnrun.execution.devices import Placement
-from nnrun.folders import preprocessing, reading, weights_file
+from nnrun.folders import preprocessing, reading, strangers, weights_file
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.weights_file import WEIGHTS
 from nnrun.tasks.base import Task
@@ -55,7 +55,7 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Train
     if not (folder / WEIGHTS).is_file():
         raise ConfigError(without_weights(folder, plain))
     # Only --trust lets a config pass that names a data set of the user's own.
-    fitted = preprocessing.read(folder, own="dataset" in reading.foreign(plain))
+    fitted = preprocessing.read(folder, own="dataset" in strangers.foreign(plain))
     built = config.build(plain)
     kind, given = built.task.cls, built.task.config
     known = kind.without_training(given) if data is None else kind.prepare(given, data)
@@ -75,12 +75,12 @@ def load(folder: Path, plain: dict[str, Any], data: Data | None = None) -> Train
         # A config that no run wrote fails wherever the network's code first meets the impossible.
         raise ConfigError(
             f"{folder / 'config.yaml'} and {preprocessing.NAME} describe no network that can be built "
-            f"({type(error).__name__}: {str(error)[:200]}). Train again: nnrun repeat {folder}"
+            f"({type(error).__name__}: {str(error)[:200]}). Train again: nnrun repeat {shlex.quote(str(folder))}"
         ) from None
     try:
         saved = weights_file.read(folder / WEIGHTS, {"weights": shapes.weights, "numbers": shapes.numbers})
     except ValueError as error:
-        raise ConfigError(f"{error} Train again: nnrun repeat {folder}") from None
+        raise ConfigError(f"{error} Train again: nnrun repeat {shlex.quote(str(folder))}") from None
     nothing: dict[str, Any] = dict.fromkeys(("best", "optimizer", "schedule", "step", "sums"))
     state = State(weights=Weights(*saved["weights"]), numbers=saved["numbers"], fitted=own, **nothing)
     return TrainedRun(folder, built, fitted, task, program, placement, placement.put(traced), placement.put(state))

@@ -154,6 +154,11 @@ def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:
     return metrics_of_all([found], task, data, part)[0]
 
 
+def details(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:
+    """The metrics of single targets, classes and steps ahead, named `test/<metric>/<name>`."""
+    return {f"{part}/{name}": value for name, value in task.details(found.sums, found.rows, data).items()}
+
+
 def metrics_of_all(found: Sequence[Any], task: Task, data: Data, part: str) -> list[dict[str, float]]:
     """The metrics of several networks on the same part."""
     finished = task.finish_all([(one.sums, one.rows) for one in found], data)

@@ -75,7 +75,10 @@ def test_missing_values_get_the_training_mean_and_an_indicator(tmp_path):
     assert inputs[lacks, names.index("size")] == pytest.approx(inputs[~lacks, names.index("size")].mean(), rel=1e-5)
     kinds = inputs[:, [names.index(f"kind{end}") for end in ("=large", "=round", "=small", "_missing")]]
     assert (kinds.sum(1) == 1).all()
-    assert data.notes == ("With missing values, each marked by an input of its own: size, kind.",)
+    assert [note.partition(" (")[0] for note in data.notes] == [
+        "Column size has missing values",
+        "Column kind has missing values",
+    ]
 
 
 def test_what_means_missing_can_be_stated_for_all_columns_or_by_column_however_it_is_written(tmp_path):
@@ -391,7 +394,7 @@ def test_from_the_file_to_the_folder(table, nnrun, tmp_path):
     assert nnrun(*words, "dataset.types={class: categorical, 3: date}", "hydra.run.dir=first").code == 0
     predictions = (tmp_path / "first" / "predictions.csv").read_text()
     assert predictions.startswith("row,target,predicted,probability_no")
-    assert "each marked by an input of its own: a size, kind." in (tmp_path / "first" / "run.log").read_text()
+    assert "Column kind has missing values ('round' in 20 rows)" in (tmp_path / "first" / "run.log").read_text()
     assert nnrun("repeat", "first", "hydra.run.dir=second").code == 0
     assert (tmp_path / "second" / "predictions.csv").read_text() == predictions
     done = nnrun(*words, "model=autoencoder")

@@ -9,9 +9,13 @@ from nnrun.errors import ConfigError
 from tests.datasets.tables import make, refusal, write
 
 REFUSED = {
-    "one row": ({"x": [1], "class": ["a"]}, {}, "the target class is 'a' in every row, so there is nothing to learn"),
+    "one row": ({"x": [1], "class": ["a"]}, {}, "t.csv has 1 row to use, but needs at least 6"),
     "few rows": ({"x": [1, 5], "class": ["a", "b"]}, {}, "t.csv has 2 rows to use, but needs at least 6"),
-    "one class": ({"x": range(2, 22), "class": ["a"] * 20}, {}, "the target class is 'a' in every row"),
+    "one class": (
+        {"x": range(2, 22), "class": ["a"] * 20},
+        {},
+        "the target class is 'a' in every training row, so there is nothing to learn",
+    ),
     "constant target": ({"x": range(2, 22), "class": [1.5] * 20}, {}, "the target class is the same in every row"),
     "empty target": ({"x": range(2, 22), "class": [""] * 20}, {}, "the target class is empty in every row"),
     "missing targets": (

@@ -75,7 +75,9 @@ def test_idx_files_that_do_not_fit_are_named(idx, tmp_path):
     )
     assert "holds 60 images and" in refused(labels=idx["test_labels"])
     write_idx(tmp_path / "strange", np.arange(12))
-    assert refused(test_labels=str(tmp_path / "strange")).endswith("has the label 0, which is in no training image.")
+    assert "strange has 9 labels of 9 classes that the training part does not have: 0 (1), 1 (1)" in refused(
+        ConfigError, test_labels=str(tmp_path / "strange")
+    )
     write_idx(tmp_path / "wide", np.zeros((12, 5, 8)))
     assert "must hold images of (5, 7, 1) like" in refused(test_images=str(tmp_path / "wide"))
 
@@ -222,9 +224,9 @@ INFINITE = np.where(Y == 7, np.inf, 1.0)
             ": lengths must be the number of valid steps of each",
         ),
         (
-            RunError,
+            ConfigError,
             {"inputs": X, "targets": Y % 2, "test_inputs": X, "test_targets": Y % 3},
-            ": test_targets has the class 2, which no training example has.",
+            ", test_targets has 20 examples of a class that the training part does not have: 2. Its classes are 0, 1.",
         ),
     ],
 )

@@ -52,6 +52,28 @@ def test_class_folders_become_images_and_labels(photos):
         np.testing.assert_array_equal(image, np.asarray(Image.open(photos / name)))
 
 
+def test_sixteen_bits_are_scaled_by_the_range_of_the_training_part(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, value in (("dim", 2000), ("bright", 2100)):
+        (tmp_path / name).mkdir()
+        for i in range(10):
+            image = (value + rng.integers(0, 20, (6, 6))).astype(np.uint16)
+            Image.fromarray(image).save(tmp_path / name / f"{i}.png")
+    data = folder(tmp_path).load()
+    low, high = data.reader.form.levels
+    assert (low, high) == (2000, 2119)
+    assert (data.train["inputs"].min(), data.train["inputs"].max()) == (0, 255)
+    raw = np.asarray(Image.open(tmp_path / data.labels["file"][0])).astype(int)
+    np.testing.assert_allclose(data.test["inputs"][0, ..., 0], (raw - low) / (high - low) * 255, atol=0.51)
+    assert data.notes == (
+        f"Images of 16 bits are read in 8: the values {low} to {high} of the training part become 0 to 255.",
+    )
+    block = next(data.reader.blocks(tmp_path, 50))
+    assert block.part["inputs"].max() == 255
+    Preprocessing.of(data).save(tmp_path)
+    assert preprocessing.read(tmp_path).reader == data.reader
+
+
 @pytest.mark.parametrize(("given", "expected"), [(("train",), [42, 9, 9]), (("train", "test"), [51, 9, 12])])
 @pytest.mark.parametrize("val", [None, "valid"])
 def test_parts_with_folders_of_their_own_are_kept(tmp_path, given, expected, val):
@@ -226,7 +248,7 @@ def test_mistakes_in_the_folders_are_found_before_anything_is_read(tmp_path):
     write_images(split / "train", 8)
     write_images(split / "test", 2, classes=("cat", "dgo"))
     assert refused(path=str(split)) == (
-        f"{split}/test has a folder dgo, which is no class of the training images. Did you mean dog?"
+        f"{split}/test has 2 images of a class that the training part does not have: dgo. Did you mean dog?"
     )
 
 
@@ -325,5 +347,5 @@ def test_what_the_reader_refuses(photos, reader, tmp_path):
         list(strict.blocks(photos, 10))
     shutil.copytree(photos, tmp_path / "more")
     (tmp_path / "more" / "owl").rename(tmp_path / "more" / "owls")
-    with pytest.raises(ConfigError, match=r"has a folder owls, which is no class .* Did you mean owl\?"):
+    with pytest.raises(ConfigError, match=r"more has 20 images of a class that .*: owls\. Did you mean owl\?"):
         list(reader.blocks(tmp_path / "more", 10))

@@ -224,7 +224,11 @@ def test_what_does_not_fit_the_training(tmp_path):
     reader = make(write(tmp_path, unequal=False)).load().reader
     for content, error, said in (
         ("up\t1\t2\n", ConfigError, "row 1 has 2 steps, but the network reads exactly 6"),
-        ("upp\t1\t2\t3\t4\t5\t6\n", RunError, "row 1 is of class upp, which the training does not have. Did"),
+        (
+            "upp\t1\t2\t3\t4\t5\t6\n",
+            ConfigError,
+            "from row 1 on, has 1 sequence of a class that the training part ",
+        ),
     ):
         path = tmp_path / f"{next(fresh)}.tsv"
         path.write_text(content)

@@ -75,6 +75,17 @@ def test_a_constant_column_gets_scale_one(kind):
     assert fitted.scale[1] > 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+@pytest.mark.parametrize("kind", ["standard", "minmax"])
+def test_an_input_that_is_constant_in_training_tells_the_network_nothing_wherever_it_moves(kind, dtype):
+    train = np.stack([np.full(100, 7), np.arange(100)], axis=1).astype(dtype)
+    fitted = scaling.fit_inputs({"inputs": train}, kind)
+    later = fitted.apply(np.array([[7, 5], [200, 5]], np.float32))
+    assert abs(later[:, 0]).max() < 1e-20
+    assert abs(later[0, 1]) > 0.01
+    np.testing.assert_allclose(fitted.invert(np.array([[0.3, 0.0]])), [[7, fitted.offset[1]]])
+
+
 def test_a_small_spread_on_a_large_offset_is_kept():
     values = 1e6 + np.random.default_rng(0).standard_normal((1000, 1))
     assert abs(scaling.fit(values, "standard").scale[0] - values.std()) < 1e-6

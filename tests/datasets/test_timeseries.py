@@ -5,6 +5,7 @@ import polars
 import pytest
 
 from nnrun.datasets.base import Anchor
+from nnrun.datasets.parts import constant
 from nnrun.datasets.series.table import read_series
 from nnrun.datasets.tables.file import read_table
 from nnrun.errors import ConfigError, RunError
@@ -35,6 +36,16 @@ def test_windows_and_labels_against_a_loop(series, tmp_path, look_back, stride):
     np.testing.assert_allclose(data.input_scaling.offset, values[2:30].mean(0), rtol=1e-5)
     np.testing.assert_allclose(data.target_scaling.scale, values[2:30, 1].std(), rtol=1e-5)
     np.testing.assert_allclose(data.series.naive_error, np.abs(np.diff(series["b"][2:30])).mean())
+
+
+@pytest.mark.parametrize("look_back", [True, False])
+def test_a_period_longer_than_the_window_reaches_into_the_rows_before(series, tmp_path, look_back):
+    path = write(tmp_path, series)
+    data = make(path, target="b", window=5, horizon=3, period=9, stride=2, look_back=look_back).load()
+    rows = [DAYS.tolist().index(day) for day in data.labels["time"].astype(DAYS.dtype).tolist()]
+    expected = [[series["b"][row + 1 + h - 9] for h in range(3)] for row in rows]
+    np.testing.assert_allclose(data.season_before[..., 0], expected, rtol=1e-6)
+    assert make(path, target="b", window=9, horizon=3, period=9).load().season_before is None, "windows hold it"
 
 
 def test_the_published_split_of_etth1_has_its_2857_test_windows(tmp_path):
@@ -129,6 +140,9 @@ def test_irregular_steps_are_reported_and_months_are_regular(series, tmp_path):
 
 def test_a_constant_column_is_reported(series, tmp_path):
     data = make(write(tmp_path, series | {"c": np.ones(60)}), window=4).load()
+    assert not data.notes
+    assert list(constant.notes(data)) == ["Left out, because constant in the training part: c."]
+    data = make(write(tmp_path, series | {"c": np.ones(60)}), window=4, scaling="none").load()
     assert data.notes[0].endswith("column c is constant in the training rows.")
     assert np.isfinite(data.input_scaling.apply(data.test["inputs"])).all()
 

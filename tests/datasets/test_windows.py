@@ -4,7 +4,7 @@ import pytest
 from nnrun.datasets.mackey_glass import MackeyGlass, MackeyGlassConfig, integrate
 from nnrun.datasets.parts.split import chronological, streams
 from nnrun.datasets.series.windowed import naive_error
-from nnrun.datasets.series.windows import count_windows, cut_windows
+from nnrun.datasets.series.windows import count_windows, cut_windows, places, season_before
 from nnrun.datasets.sine import Sine, SineConfig
 from nnrun.errors import ConfigError
 
@@ -123,3 +123,22 @@ def test_a_series_that_cannot_be_cut_is_refused_before_it_is_made(changes, text)
     with pytest.raises(ConfigError) as caught:
         Sine(SineConfig(**changes))
     assert str(caught.value) == text
+
+
+def test_values_a_season_before_against_a_loop():
+    values, last = np.arange(40.0).reshape(20, 2), np.array([11, 14])
+    found = season_before(values, last, horizon=9, period=7)
+    for n, h in np.ndindex(2, 9):
+        row = last[n] + 1 + h
+        while row > last[n]:
+            row -= 7
+        np.testing.assert_array_equal(found[n, h], values[row])
+    assert season_before(values, last, 9, period=None) is None
+    assert season_before(values, last, 9, period=13) is None, "the series does not reach back so far"
+
+
+def test_places_in_a_season_go_by_time_where_there_is_one():
+    hours = np.array([0, 1, 2, 5, 6, 7, 30])
+    times = np.datetime64("2024-01-01", "us") + hours * np.timedelta64(1, "h")
+    np.testing.assert_array_equal(places(times, 7, period=4), hours % 4)
+    np.testing.assert_array_equal(places(None, 7, period=4), np.arange(7) % 4)

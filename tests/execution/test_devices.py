@@ -1,7 +1,8 @@
-"""How programs are compiled for the devices."""
+"""How programs are compiled for the devices, and what these hold."""
 
 import pytest
 
+from nnrun.execution import devices
 from nnrun.execution.devices import OPTIMIZATION, compiler_options
 
 
@@ -17,3 +18,31 @@ def test_a_level_in_the_environment_wins(monkeypatch, flags, options):
 def test_without_the_variable_there_are_options(monkeypatch):
     monkeypatch.delenv("XLA_FLAGS")
     assert compiler_options() == {OPTIMIZATION: "2"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights"),
+    [
+        ("[2147483648,2147483648]", "4,611,686,037,754,740,739"),
+        ("[60000,60000,60000]", "7,200,600,003"),
+        ("[1000000000000]", "8,000,000,000,003"),
+    ],
+)
+def test_weights_beyond_the_memory_are_refused_before_anything_is_compiled(
+    nnrun, tmp_path, monkeypatch, sizes, weights
+):
+    monkeypatch.setattr(devices, "memory", lambda: 24 * 10**9)
+    done = nnrun("model=mlp", "dataset=iris", f"model.hidden_sizes={sizes}")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"nnrun: model=mlp has {weights} weights. Training holds them, their gradients and the ")
+    assert done.err.endswith(f"but there are 24 GB here. Lower its sizes: model.hidden_sizes={sizes}.\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_memory_of_a_machine_or_its_container(tmp_path, monkeypatch):
+    assert devices.memory() > 2**28
+    (tmp_path / "limit").write_text("1000000\n")
+    monkeypatch.setattr(devices, "CONTAINER", tmp_path / "limit")
+    assert devices.memory() == 1_000_000
+    (tmp_path / "limit").write_text("max\n")
+    assert devices.memory() > 2**28

@@ -263,7 +263,7 @@ def test_numbers_have_no_confusion_and_plain_regression_no_forecast():
 
 def test_house_style():
     assert isinstance(figure(), Figure)
-    assert figure().dpi == 120
+    assert figure().dpi == 200
 
 
 def test_gradient_norms_are_relative_to_the_last_step():

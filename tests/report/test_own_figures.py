@@ -40,6 +40,7 @@ def draw(run):
 """
 TINY = ("debug=tiny", "dataset=iris", "hydra.run.dir=run")
 numbers = itertools.count()
+OURS = {f"{name}.png" for name in ("learning_curves", "confusion_matrix", "ranking_curves", "calibration")}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_figures_in_the_users_folder_are_drawn(nnrun, own, name, tmp_path):
     words = own((name, inside, "filters"), **{name: FIGURE, inside: FIGURE + "\n"})
     done = nnrun(*words)
     assert done.code == 0, done
-    drawn = {f"{name}.png", f"{inside}.png", "confusion_matrix.png", "learning_curves.png"}
+    drawn = {f"{name}.png", f"{inside}.png", *OURS}
     assert pictures(tmp_path / "run") == drawn
     assert "could not be drawn" not in done.out
 
@@ -122,7 +123,7 @@ def test_a_figure_that_fails_costs_no_run(nnrun, own, name, tmp_path, text, said
     done = nnrun(*own((name,), **{name: text}))
     assert (done.code, done.err) == (0, "")
     assert json.loads((tmp_path / "run/summary.json").read_text())["status"] == "completed"
-    assert pictures(tmp_path / "run") == {"confusion_matrix.png", "learning_curves.png"}
+    assert pictures(tmp_path / "run") == OURS
     for out, folder in (
         (done.out, tmp_path / "run"),
         (nnrun("evaluate", "run", "--trust").out, tmp_path / "run/evaluations/test"),

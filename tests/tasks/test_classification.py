@@ -95,6 +95,18 @@ def test_confusion_is_true_by_predicted():
     assert sums["confusion"][:, [0, 2]].sum() == 0
 
 
+def test_every_class_is_measured_under_its_name():
+    data = labelled(3, names=("cat", "dog", "eel"))
+    _, sums = evaluate(task_of(data), data, np.eye(3)[data.test["targets"]])
+    found = task_of(data).details(sums, {}, data)
+    assert [name for name in found if name.endswith("/dog")] == [
+        f"{metric}/dog" for metric in ("precision", "recall", "f1", "support")
+    ]
+    assert found["f1/eel"] == 1.0
+    assert found["support/cat"] == (data.test["targets"] == 0).sum()
+    assert task_of(data).details({"hits": np.ones(3)}, {}, data) == {}, "sums of another task"
+
+
 def test_one_logit_is_the_pair_of_zero_and_it():
     data = labelled(2)
     one, two = task_of(data, loss="binary_cross_entropy", label_smoothing=0.1), task_of(data, label_smoothing=0.1)

@@ -82,10 +82,37 @@ def test_metrics_equal_plain_loops(per_step):
     raw = true + noise * data.target_scaling.scale
     expected = by_hand(raw, true, data.series.naive_error)
     expected |= {"scaled_mse": (noise**2).mean(), "scaled_mae": np.abs(noise).mean()}
-    assert tuple(name for name in found if name != "loss") == task.metric_names() == tuple(expected)
+    whole = tuple(name for name in found if name != "loss" and "/" not in name)
+    assert whole == task.metric_names() == tuple(expected)
     assert found["loss"] == pytest.approx((noise**2).mean(), rel=1e-9)
+    for v, name in enumerate(("c", "a")):
+        of_variable = by_hand(raw[..., v, None], true[..., v, None], data.series.naive_error[v, None])
+        expected |= {f"{metric}/{name}": of_variable[metric] for metric in ("rmse", "mae", "r2", "mase")}
+    for h in range(HORIZON):
+        step = (noise**2)[..., h, :].mean(), np.abs(noise)[..., h, :].mean()
+        expected |= dict(zip((f"scaled_mse/t+{h + 1}", f"scaled_mae/t+{h + 1}"), step, strict=True))
+        of_step = by_hand(raw[..., h, None, :], true[..., h, None, :], data.series.naive_error)
+        expected[f"mase/t+{h + 1}"] = of_step["mase"]
+    assert expected.keys() == found.keys() - {"loss"}
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-9), name
+
+
+def test_steps_ahead_of_one_variable_are_in_its_unit():
+    task, data = make()
+    one = dataclasses.replace(data.spec, targets=(HORIZON, 1))
+    parts = {name: {**getattr(data, name), "targets": getattr(data, name)["targets"][..., :1]} for name in PARTS}
+    unit = Scaling(data.target_scaling.offset[:1], data.target_scaling.scale[:1])
+    series = Series(PERIOD, np.array([3.0]), (2,))
+    data = dataclasses.replace(data, spec=one, target_scaling=unit, target_names=("c",), series=series, **parts)
+    true = data.test["targets"]
+    error = np.random.default_rng(1).normal(0, 2, true.shape)
+    with jax.enable_x64(True):
+        found = score(Forecasting(task.config, one), unit.apply(true + error), data)
+    details = {name: value for name, value in found.items() if "/" in name}
+    assert details.keys() == {f"{metric}/t+{h}" for metric in ("rmse", "mae", "mase") for h in range(1, HORIZON + 1)}
+    assert details["rmse/t+2"] == pytest.approx(np.sqrt((error[:, 1] ** 2).mean()))
+    assert details["mase/t+5"] == pytest.approx(np.abs(error[:, 4]).mean() / 3)
 
 
 @pytest.mark.parametrize("per_step", [False, True])
@@ -114,7 +141,7 @@ def test_baselines_equal_plain_loops(per_step):
 
 
 @pytest.mark.parametrize("period", [None, WINDOW + 1])
-def test_no_season_within_the_window_no_seasonal_baseline(period):
+def test_no_season_or_no_values_of_it_no_seasonal_baseline(period):
     task, data = make(period=period)
     assert set(task.baselines(Outputs(np.zeros(0)), data)) == {"mean", "persistence"}
 
@@ -199,8 +226,41 @@ def test_metrics_behind_logarithms_are_in_original_units(per_step):
     raw = np.exp(np.log(data.test["targets"]) + noise * scaling.scale)
     expected = by_hand(raw, data.test["targets"], data.series.naive_error)
     expected |= {"scaled_mse": (noise**2).mean(), "scaled_mae": np.abs(noise).mean(), "loss": (noise**2).mean()}
+    steps = {name: found.pop(name) for name in list(found) if "/" in name}
     assert found == pytest.approx(expected, rel=1e-6)
+    for step in range(HORIZON):
+        assert steps[f"scaled_mse/t+{step + 1}"] == pytest.approx((noise[..., step, :] ** 2).mean(), rel=1e-6)
     mean = task.baselines(Outputs(np.zeros(0)), data)["mean"]["rmse"]
     steps = (0, 1) if per_step else 0
     error = parts["train"]["targets"].mean(steps) - data.test["targets"]
     assert mean == pytest.approx(np.sqrt((error**2).mean()), rel=1e-4)
+
+
+def test_a_season_longer_than_the_window_is_handed_over_by_the_data():
+    task, data = make(period=WINDOW + 1)
+    before = data.test["targets"] + 2.0
+    found = task.baselines(Outputs(np.zeros(0)), dataclasses.replace(data, season_before=before))
+    assert found["seasonal_naive"]["mae"] == pytest.approx(2.0, rel=1e-5)
+
+
+def remarks(data, own, persistence=1.0):
+    task = Forecasting(build("task", {"_target_": "nnrun.tasks.forecasting.Forecasting"}), data.spec)
+    return task.remarks({"test/mase": {"persistence": persistence}}, {"test/mase": own}, data)
+
+
+def test_the_end_of_a_run_says_what_mase_compares_with():
+    assert "the value 4 steps before (dataset.period)." in remarks(make()[1], own=0.5)[0]
+    assert remarks(make(period=None)[1], own=0.5)[0].endswith("the value before.")
+
+
+def test_a_network_that_loses_to_the_last_value_beyond_the_training_range_is_told_of_changes():
+    data = make()[1]
+    far = data.test["targets"].copy()
+    far[3:5, 1, 1] = 1e3
+    inside = np.broadcast_to(data.train["targets"][:1], far.shape)
+    from_file = dataclasses.replace(data, reader=object(), test=data.test | {"targets": far * (far > 999) + inside})
+    assert "Note: 2 of 5 test windows are to forecast values of a outside" in remarks(from_file, own=2.0)[1]
+    assert "dataset.relative_to=last" in remarks(from_file, own=2.0)[1]
+    assert len(remarks(from_file, own=0.5)) == 1, "the network is better"
+    assert len(remarks(dataclasses.replace(from_file, test=data.test | {"targets": inside}), own=2.0)) == 1
+    assert len(remarks(dataclasses.replace(from_file, reader=None), own=2.0)) == 1, "a generated series"

@@ -74,6 +74,20 @@ def test_confusion_metrics_are_those_of_scikit_learn():
     assert metrics.macro_f1(CONFUSION) == pytest.approx(expected)
 
 
+def test_metrics_of_a_class_are_those_of_scikit_learn():
+    reference = pytest.importorskip("sklearn.metrics")
+    true, predicted = np.nonzero(np.ones_like(CONFUSION))
+    true, predicted = np.repeat(true, CONFUSION.ravel()), np.repeat(predicted, CONFUSION.ravel())
+    expected = reference.precision_recall_fscore_support(true, predicted, labels=range(3), zero_division=np.nan)
+    found = metrics.by_class(CONFUSION)
+    assert list(found) == ["precision", "recall", "f1", "support"]
+    for values, reference_values in zip(found.values(), expected, strict=True):
+        np.testing.assert_allclose(values[:3], reference_values)
+    assert np.isnan(found["precision"][2]), "a class that is never predicted"
+    assert np.isnan([found[name][3] for name in ("precision", "recall", "f1")]).all(), "and that does not occur"
+    assert found["support"].tolist() == [6, 5, 1, 0]
+
+
 def macro_auroc(labels, scores):
     (found,) = metrics.macro_aurocs(labels, scores[None])
     return found
@@ -156,4 +170,32 @@ def test_log_loss_by_hand():
 
 def test_every_direction_is_known():
     assert set(metrics.DIRECTIONS.values()) == {"minimize", "maximize"}
-    assert [n for n, d in metrics.DIRECTIONS.items() if d == "maximize"] == ["r2", "accuracy", "macro_f1", "auroc"]
+    assert [n for n, d in metrics.DIRECTIONS.items() if d == "maximize"] == [
+        *("r2", "accuracy", "macro_f1", "auroc", "average_precision"),
+        *("precision", "recall", "f1"),
+    ]
+
+
+def test_average_precision_is_that_of_scikit_learn():
+    reference = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(5)
+    positive = rng.random(60) < 0.2
+    for scores in (rng.normal(size=60), rng.integers(0, 4, 60).astype(float), np.zeros(60)):
+        expected = reference.average_precision_score(positive, scores)
+        assert metrics.average_precision(positive, scores) == pytest.approx(expected)
+    assert math.isnan(metrics.average_precision(np.zeros(3), np.arange(3.0)))
+    assert math.isnan(metrics.average_precision(np.ones(2), np.array([1.0, math.nan])))
+
+
+def test_what_shifted_flags_find_by_chance_against_a_loop():
+    rng = np.random.default_rng(2)
+    marked = np.zeros(50, bool)
+    marked[3:9] = marked[30:42] = True
+    for share in (0.02, 0.1, 0.5):
+        flagged = rng.random(50) < share
+        own = metrics.stretches_found(marked, flagged)
+        shifted = [metrics.stretches_found(marked, np.roll(flagged, shift)) for shift in range(50)]
+        assert metrics.found_by_chance(marked, flagged) == np.mean(np.array(shifted) >= own)
+    assert metrics.found_by_chance(marked, np.ones(50, bool)) == 1.0
+    lucky = np.arange(50) == 5
+    assert metrics.found_by_chance(marked, lucky) == pytest.approx(18 / 50)

@@ -10,7 +10,9 @@ from nnrun.datasets import base as data_module
 from nnrun.datasets.base import Data, DataSpec, Scaling
 from nnrun.errors import ConfigError
 from nnrun.models.base import Outputs
+from nnrun.tasks import metrics
 from nnrun.tasks.baselines import pca as pca_module
+from nnrun.tasks.baselines.distances import distances
 from nnrun.tasks.baselines.pca import fit_pca
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, errors, scaled_inputs
 
@@ -179,7 +181,7 @@ def test_baselines():
     data = make_data(n=5000)
     clean, train = scaled_inputs(data, "test").reshape(11, -1), scaled_inputs(data, "train").reshape(5000, -1)
     found = task().baselines(fake_outputs(data), data)
-    assert set(found) == {"pca"}
+    assert set(found) == {"pca", "median_distance"}
     difference = fit_pca(train, 2).reconstruct(clean) - clean
     assert found["pca"]["mse"] == pytest.approx((difference**2).mean(), rel=1e-5)
     assert found["pca"]["mae"] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
@@ -205,7 +207,7 @@ def test_a_code_that_holds_all_inputs_has_no_pca_beside_it(units, caplog):
     outputs = fake_outputs(data, seen=True)._replace(latent=np.zeros((11, units), np.float32))
     with caplog.at_level(logging.INFO, "nnrun"):
         found = task().baselines(outputs, data)
-    assert list(found) == (["noisy_input", "pca"] if units < 12 else ["noisy_input"])
+    assert found.keys() - {"median_distance"} == ({"noisy_input", "pca"} if units < 12 else {"noisy_input"})
     assert caplog.messages == [
         f"Note: there is no PCA baseline, because a code of {units} units can hold the inputs as they are. "
         "For a comparison set model.latent_size below 12, the number of inputs."
@@ -262,7 +264,49 @@ def test_metrics_of_the_flags_by_hand():
     assert found["recall"] == 1 / 2
     assert "anomalies_found" not in found, "images have no order"
     series = Reconstruction(ReconstructionConfig(), dataclasses.replace(data.spec, kind="series"))
-    assert series.finish(sums, rows, data)["anomalies_found"] == 1.0
+    found = series.finish(sums, rows, data)
+    expected = {"anomalies_found": 1.0, "episodes": 3.0, "false_episodes": 2.0}
+    assert {name: found[name] for name in expected} == expected
+    shifts = [metrics.stretches_found(rows["anomaly"], np.roll(rows["error"] > 1, shift)) for shift in range(6)]
+    assert found["found_by_chance"] == np.mean(np.array(shifts) == 1)
+    assert found["average_precision"] == pytest.approx((1 / 1 + 2 / 6) / 2)
+    assert "average_precision" not in series.finish(sums, rows, make_data()), "not in every epoch"
     rows = {"error": np.array([2.0, 0, 0, 0]), "anomaly": np.array([1, 0, 1, 1])}
     assert series.finish(sums, rows, data)["anomalies_found"] == 0.5
     assert series.finish(sums, {"error": rows["error"]}, data).keys() == {"mse", "mae", "flagged"}
+
+
+def test_distances_are_those_of_the_newest_step_from_what_is_usual():
+    data = make_data()
+    places = np.arange(40) % 2, np.array([1] * 10 + [2])
+    found = distances(dataclasses.replace(data, places=places))
+    train, test = (scaled_inputs(data, part)[:, -1] for part in ("train", "test"))
+    np.testing.assert_allclose(found["median_distance"], ((test - np.median(train, 0)) ** 2).mean(1), rtol=1e-5)
+    usual = np.stack([train[1::2].mean(0)] * 10 + [train.mean(0)])  # training never shows the last place
+    np.testing.assert_allclose(found["season_distance"], ((test - usual) ** 2).mean(1), rtol=1e-5)
+    assert set(distances(data)) == {"median_distance"}
+    images = dataclasses.replace(data, spec=dataclasses.replace(data.spec, kind="image", inputs=SHAPE))
+    flat = [scaled_inputs(data, part).reshape(-1, 12) for part in ("train", "test")]
+    expected = ((flat[1] - np.median(flat[0], 0)) ** 2).mean(1)
+    np.testing.assert_allclose(distances(images)["median_distance"], expected, rtol=1e-5)
+
+
+def test_distances_stand_beside_the_network_where_anomalies_are_marked():
+    data = dataclasses.replace(make_data(), places=(np.arange(40) % 2, np.arange(11) % 2))
+    found = task().baselines(fake_outputs(data), data)
+    assert set(found) == {"pca", "median_distance", "season_distance"}
+    assert found["median_distance"].keys() == {"auroc", "average_precision"}
+    unmarked = make_data(anomalies=False)
+    assert set(task(anomalies=False).baselines(fake_outputs(unmarked), unmarked)) == {"pca"}
+    chosen = Reconstruction(ReconstructionConfig(baselines=("season_distance",)), data.spec)
+    assert set(chosen.baselines(fake_outputs(data), data)) == {"season_distance"}
+
+
+def test_a_note_says_that_chance_finds_as_many():
+    found = {"test/anomalies_found": 1.0, "test/found_by_chance": 0.2}
+    (note,) = task().remarks({}, found, make_data())
+    assert "in 20 % of all cases" in note
+    assert task().remarks({}, found | {"test/found_by_chance": 0.01}, make_data()) == ()
+    assert task().remarks({}, found | {"test/anomalies_found": 0.0}, make_data()) == ()
+    assert task().remarks({}, {"test/mse": 1.0}, make_data()) == ()
+    assert (task().headline(), task(anomalies=False).headline()) == ("auroc", "mse")

@@ -57,13 +57,17 @@ def batches(data, prediction, size):
         yield Outputs(jnp.asarray(prediction[take])), batch
 
 
-def evaluate(task, data, prediction, size=8):
+def sums_of(task, data, prediction, size=8):
     step = jax.jit(lambda outputs, batch: task.statistics(outputs, batch, None).sums)
     sums = None
     for outputs, batch in batches(data, np.float32(prediction), size):
         found = jax.tree.map(np.asarray, step(outputs, batch))
         sums = found if sums is None else jax.tree.map(np.add, sums, found)
-    return task.finish(sums, {}, data)
+    return sums
+
+
+def evaluate(task, data, prediction, size=8):
+    return task.finish(sums_of(task, data, prediction, size), {}, data)
 
 
 def by_numpy(true, predicted):
@@ -205,3 +209,21 @@ def test_targets_that_are_no_numbers_are_refused():
     )
     with pytest.raises(ConfigError, match="the data set has no targets"):
         Regression(RegressionConfig(), DataSpec("image", (8, 8, 1), None, "reconstruction")).output_spec()
+
+
+def test_every_target_is_measured_in_its_own_unit():
+    data = table(names=("price", "rate"))
+    prediction = np.float32(data.target_scaling.apply(data.test["targets"]) + 0.3 * RNG.normal(size=(23, 2)))
+    sums, raw = sums_of(task_of(data), data, prediction), data.target_scaling.invert(prediction)
+    found = task_of(data).details(sums, {}, data)
+    for number, name in enumerate(("price", "rate")):
+        alone = by_numpy(data.test["targets"][:, number, None], raw[:, number, None])
+        for metric in ("rmse", "mae", "r2"):
+            assert found.pop(f"{metric}/{name}") == pytest.approx(alone[metric], rel=1e-4)
+    assert not found
+
+
+def test_a_single_target_and_sums_of_another_task_have_no_details():
+    single = table(1)
+    assert task_of(single).details(sums_of(task_of(single), single, np.zeros((23, 1))), {}, single) == {}
+    assert task_of(table()).details({"pinball": np.zeros(2)}, {}, table()) == {}

@@ -14,13 +14,12 @@ from nnrun.datasets.arrays.file import Arrays, Headers
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.fields import Field, rows
 from nnrun.datasets.part import Part, count
+from nnrun.datasets.parts import classes
 from nnrun.datasets.reader import Block, Reader, lacking
 from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError, RunError
 
 SUFFIXES = (".npy", ".npz", ".csv")
-MOST_SHOWN = 20
-"""How many classes an error lists."""
 NAMES = ("inputs", "targets", "lengths", "anomaly")
 """Arrays that every source may have."""
 
@@ -182,11 +181,9 @@ class ArrayReader(Reader):
         by_value = by_value or {float(number): number for number in range(len(names))}
         numbers = [by_name.get(label, by_value.get(as_number(label))) for label in found.tolist()]
         if None in numbers:
-            more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-            raise ConfigError(
-                f"{what} has a class {found[numbers.index(None)]}, which the training does not have. "
-                f"Its classes are {', '.join(names[:MOST_SHOWN])}{more}."
-            )
+            counts = dict(zip(found.tolist(), np.bincount(inverse.reshape(-1)).tolist(), strict=True))
+            lost = {label: counts[label] for label, number in zip(counts, numbers, strict=True) if number is None}
+            raise classes.strange(what, lost, names)
         return np.array(numbers, np.int32)[inverse].reshape(values.shape)
 
 

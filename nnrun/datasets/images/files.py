@@ -27,10 +27,12 @@ class Form:
     """What every image becomes: shape (height, width, channels).
 
     resize: how one of another size gets there, None refuses it. `stretch` keeps all of it, `crop` its proportions.
+    levels: which values of 16 bits become 0 and 255; None: 0 and 65,535.
     """
 
     shape: tuple[int, int, int]
     resize: Resize | None = None
+    levels: tuple[int, int] | None = None
 
 
 def find(folder: Path) -> list[Path]:
@@ -62,6 +64,27 @@ def inspect(path: Path) -> tuple[int, int, int]:
         raise ConfigError(str(error)) from None
     sides = (width, height) if turned else (height, width)
     return (*sides, 1 if grey else 3)
+
+
+def is_deep(path: Path) -> bool:
+    """Whether an image has more than 8 bits, which its header tells."""
+    with _opened(path) as image:
+        return image.mode.startswith("I")
+
+
+def levels(files: Sequence[Path]) -> tuple[int, int] | None:
+    """The smallest and the largest value of the images of more than 8 bits; None where there are none such."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = [one for one in pool.map(_levels, files) if one is not None]
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+
+
+def _levels(path: Path) -> tuple[int, int] | None:
+    with _opened(path) as image:
+        if not image.mode.startswith("I"):
+            return None
+        values = np.asarray(image)
+        return int(values.min()), int(values.max())
 
 
 def decode(path: Path, form: Form) -> np.ndarray:
@@ -126,7 +149,9 @@ def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:
         image.draft(mode, (2 * max(height, width),) * 2)
     if image.mode.startswith("I"):
         # Of 16 bits convert() would clip all above 255; 65,535 / 257 is 255.
-        image = Image.fromarray((np.asarray(image).astype(np.float32) / 257).round().clip(0, 255).astype(np.uint8))
+        low, high = form.levels or (0, 65_535)
+        values = (np.asarray(image).astype(np.float32) - low) / (max(1, high - low) / 255)
+        image = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
     ImageOps.exif_transpose(image, in_place=True)
     image = image.convert(mode)
     if image.size != (width, height):

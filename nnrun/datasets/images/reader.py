@@ -11,9 +11,9 @@ from nnrun.datasets.arrays.reader import SUFFIXES, ArrayReader
 from nnrun.datasets.images import files as image_files
 from nnrun.datasets.images.files import Form
 from nnrun.datasets.part import Part
+from nnrun.datasets.parts import classes as class_names
 from nnrun.datasets.reader import Block, Reader
 from nnrun.errors import ConfigError
-from nnrun.schema import nearest
 
 
 class Listing(NamedTuple):
@@ -80,12 +80,9 @@ class ImageReader(Reader):
 
 def labelled(folders: dict[str, Path], classes: tuple[str, ...], root: Path) -> Listing:
     """All images of class folders, which need not be all classes. Raises ConfigError for a folder that is no class."""
-    if strange := [name for name in folders if name not in classes]:
-        raise ConfigError(
-            f"{root} has a folder {strange[0]}, which is no class of the training images. "
-            f"{nearest(strange[0], classes)}"
-        )
     files = {name: image_files.find(folder) for name, folder in folders.items()}
+    if lost := {name: len(found) for name, found in files.items() if name not in classes}:
+        raise class_names.strange(root, lost, classes, "images")
     labels = [np.full(len(found), classes.index(name), np.int32) for name, found in files.items()]
     everything = [path for found in files.values() for path in found]
     if not everything:

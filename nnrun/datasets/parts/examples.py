@@ -4,7 +4,7 @@ import abc
 
 import numpy as np
 
-from nnrun.datasets.base import UNSCALED, Data
+from nnrun.datasets.base import LEFT_OUT, UNSCALED, Data
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import Divided, cut, stratified_order, streams
@@ -39,7 +39,9 @@ class Examples(Divided):
         indices = self.split(everything["targets"], division)
         train, val, test = ({name: array[i] for name, array in everything.items()} for i in indices)
         scaled = [name for name, field in spec.example.items() if field.scaled]
-        scalings = {name: fit(train[name], self.config.scaling) for name in scaled}
+        scalings = {
+            name: fit(train[name], self.config.scaling, LEFT_OUT if name == "inputs" else 1.0) for name in scaled
+        }
         # Inputs and targets have places of their own in Data.
         usual = scalings.pop("inputs", UNSCALED), scalings.pop("targets", None)
         names = self.input_names, self.target_names, self.class_names

@@ -1,5 +1,6 @@
 """Labelled sequences, padded to one length, for training and for newer files alike."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from nnrun.datasets.part import Part
+from nnrun.datasets.parts import classes
 from nnrun.datasets.reader import Block, Reader
 from nnrun.datasets.series.labelled_files import Sequences, read_sequences
-from nnrun.errors import ConfigError, RunError
-from nnrun.schema import nearest
+from nnrun.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class SequencesReader(Reader):
     class_names: tuple[str, ...]
 
     def part(self, found: Sequences, source: str | Path) -> Part:
-        """Arrays of the sequences. Raises ConfigError or RunError for what does not fit."""
+        """Arrays of the sequences. Raises ConfigError for what does not fit."""
         self._check(found, source)
         inputs = np.zeros((len(found.values), self.length, self.channels), np.float32)
         for row, values in zip(inputs, found.values, strict=True):
@@ -71,9 +72,8 @@ class SequencesReader(Reader):
                     f"{source}, row {row} has {len(values)} steps, but the network reads {limit} {self.length}, as "
                     "in the training. Cut or resample it."
                 )
-        for row, label in zip(found.rows, [] if found.labels is None else found.labels.tolist(), strict=False):
-            if label not in self.class_names:
-                raise RunError(
-                    f"{source}, row {row} is of class {label}, which the training does not have. "
-                    f"{nearest(label, self.class_names)}"
-                )
+        labels = [] if found.labels is None else found.labels.tolist()
+        counts = Counter(labels)
+        if lost := {label: counts[label] for label in counts if label not in self.class_names}:
+            first = next(row for row, label in zip(found.rows, labels, strict=True) if label in lost)
+            raise classes.strange(f"{source}, from row {first} on,", lost, self.class_names, "sequences")

@@ -10,7 +10,7 @@ from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Series
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit
 from nnrun.datasets.parts.split import Divided, chronological, part_sizes, share, streams
-from nnrun.datasets.series.windows import count_windows, cut_windows
+from nnrun.datasets.series.windows import count_windows, cut_windows, season_before
 from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
 
@@ -20,17 +20,19 @@ class WindowConfig(DatasetConfig):
     """Keys of every data set of windows over one series."""
 
     window: int = size(64, "steps the model sees")
-    horizon: int = size(1, "steps to forecast")
-    stride: int = size(1, "steps from one window to the next")
-    per_step: bool = setting(False, "forecast after every step of the window, not only after the last")
+    horizon: int = size(1, "steps to forecast", changes="question")
+    stride: int = size(1, "steps from one window to the next", changes="examples")
+    per_step: bool = setting(
+        False, "forecast after every step of the window, not only after the last", changes="question"
+    )
 
 
 @dataclass(frozen=True)
 class SeriesConfig(WindowConfig):
     """Keys of every data set that is one generated series."""
 
-    length: int = size(3000, "steps of the whole series", least=20)
-    noise: float = setting(0.0, "standard deviation of Gaussian noise on every value", least=0.0)
+    length: int = size(3000, "steps of the whole series", least=20, changes="examples")
+    noise: float = setting(0.0, "standard deviation of Gaussian noise on every value", least=0.0, changes="examples")
 
 
 class Windowed(Divided):
@@ -90,7 +92,11 @@ class Windowed(Divided):
         train, val, test = parts
         scaling = fit(pieces[0].astype(np.float32), c.scaling)
         series = Series(self.period(), naive_error(pieces[0], self.period()), tuple(range(len(self.names))))
-        return Data(self.spec(), train, val, test, scaling, scaling, self.names, self.names, series=series)
+        first = len(values) - len(pieces[2]) + c.window - 1
+        last = first + c.stride * np.arange(len(test["inputs"]))
+        season = None if (self.period() or 1) <= c.window else season_before(values, last, c.horizon, self.period())
+        names = self.names
+        return Data(self.spec(), train, val, test, scaling, scaling, names, names, series=series, season_before=season)
 
 
 def naive_error(series: np.ndarray, period: int | None) -> np.ndarray:

@@ -27,3 +27,22 @@ def cut_windows(
     if per_step:
         targets = sliding_window_view(pieces[:, 1:], horizon, axis=1).swapaxes(2, 3)
     return inputs, targets
+
+
+def season_before(values: np.ndarray, last: np.ndarray, horizon: int, period: int | None) -> np.ndarray | None:
+    """(windows, horizon, variables) x_{t+h-km} with the smallest k that lies in the past, m = period.
+
+    values (time, variables); last (windows,): the row t of each window's last step. None without a period, or where
+    the series does not reach back so far.
+    """
+    if period is None or not len(last) or last.min() + 1 < period:
+        return None
+    return values[last[:, None] + 1 - period + np.arange(horizon) % period]
+
+
+def places(times: np.ndarray | None, rows: int, period: int) -> np.ndarray:
+    """(rows,) the place of every row in its season, by its time in usual steps, so that missing rows move none."""
+    if times is None or rows < 2:
+        return np.arange(rows) % period
+    passed = (times - times[0]).astype(np.float64)
+    return np.round(passed / np.median(np.diff(passed))).astype(np.int64) % period

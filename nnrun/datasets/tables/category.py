@@ -1,4 +1,4 @@
-"""A column of a few texts: what is fitted on the training rows, and the inputs or the class that it gives."""
+"""A column of a few texts: what is fitted on the training rows, and the inputs that it gives."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from nnrun.datasets.reader import Unseen
 from nnrun.datasets.tables import gaps
 from nnrun.datasets.tables.roles import hint
-from nnrun.datasets.tables.values import Cells, Given, as_number, by_value, first, one_spelling
+from nnrun.datasets.tables.values import Cells, Given, as_number, first, one_spelling
 from nnrun.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,25 +73,6 @@ class Category:
         return random.integers(-1, len(self.categories) + 1, len(inputs))
 
 
-@dataclass(frozen=True)
-class Label:
-    """The class to be told."""
-
-    name: str
-    missing: tuple[str, ...]
-    classes: tuple[str, ...]
-
-    def encode(self, cells: Cells) -> np.ndarray:
-        """The numbers (n,) int32 of the classes. Raises RunError for a class that the network does not know."""
-        import polars
-
-        found = places(cells, self.classes).to_numpy() - 1
-        if len(found) and found.min() < 0:
-            known = f"{len(self.classes)} classes" if len(self.classes) > 10 else ", ".join(self.classes)
-            raise cells.first_fault(polars.Series(found < 0), cells.column, f"but the classes are: {known}.")
-        return found
-
-
 @dataclass
 class CategoryFit:
     """Fits a Category; `typed` is how the column's name is written in a command, `source` the training file."""
@@ -123,17 +104,6 @@ class CategoryFit:
         return Category(self.name, self.missing, in_order(self.values), self.lacking > 0, self.embedded)
 
 
-def label(name: str, missing: tuple[str, ...], spellings: set[str], source: str | Path) -> Label:
-    """The classes of a target. Raises ConfigError when there is only one."""
-    classes = by_value(spellings)
-    if len(classes) < 2:
-        raise ConfigError(
-            f"{source}: the target {name} is {''.join(classes)!r} in every row, so there is nothing to learn. "
-            "Name another column: dataset.target=NAME."
-        )
-    return Label(name, missing, in_order(classes))
-
-
 def in_order(values: set[str]) -> tuple[str, ...]:
     """The values sorted: numbers by size, texts by letter."""
     if all(as_number(value) is not None for value in values):
@@ -146,10 +116,11 @@ def places(cells: Cells, categories: tuple[str, ...]) -> "polars.Series":
 
     A text is taken as it is, or else by its value where only one category has it.
     """
-    return cells.form("places", lambda cells: _places(cells.texts, categories))
+    return cells.form("places", lambda cells: places_of(cells.texts, categories))
 
 
-def _places(words: "polars.Series", categories: tuple[str, ...]) -> "polars.Series":
+def places_of(words: "polars.Series", categories: tuple[str, ...]) -> "polars.Series":
+    """The same of trimmed texts."""
     import polars
 
     known = polars.Series(categories, dtype=polars.String)

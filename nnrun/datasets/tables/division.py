@@ -7,7 +7,6 @@ import numpy as np
 
 from nnrun.datasets.parts.split import FEWEST, share, streams
 from nnrun.datasets.tables import split
-from nnrun.datasets.tables.category import Label
 from nnrun.datasets.tables.files import Files
 from nnrun.datasets.tables.kinds import Profile
 from nnrun.datasets.tables.roles import Roles
@@ -24,8 +23,11 @@ class TableDivision:
     ) -> None:
         self.config, self.files, self.roles, self.profiles, self.usable = config, files, roles, profiles, usable
 
-    def parts(self, label: Label | None) -> dict[int, np.ndarray]:
-        """The part (rows,) of every row by file; blank lines, those without a target and over the limit are UNUSED."""
+    def parts(self, label: str | None) -> dict[int, np.ndarray]:
+        """The part (rows,) of every row by file; blank lines, those without a target and over the limit are UNUSED.
+
+        label: the target where it is a class.
+        """
         given, config = self.files.paths, self.config
         counts = tuple(int(self.usable[part].sum()) for part in given)
         wanted = [part for part in (VAL, TEST) if part not in given]
@@ -46,7 +48,7 @@ class TableDivision:
             found[part][rng.permutation(rows)[: limits[part]]] = part
         return found
 
-    def _cut(self, label: Label | None, fractions: Fractions, limit: int, rng: np.random.Generator) -> np.ndarray:
+    def _cut(self, label: str | None, fractions: Fractions, limit: int, rng: np.random.Generator) -> np.ndarray:
         """The part (rows,) of every row of the first file."""
         roles, usable = self.roles, self.usable[TRAIN]
         if roles.time is not None:
@@ -56,7 +58,7 @@ class TableDivision:
         # So many rows are not shuffled, which would need an index of all; a limit makes them few.
         if limit > split.MANY_ROWS and self.config.limit is None:
             return split.by_draws(usable, fractions, rng)
-        name = roles.stratify or (label.name if label and self.config.stratify == "auto" else None)
+        name = roles.stratify or (label if self.config.stratify == "auto" else None)
         return split.by_chance(usable, None if name is None else self._strata(name), fractions, limit, rng)
 
     def _gather(self, name: str, part: int, read: Callable[[Cells], np.ndarray]) -> np.ndarray:

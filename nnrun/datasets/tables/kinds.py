@@ -1,5 +1,6 @@
 """What the columns of a table hold: numbers, categories, dates; told from all their values unless it is stated."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,17 @@ import numpy as np
 from nnrun.datasets.tables import faults
 from nnrun.datasets.tables.faults import Found
 from nnrun.datasets.tables.notation import NOTATIONS, POINTS, Notation, first_no_date, fitting_notations
-from nnrun.datasets.tables.values import FORMATS, Cells, by_value, first, fitting_patterns, texts, unreadable
+from nnrun.datasets.tables.values import (
+    FORMATS,
+    NOTHING,
+    PADDED,
+    Cells,
+    by_value,
+    first,
+    fitting_patterns,
+    texts,
+    unreadable,
+)
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import nearest
 
@@ -20,6 +31,15 @@ FEW_NUMBERS = 10
 """A target of at most so many different whole numbers, each five times on average, is taken for classes."""
 MANY_DIFFERENT = 20
 """Texts of more kinds than this, most of them different, are no categories."""
+
+DENSE = 2
+"""Unique whole numbers that leave out at most every second one count something."""
+CODE = r"[A-Za-z]{1,8}[-_ ]?\d+"
+"""How things are numbered: P001, sensor-17."""
+NAME = (
+    r"(^|[ _.-])(ids?|uuid|patient|subject|participant|person|user|customer|client)([ _.-]?(ids?|nr|no|number|code))?$"
+)
+"""What columns of identifiers are called."""
 
 
 class Kind(NamedTuple):
@@ -42,6 +62,11 @@ class Profile:
         self.values: set[str] | None = set()
         self.other: Found | None = None
         self._lacking: Found | None = None
+        self.gaps = Counter[str]()
+        # Whether every block has no number twice, and the bounds of all.
+        self._is_unique, self._bounds = True, (np.inf, -np.inf)
+        self.padded: Found | None = None
+        self._padded_rows = 0
         self._infinity: RunError | None = None
         self._starts: set[float] = set()
         self._patterns: tuple[str, ...] = FORMATS
@@ -50,14 +75,24 @@ class Profile:
 
     def update(self, cells: Cells) -> None:
         """Looks at the next rows. Raises ConfigError for lists, bytes, and times without a date."""
+        import polars
+
         file = cells.place.source
         if fault := unreadable(cells.column):
             raise ConfigError(f"{file}: column {self.name} {fault}: dataset.drop=[{self._typed}].")
         words, numbers, wrong = cells.known, cells.numbers, cells.wrong
         given, wrong_ones = words.drop_nulls(), int(wrong.sum())
         self.temporal, self.numeric = cells.dtype.is_temporal(), cells.dtype.is_numeric()
-        if self._lacking is None and words.null_count():
-            self._lacking = Found.at(cells, first(words.is_null()), self._typed)
+        if words.null_count():
+            gaps = cells.column.filter(words.is_null())
+            marks = gaps.drop_nulls().str.strip_chars() if cells.dtype == polars.String else gaps[:0]
+            self.gaps.update(marks.to_list())
+            self.gaps[""] += len(gaps) - len(marks)
+            if self._lacking is None:
+                self._lacking = Found.at(cells, first(words.is_null()), self._typed)._replace(word=gaps[0])
+        if cells.dtype == polars.String and (padded := words.str.contains(PADDED).fill_null(False)).any():
+            self._padded_rows += int(padded.sum())
+            self.padded = self.padded or Found.at(cells, first(padded), self._typed)
         if self.other is None and wrong_ones:
             self.other = Found.at(cells, first(wrong), self._typed)
         if self.other is None and len(self._starts) < 2 and len(given):
@@ -69,10 +104,13 @@ class Profile:
         self.numbers += len(given) - wrong_ones
         self.whole = self.whole and bool((numbers == numbers.round(0)).all())
         self._infinity = self._infinity or cells.infinity()
+        if self.whole and self.other is None and len(given):
+            self._is_unique = self._is_unique and numbers.drop_nulls().is_unique().all()
+            self._bounds = min(self._bounds[0], numbers.min()), max(self._bounds[1], numbers.max())  # type: ignore
         if self.values is not None:
             more = given.unique()
             if len(more) <= MOST_CLASSES:
-                self.values |= set(texts(more).to_list())
+                self.values |= set(texts(more, NOTHING).to_list())
             # Beyond MOST_CLASSES none are kept: a column may have as many values as rows.
             if max(len(more), len(self.values)) > MOST_CLASSES:
                 self.values = None
@@ -93,6 +131,26 @@ class Profile:
     def filled(self) -> int:
         """The number of rows of all files in which it is not missing."""
         return self.rows - self._missing_rows.total()
+
+    @property
+    def identifier(self) -> str | None:
+        """What is said of a column that looks like names of things: whole numbers of their own, or by its name."""
+        low, high = self._bounds
+        is_counting = self.is_numeric and self.whole and self._is_unique and self.filled > MANY_DIFFERENT
+        if is_counting and self.filled <= high - low + 1 <= DENSE * self.filled:
+            return faults.counter(self.name, self._typed, self.filled)
+        repeats = self.different >= MANY_DIFFERENT and 2 * self.different <= self.filled
+        values = [] if self.values is None else sorted(self.values)
+        coded = not self.is_numeric and len(values) > 0 and all(re.fullmatch(CODE, value) for value in values)
+        named = re.search(NAME, self.name, re.IGNORECASE) is not None and (self.whole or not self.is_numeric)
+        if self.temporal or self._patterns or not repeats or not (coded or named):
+            return None
+        return faults.identifier(self.name, self._typed, self.different, MOST_CLASSES, next(iter(values), ""))
+
+    @property
+    def codes(self) -> str | None:
+        """What is said of numbers with zeros in front, if there are any."""
+        return faults.codes(self.padded, self._padded_rows) if self.padded and self.is_numeric else None
 
     @property
     def lacking(self) -> str | None:

@@ -11,12 +11,13 @@ import numpy as np
 
 from nnrun.datasets.base import DataSpec
 from nnrun.datasets.reader import UnseenNotes
-from nnrun.datasets.tables import kinds, roles, single_precision, source
-from nnrun.datasets.tables.category import Category, CategoryFit, Label, label
+from nnrun.datasets.tables import faults, kinds, roles, single_precision, source
+from nnrun.datasets.tables.category import Category, CategoryFit
 from nnrun.datasets.tables.date import Date, DateFit
 from nnrun.datasets.tables.division import TableDivision, by_row
 from nnrun.datasets.tables.files import Files
 from nnrun.datasets.tables.kinds import Kind, Profile
+from nnrun.datasets.tables.label import Label, LabelFit
 from nnrun.datasets.tables.numeric import Numeric, NumericFit
 from nnrun.datasets.tables.reader import TableReader, Target
 from nnrun.datasets.tables.source import TableFormat
@@ -84,25 +85,41 @@ class _Preparation:
     def plan(self) -> Plan:
         """The plan, by all steps in order."""
         profiles, usable = self._gathered()
-        classes = self._label(profiles)
-        self._check_targets(profiles, classes)
+        labels = self._labels()
+        self._check_targets(profiles, labels)
         wanted, left_out = self._kinds(profiles)
-        parts = TableDivision(self.config, self.files, self.roles, profiles, usable).parts(classes)
+        division = TableDivision(self.config, self.files, self.roles, profiles, usable)
+        parts = division.parts(labels.name if labels else None)
         inputs = self._fits(wanted)
-        targets = self._fits({name: Kind("numeric") for name in self.roles.targets if classes is None})
+        targets = self._fits({name: Kind("numeric") for name in self.roles.targets if labels is None})
         # Nothing of the validation and test rows may get into what is fitted.
         for rows in self.files.blocks(TRAIN):
-            training = parts[TRAIN][rows.place.rows] == TRAIN
+            codes = parts[TRAIN][rows.place.rows]
+            training = codes == TRAIN
             if training.any():
                 cells = rows.filter(training).cells
                 for one in (*inputs, *targets):
                     one.update(cells[one.name])
+            if labels:
+                # A class that a limit alone takes out of the training part is one nevertheless.
+                known = training if self.config.limit is None else usable[TRAIN][rows.place.rows]
+                labels.update(rows.filter(known).cells[labels.name])
+                labels.count(rows.filter(~known & (codes != UNUSED)).cells[labels.name])
+        classes = labels.finish() if labels else None
         reader = self._reader(inputs, left_out, classes)
         shape = () if classes else (len(reader.targets),) if reader.targets else None
         task = "classification" if classes else "regression" if reader.targets else "reconstruction"
         count = len(classes.classes) if classes else None
         spec = DataSpec("table", (len(reader.input_names),), shape, task, count, categories=reader.cardinalities)
-        notes = (*self._coarse(inputs, targets), *self._unseen(reader, parts))
+        notes = (
+            *self._gaps(reader, profiles),
+            *self._codes(reader, profiles),
+            *self._identifiers(reader, profiles),
+            *self._coarse(inputs, targets),
+            *self._unseen(reader, parts, labels),
+        )
+        if labels and classes:
+            labels.check(classes)
         return Plan(self.files, parts, reader, spec, notes)
 
     def _check_roles(self) -> None:
@@ -132,11 +149,13 @@ class _Preparation:
         """
         typed, decimal = self.roles.typed, self.config.decimal
         profiles = {name: Profile(name, typed[name], decimal, self.first) for name in self.roles.all}
+        # Whether a target means classes is for the training file alone to say.
+        self.targets = {name: Profile(name, typed[name], decimal, self.first) for name in self.roles.targets}
         usable = {}
         for part in self.files.paths:
             pieces = []
             for rows in self.files.blocks(part):
-                for name, profile in profiles.items():
+                for name, profile in (*profiles.items(), *(self.targets.items() if part == TRAIN else ())):
                     profile.update(rows.cells[name])
                 there = [rows.cells[name].known.is_not_null().to_numpy() for name in self.roles.targets]
                 # Without targets np.all gives a single True, which has to be one for each row.
@@ -144,8 +163,8 @@ class _Preparation:
             usable[part] = by_row(pieces) if pieces else np.zeros(0, bool)
         return profiles, usable
 
-    def _label(self, profiles: dict[str, Profile]) -> Label | None:
-        targets, types = self.roles.targets, self.roles.types
+    def _labels(self) -> LabelFit | None:
+        profiles, targets, types = self.targets, self.roles.targets, self.roles.types
         if len(targets) != 1:
             for name in targets:
                 stated = types.get(name, "numeric")
@@ -155,9 +174,9 @@ class _Preparation:
         name, profile = targets[0], profiles[targets[0]]
         if not profile.filled or not profile.is_label(types.get(name)):
             return None
-        return label(name, self.roles.missing[name], profile.values or set(), self.first)
+        return LabelFit(name, self.roles.missing[name], self.first)
 
-    def _check_targets(self, profiles: dict[str, Profile], label: Label | None) -> None:
+    def _check_targets(self, profiles: dict[str, Profile], label: LabelFit | None) -> None:
         for name in self.roles.targets:
             profile = profiles[name]
             if profile.filled == 0 or (not label and profile.different < 2):
@@ -198,15 +217,41 @@ class _Preparation:
                 found.append(CategoryFit(name, marks, kind == "embedding", self.roles.typed[name], self.first))
         return found
 
-    def _unseen(self, reader: TableReader, parts: dict[int, np.ndarray]) -> Iterator[str]:
-        """Sentences about categories that files of their own have and the training part has not."""
+    def _unseen(self, reader: TableReader, parts: dict[int, np.ndarray], labels: LabelFit | None) -> Iterator[str]:
+        """Sentences about categories that only files of other parts have; their classes are counted."""
         for part in [part for part in parts if part != TRAIN]:
             notes = UnseenNotes()
             for rows in self.files.blocks(part):
                 used = rows.filter(parts[part][rows.place.rows] != UNUSED)
                 reader.check_dates(used.cells)
                 notes.add(len(used.place.rows), reader.unseen(used.cells))
+                if labels:
+                    labels.count(used.cells[labels.name])
             yield from notes.sentences(self.files.paths[part].name)
+
+    def _gaps(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about what becomes of missing values."""
+        marks = {column.name: profiles[column.name].gaps for column in reader.inputs if profiles[column.name].gaps}
+        scalars = [column.name for column in reader.numeric] + [column.name for column in reader.dates]
+        if filled := {name: faults.gaps(marks[name]) for name in scalars if name in marks}:
+            yield faults.filled(filled)
+        for column in reader.categories:
+            if column.name in marks:
+                yield faults.missing_category(column.name, self.roles.typed[column.name], marks[column.name])
+
+    def _codes(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about numbers that may be codes."""
+        for column in reader.numeric:
+            if column.name not in self.roles.types and (said := profiles[column.name].codes) is not None:
+                yield said
+
+    def _identifiers(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
+        """Sentences about inputs that look like identifiers, where neither they nor another split were asked for."""
+        if self.roles.group is None and self.roles.time is None and self.config.features is None:
+            names = [column.name for column in reader.numeric] + [column.name for column in reader.categories]
+            for name in names:
+                if name not in self.roles.types and (said := profiles[name].identifier) is not None:
+                    yield said
 
     def _coarse(self, inputs: list[Fit], targets: list[Fit]) -> Iterator[str]:
         """Sentences about inputs that single precision cannot hold. Raises ConfigError for such a target."""

@@ -10,8 +10,9 @@ import numpy as np
 from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader, Unseen, lacking
 from nnrun.datasets.tables import source as table_source
-from nnrun.datasets.tables.category import Category, Label
+from nnrun.datasets.tables.category import Category
 from nnrun.datasets.tables.date import Date
+from nnrun.datasets.tables.label import Label
 from nnrun.datasets.tables.numeric import Numeric
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.values import Cells, Place, Rows

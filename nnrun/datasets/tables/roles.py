@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nnrun.datasets.tables.dialect import SEPARATORS
+from nnrun.datasets.tables.values import NOTHING
 from nnrun.errors import ConfigError
 from nnrun.schema import nearest
 
 PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w.%/+-]*(?: [\w.%/+-]+)*", re.ASCII | re.IGNORECASE)
 """Names that Hydra's grammar takes as keys of a dict."""
+CATEGORIES = ("categorical", "one_hot", "embedding")
 Column = str | int
 Columns = Column | tuple[Column, ...] | None
 
@@ -56,7 +58,7 @@ def assign(config: Any, columns: Sequence[str], source: Path) -> Roles:
     inputs = named or tuple(name for name in columns if name not in out)
     types = {found.one("types", key) or "": kind for key, kind in (config.types or {}).items()}
     typed = {name: name if PLAIN.fullmatch(name) else str(i + 1) for i, name in enumerate(columns)}
-    return Roles(inputs, targets, group, time, stratify, _missing(found, config.missing), types, typed)
+    return Roles(inputs, targets, group, time, stratify, _missing(found, config.missing, types), types, typed)
 
 
 def hint(key: str, typed: str, value: str) -> str:
@@ -64,15 +66,21 @@ def hint(key: str, typed: str, value: str) -> str:
     return shlex.quote(f"dataset.{key}={{{typed}: {value}}}")
 
 
-def _missing(found: "_Finder", given: Any) -> dict[str, tuple[str, ...]]:
-    """The texts that stand for a missing value, by column, as they are given for all columns or by column."""
-    by_column = {found.one("missing", key): value for key, value in given.items()} if isinstance(given, dict) else None
+def _missing(found: "_Finder", given: Any, types: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    """The texts that stand for a missing value, by column, as they are given for all columns or by column.
+
+    Where a list is empty, or a column is stated to hold categories, every text is a value.
+    """
+    by_column = {found.one("missing", key): value for key, value in given.items()} if isinstance(given, dict) else {}
     texts = {}
     for name in found.columns:
-        value = (given or ()) if by_column is None else by_column.get(name, ())
-        values = value if isinstance(value, list | tuple) else [value]
+        value = by_column.get(name, None if isinstance(given, dict) else given)
+        if value is None and types.get(name) in CATEGORIES:
+            value = ()
+        values = [] if value is None else value if isinstance(value, list | tuple) else [value]
         # YAML makes a boolean of the text true, which Python would write True.
-        texts[name] = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+        marks = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+        texts[name] = marks if marks or value is None else NOTHING
     return texts
 
 

@@ -17,7 +17,11 @@ MISSING = tuple(
     for mark in ("", "na", "n/a", "#n/a", "nan", "NaN", "null", "none", "?")
     for case in (str, str.upper, str.capitalize)
 )
-"""What stands for a missing value in every column."""
+"""What stands for a missing value, unless marks are stated that begin with the empty text."""
+NOTHING = ("",)
+"""Marks by which an empty field alone is missing."""
+PADDED = r"^0\d+$"
+"""A whole number with zeros in front, as codes are written."""
 CLOCKS = (" %H:%M:%S%.f", " %H:%M", "")
 PLAIN_FORMATS = (
     *(f"%Y-%m-%d{clock}" for clock in (" %H:%M:%S%.f", "T%H:%M:%S%.f", " %H:%M", "T%H:%M", "")),
@@ -72,7 +76,7 @@ class Given(NamedTuple):
 class Cells:
     """The values of a column in some rows; each way to read them is worked out once, however often it is asked for.
 
-    missing: texts that stand for a missing value here, beside the usual ones. decimal: the mark before the decimals.
+    missing: texts that stand for a missing value here, see `texts`. decimal: the mark before the decimals.
     """
 
     def __init__(self, column: "polars.Series", place: Place, missing: Sequence[str] = (), decimal: str = ".") -> None:
@@ -220,6 +224,7 @@ def numbers(column: "polars.Series", place: Place) -> np.ndarray:
 def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Series":
     """The trimmed texts of a column, null where missing; whole numbers have no point.
 
+    missing: marks of a missing value; those of MISSING count, too, unless the first mark is the empty text.
     Raises ConfigError for a column that is `unreadable`.
     """
     import polars
@@ -232,7 +237,7 @@ def texts(column: "polars.Series", missing: Sequence[str] = ()) -> "polars.Serie
         raise ConfigError(f"Column {column.name} {fault}.")
     else:
         found = column.cast(polars.String)
-    nothing = found.is_in([*MISSING, *missing])
+    nothing = found.is_in([*(() if tuple(missing[:1]) == NOTHING else MISSING), *missing])
     marks = [mark for mark in map(as_number, missing) if mark is not None]
     if marks:
         # A mark that is a number counts however it is written: 0, 0.0.

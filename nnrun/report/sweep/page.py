@@ -36,6 +36,7 @@ def page(subject: Subject) -> str:
         "title": escape(subject.title),
         "command": escape(subject.command),
         "summary": _summary(subject),
+        "notes": "".join(f'<p class="lead">Note: {escape(note)}</p>' for note in subject.notes),
         "best": best if subject.best_command else "",
         **_bodies(subject, drawn),
         "lines": parallel if len(subject.scored) > charts.MOST_LINES else "",
@@ -139,5 +140,6 @@ def _description(subject: Subject, trial: Trial) -> str:
     value = f"{subject.metric} {shown(trial.objective)}" if trial.objective is not None else trial.state
     settings = [f"{key}={shown(item)}" for key, item in trial.params.items()]
     reason = [trial.error.splitlines()[0]] if trial.error else []
-    lines = [cut(line, LONGEST_LINE) for line in [value, *settings, *reason]]
+    part = [trial.part] if trial.part else []
+    lines = [cut(line, LONGEST_LINE) for line in [*part, value, *settings, *reason]]
     return "<br>".join([f"<b>trial {trial.number}</b>", *map(label_text, lines)])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +25,7 @@ class Subject:
     title: "random search: mlp on digits". command: what the user typed. metric: "val/accuracy".
     direction: minimize or maximize. space: the dimensions by their keys.
     best_command: trains the best trial again, to paste; empty where there is none.
-    curves: trial number -> the objective's metric per epoch.
+    curves: trial number -> the objective's metric per epoch. notes: sentences on how the trials compare.
     """
 
     title: str
@@ -36,12 +36,19 @@ class Subject:
     best_command: str
     trials: list[Trial]
     curves: dict[int, list[float]]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, facts: dict[str, Any], trials: list[Trial], curves: dict[int, list[float]]) -> "Subject":
-        """The subject of the first six fields as JSON knows them, with its trials and their curves."""
+        """The subject of the other fields as JSON knows them, with its trials and their curves.
+
+        `parts` of the facts names the part of a comparison of strategies by a trial's number.
+        """
         space = {key: dimension(found) for key, found in facts["space"].items()}
-        return cls(**facts | {"space": space}, trials=trials, curves=curves)
+        parts = facts["parts"]
+        trials = [replace(trial, part=parts.get(str(trial.number))) for trial in trials]
+        facts = {name: value for name, value in facts.items() if name != "parts"}
+        return cls(**facts | {"space": space, "notes": tuple(facts["notes"])}, trials=trials, curves=curves)
 
     @cached_property
     def scored(self) -> list[Trial]:

@@ -20,8 +20,18 @@ MOST_REASONS = 50
 def trials_table(subject: Subject) -> str:
     """All trials, the best first; closing tags that HTML lets one omit are omitted."""
     others = sorted({name for trial in subject.trials for name in trial.metrics} - {subject.metric})
-    heads = ["trial", "state", subject.metric, *subject.space, *others, "seconds"]
-    rows = [[trial.number, trial.state, *_values(trial, [*subject.space], others)] for trial in _in_order(subject)]
+    compared = any(trial.part for trial in subject.trials)
+    part = ["strategy"] if compared else []
+    heads = ["trial", "state", *part, subject.metric, *subject.space, *others, "seconds"]
+    rows = [
+        [
+            trial.number,
+            trial.state,
+            *([trial.part or ""] if compared else []),
+            *_values(trial, [*subject.space], others),
+        ]
+        for trial in _in_order(subject)
+    ]
     numeric = [all(value == "" or is_number(value) for value in column) for column in zip(*rows, strict=True)]
     buttons = "".join(
         f"<th scope=col{' class=n' * right}><button>{escape(head)}</button>"

@@ -31,7 +31,7 @@ def score(task: Task, prediction: np.ndarray, data: Data) -> dict[str, float]:
 
     loss, found = _judge(task, Outputs(jnp.asarray(prediction)), batch, unit)
     sums, rows = jax.tree.map(np.asarray, tuple(found))
-    return {"loss": float(loss), **task.finish(sums, rows, data)}
+    return {"loss": float(loss), **task.finish(sums, rows, data), **task.details(sums, rows, data)}
 
 
 @partial(jax.jit, static_argnums=0)
