@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,10 +126,10 @@ def _sweep(folder: Path, trials: int) -> str:
 
 
 def _values(summary: dict[str, Any]) -> str:
-    """The objective's value and the metrics on the test part."""
+    """The objective's value and the metrics on the whole test part, not on its single targets, classes and steps."""
     best = summary["objective"]
     found = {best["metric"]: best["value"]} if best else {}
-    found |= {name: value for name, value in summary["metrics"].items() if name.startswith("test/")}
+    found |= {name: value for name, value in summary["metrics"].items() if re.fullmatch("test/[^/]+", name)}
     return "  ".join(
         f"{name} {value:.5g}" for name, value in found.items() if value is not None and name != "test/loss"
     )

@@ -14,6 +14,7 @@ from nnrun import schema
 from nnrun.compose import compose, grammar
 from nnrun.compose.compose import OF_SWEEPS, Composed
 from nnrun.config import choices, run_config
+from nnrun.config.run_config import LATER
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
 from nnrun.folders import reading, strangers
@@ -154,7 +155,7 @@ def _check(folder: Path, path: Path, content: Written, trust: bool) -> None:
     space, of_sweep = content["space"], {"search": content["search"], "execution": content["execution"]}
     configs = [base["config"] for base in content["bases"]]
     for config in configs:
-        if unknown := [key for key in config if key not in {*choices.groups(), *reading.RUNS_KEYS}]:
+        if unknown := [key for key in config if key not in {*choices.groups(), *reading.RUNS_KEYS, *LATER}]:
             raise ConfigError(f"{path} has a key that no sweep writes: {unknown[0][:80]}. Its folder is not run.")
     strangers.check_space(path, space, content["choosers"])
     strangers.check(

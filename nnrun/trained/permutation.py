@@ -9,6 +9,7 @@ from nnrun.datasets.reader import Block
 from nnrun.errors import ConfigError
 from nnrun.report.permutation_importance import Importance
 from nnrun.schema import nearest
+from nnrun.tasks.reconstruction import Reconstruction
 from nnrun.trained.evaluation import Evaluator
 from nnrun.trained.trained_run import TrainedRun
 from nnrun.training import batches
@@ -57,7 +58,7 @@ def _places(run: TrainedRun) -> dict[str, Place]:
             f"--importance is for tables and series, whose inputs have a meaning each, but {run.folder} was trained on "
             f"{fitted.spec.kind} data. Leave it out."
         )
-    if run.task.output_spec().shape == fitted.spec.inputs:
+    if isinstance(run.task, Reconstruction):
         raise ConfigError(
             f"--importance is for networks that predict something else than their inputs, unlike {run.folder}."
         )
