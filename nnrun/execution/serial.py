@@ -137,9 +137,10 @@ class SerialRun:
     def _outputs(self, state: State, chunk: Part) -> Any:
         return self.compiled.outputs(self.traced, state, chunk)
 
-    def model(self) -> Any:
-        """The network with its best weights, to be called eagerly on one device."""
-        return self.program.model(self.traced, self.state.to_judge(best=True))
+    def model(self, weights: Any = None) -> Any:
+        """The network with its best weights, or with these, to be called eagerly on one device."""
+        state = self.state.to_judge(best=True)
+        return self.program.model(self.traced, state if weights is None else state._replace(weights=weights))
 
 
 class Judged(SerialRun):

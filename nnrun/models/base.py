@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -112,6 +112,17 @@ def program_of(model: Model, function: Callable[..., Any]) -> Callable[..., Any]
         return function(nnx.merge(graph, state), *arrays)
 
     return functools.partial(jax.jit(whole, compiler_options=UNOPTIMIZED), state)
+
+
+def of_each(models: Sequence[Model], function: Callable[..., Any], *arrays: Any) -> list[Any]:
+    """`function(model, *arrays)` of networks that differ in their weights alone, compiled once."""
+    graph, _ = nnx.split(models[0])
+
+    def whole(state: Any, *arrays: Any) -> Any:
+        return function(nnx.merge(graph, state), *arrays)
+
+    compiled = jax.jit(whole, compiler_options=UNOPTIMIZED)
+    return [compiled(nnx.split(model)[1], *arrays) for model in models]
 
 
 def whole_examples(name: str, output: OutputSpec) -> None:

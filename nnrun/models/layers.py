@@ -89,6 +89,14 @@ class DenseStack(nnx.Module):
         self.norm = nnx.List([Normalize(normalization, o, rngs=rngs) for o in sizes])
         self.dropout = Dropout(dropout)
 
+    def inner(self, x: jax.Array) -> list[jax.Array]:
+        """(batch, inputs) -> what the activation of every layer is given, (batch, size) each."""
+        given = []
+        for dense, norm in zip(self.dense, self.norm, strict=True):
+            given.append(norm(dense(x)))
+            x = activate(self.activation, given[-1])
+        return given
+
     def __call__(self, x: jax.Array, rngs: nnx.Rngs | None = None) -> jax.Array:
         """(batch, inputs) -> (batch, sizes[-1])."""
         for dense, norm in zip(self.dense, self.norm, strict=True):

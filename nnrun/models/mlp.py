@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -35,6 +36,7 @@ class MLP(Model):
     kinds: ClassVar[tuple[str, ...]] = ("table", "image", "series")
     embeds: ClassVar[bool] = True
     anchored: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ("through_training", "layer_gradients")
 
     def __init__(self, config: MLPConfig, data: DataSpec, output: OutputSpec, *, rngs: nnx.Rngs) -> None:
         whole_examples("mlp", output)
@@ -45,11 +47,15 @@ class MLP(Model):
         self.embeddings = Embeddings(data, rngs=rngs) if data.categories else None
         self.shape, self.anchor = output.shape, data.anchor
 
+    def features(self, batch: Batch) -> jax.Array:
+        """inputs (batch, ...), categories (batch, columns) -> (batch, features) that the first layer sees."""
+        x = flatten(to_changes(self.anchor, batch["inputs"]))
+        if self.embeddings is None:
+            return x
+        return jnp.concatenate([x, self.embeddings(batch["categories"]).astype(x.dtype)], axis=-1)
+
     def __call__(self, batch: Batch, rngs: nnx.Rngs | None = None, carry: Any = None) -> tuple[Outputs, Any]:
         """inputs (batch, ...) -> prediction (batch, *output.shape)."""
-        x = flatten(to_changes(self.anchor, batch["inputs"]))
-        if self.embeddings is not None:
-            x = jnp.concatenate([x, self.embeddings(batch["categories"]).astype(x.dtype)], axis=-1)
-        logits = self.head(self.hidden(x, rngs))
+        logits = self.head(self.hidden(self.features(batch), rngs))
         prediction = from_changes(self.anchor, logits.reshape(-1, *self.shape), batch["inputs"])
         return Outputs(prediction), carry

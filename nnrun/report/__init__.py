@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 AUGMENTED = "augmented"
 """The figure of what augmentation does, where there is any, whatever the task and the model name."""
+THROUGH_TRAINING = {"through_training", "layer_gradients"}
+"""Figures that want the network at several epochs."""
 IN_THE_LOG = "The traceback is in run.log."
 
 

@@ -22,6 +22,7 @@ class FinishedRun:
     metrics, baseline: as in summary.json ("test/rmse": 0.1; "test/rmse": {"mean": 0.9}).
     tables: the task's further tables, {name: columns}.
     augmentation: what changed the training images.
+    stages: the network at some epochs, 0 before the first, for figures of THROUGH_TRAINING; empty after training.
     """
 
     title: str
@@ -36,6 +37,7 @@ class FinishedRun:
     baseline: dict[str, dict[str, float]]
     tables: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     augmentation: AugmentationConfig | None = None
+    stages: Mapping[int, Model] = field(default_factory=dict)
 
     @classmethod
     def of(

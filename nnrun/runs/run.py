@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import count
@@ -27,6 +29,9 @@ from nnrun.training.fit import Epoch, Failure, Outcome, details, fit, metrics
 from nnrun.training.objective import Objective
 from nnrun.training.refit import joined, refit
 
+STAGES = 6
+LARGEST_STAGE = 200_000
+"""Weights of a network of which several are kept."""
 KEPT = "The weights of the best epoch before it, if there was one, are kept."
 
 
@@ -53,6 +58,8 @@ class Run:
         self.trainer: SerialRun | None = None
         self._begun = False
         self._notes: dict[str, Any] = {}
+        # Weights at some epochs, for pictures of how they came about.
+        self._stages: dict[int, Any] = {}
         self.seconds = {"startup": 0.0, "compile": 0.0, "train": 0.0, "baselines": 0.0, "total": 0.0}
         self.summary = new_summary(config, choices, command) | {"seconds": self.seconds}
 
@@ -177,6 +184,7 @@ class Run:
         training, begun = self.config.training, time.perf_counter()
         self.terminal.start(training.passes, trainer.train_steps)
         saved = time.perf_counter()
+        self._keep_stage(trainer)
         watch.training = True
         try:
             for event in fit(trainer, task, data, training, objective, [self.history]):
@@ -184,6 +192,7 @@ class Run:
                     raise RunError(f"{event.error} {KEPT}")
                 if isinstance(event, Epoch):
                     self._epoch(event.outcomes[0], objective)
+                    self._keep_stage(trainer)
                 else:
                     self.terminal.stretch(event.epoch, event.done, event.loss)
                 # After the last step of an epoch its evaluation is to come: a checkpoint there would go on without.
@@ -208,6 +217,16 @@ class Run:
             value = event.row[objective.metric]
             self.summary["objective"] = {"metric": objective.metric, "direction": objective.direction}
             self.summary["objective"] |= {"value": value, "epoch": int(event.row["epoch"])}
+
+    def _keep_stage(self, trainer: SerialRun) -> None:
+        """Keeps the weights of a small network at half a dozen epochs, if it is drawn through its training."""
+        from nnrun import report
+
+        total, epoch = self.config.training.passes, len(self.history)
+        wanted = {0, *(round(total ** (part / STAGES)) for part in range(STAGES))}
+        figures = {*self.config.model.cls.figures, *self.config.task.cls.figures}
+        if epoch in wanted and figures & report.THROUGH_TRAINING and trainer.parameters <= LARGEST_STAGE:
+            self._stages[epoch] = jax.device_get(trainer.state.weights)
 
     def _save(self, trainer: SerialRun) -> None:
         so_far = {"history": self.history, "summary": {"objective": self.summary["objective"]}, "notes": self._notes}
@@ -268,7 +287,8 @@ class Run:
         from nnrun.report.base import FinishedRun
 
         title, kind = self.config.title(self.choices), self.config.report.format
-        more = {"history": self.history, "augmentation": self.config.augmentation}
+        stages = {epoch: trainer.model(weights) for epoch, weights in self._stages.items()}
+        more = {"history": self.history, "augmentation": self.config.augmentation, "stages": stages}
         finished = FinishedRun.of(title, task, trainer.model(), data, outputs, self.summary, **more)
         for name, columns in finished.tables.items():
             self.folder.write_columns(name, columns)

@@ -6,7 +6,7 @@ STEPS = 3000
 """Steps that are enough for data of ordinary difficulty."""
 FEWEST, MOST = 20, 1000
 """Bounds of the number of epochs."""
-FEW_EXAMPLES = 100
+FEW_EXAMPLES = 20
 """Validation examples below which the smallest mean loss is mostly chance."""
 
 
