@@ -39,6 +39,7 @@ def test_the_folder_holds_every_file_of_the_contract(finished_run):
         "model.safetensors",
         "checkpoints/0000000010.safetensors",
         "preprocessing.json",
+        "training_rows.bin",
         "predictions.csv",
         "figures/learning_curves.png",
         "figures/confusion_matrix.png",
