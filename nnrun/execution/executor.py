@@ -79,7 +79,14 @@ class Saved:
     notes: dict[str, Any]
 
 
-Event = Resumed | Started | Trained | Saved
+@dataclass(frozen=True)
+class Noted:
+    """Sentences for the user about the data that jobs train on, and about what was settled for them."""
+
+    notes: tuple[str, ...]
+
+
+Event = Resumed | Started | Trained | Saved | Noted
 
 
 class Executor(Protocol):

@@ -12,7 +12,7 @@ from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
-from nnrun.execution.executor import Ended, Event, Job, Resumed, Row, Saved, Started, Trained
+from nnrun.execution.executor import Ended, Event, Job, Noted, Resumed, Row, Saved, Started, Trained
 from nnrun.execution.prepared import Prepared, counts, prepare
 from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.settings import GroupSettings
@@ -100,6 +100,7 @@ class Local:
         self._programs: dict[Any, Compiled] = {}
         self._built = 0
         self._data: dict[Any, Data] = {}
+        self._remarks: dict[Any, tuple[str, ...]] = {}
 
     def run(self, group: GroupSettings, jobs: list[Job]) -> Iterator[Event]:
         """Trains the jobs in lockstep, see Executor; states are saved every `training.checkpoint_seconds`."""
@@ -107,6 +108,7 @@ class Local:
         training, examples, begun = prepared.config.training, counts(prepared.data), time.perf_counter()
         trainer = self._trainer(group, jobs, prepared.data)
         lockstep = Lockstep(jobs, trainer, prepared, (time.perf_counter() - begun) / len(jobs))
+        yield Noted((*self._of_data(prepared), *trainer.compiled.initial.remarks))
         if saved := self._restore(group, lambda: trainer.like, prepared.data):
             yield lockstep.resume(saved)
         # The state as it was read would stay in memory while the group trains.
@@ -153,6 +155,12 @@ class Local:
             self._data = dict(list(self._data.items())[1 - KEPT_DATA :])
             self._data[config.dataset] = prepare(config).data
         return prepare(config, self._data[config.dataset])
+
+    def _of_data(self, prepared: Prepared) -> tuple[str, ...]:
+        # Once a data set: to look for examples that occur twice takes as long as reading them all.
+        if (dataset := prepared.config.dataset) not in self._remarks:
+            self._remarks[dataset] = prepared.remarks()
+        return self._remarks[dataset]
 
     def _trainer(self, group: GroupSettings, jobs: list[Job], data: Data) -> Trainer:
         configs = [prepare(job.config, data).config for job in jobs]

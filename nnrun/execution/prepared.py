@@ -8,7 +8,7 @@ import numpy as np
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
-from nnrun.datasets.parts import classes
+from nnrun.datasets.parts import classes, constant, fingerprints
 from nnrun.execution import devices
 from nnrun.tasks.base import Task
 from nnrun.training import batches, epochs
@@ -20,7 +20,7 @@ from nnrun.training.state import Fitted
 class Prepared:
     """A config completed by what only the data tell, with the data, the task and the objective.
 
-    notes are sentences for the user about these.
+    notes are sentences for the user on what was settled here.
     """
 
     config: RunConfig
@@ -28,6 +28,11 @@ class Prepared:
     task: Task
     objective: Objective
     notes: tuple[str, ...] = ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """The notes of the data and of what was settled for them; looks through all examples."""
+        data = self.data
+        return (*data.notes, *constant.notes(data), *fingerprints.notes(data), *self.notes)
 
 
 def prepare(config: RunConfig, data: Data | None = None) -> Prepared:

@@ -17,7 +17,7 @@ def new_summary(config: RunConfig, choices: dict[str, str], command: str) -> dic
     summary: dict[str, Any] = {"status": "running", "stopped_early": False}
     summary |= {name: choices[name] for name in ("model", "dataset", "task")}
     summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
-    summary |= {"baseline": {}, "seconds": {}, "error": None}
+    summary |= {"baseline": {}, "remarks": [], "seconds": {}, "error": None}
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     return summary | {"versions": _versions(), "devices": devices, "command": command}
 

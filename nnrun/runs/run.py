@@ -12,7 +12,6 @@ import jax
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import count
-from nnrun.datasets.parts import constant, fingerprints
 from nnrun.errors import ConfigError, RunError
 from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import SerialRun
@@ -126,8 +125,7 @@ class Run:
         else:
             self.folder.write_config(self.plain, self.choices)
         self.folder.write_preprocessing(data)
-        noted = (*data.notes, *constant.notes(data), *fingerprints.notes(data), *prepared.notes)
-        for note in (*noted, *trainer.compiled.initial.remarks):
+        for note in (*prepared.remarks(), *trainer.compiled.initial.remarks):
             self.terminal.line(f"Note: {note}")
         self.folder.start_metrics(self.history)
         self._train(trainer, task, data, objective, watch)
@@ -136,18 +134,13 @@ class Run:
         best = self.summary["objective"]
         self.terminal.line(f"Best epoch {best['epoch']} of {len(self.history)}: {best['metric']} {best['value']:.5g}")
         results.show(self.terminal, self.summary["metrics"], self.summary["baseline"])
-        self._remark(task, data)
+        for remark in self.summary["remarks"]:
+            self.terminal.line(remark)
         self.terminal.line(f"Everything is in {self.folder.path}")
         if reading.is_best_at_last(self.summary):
             command = f"{strangers.continuing(self.folder.path, self.plain)} training.epochs={2 * len(self.history)}"
             self.terminal.line(f"The best epoch is the last one: more of them may do better. To go on: {command}")
         return best["value"]
-
-    def _remark(self, task: Task, data: Data) -> None:
-        """Says whether the network beats its baselines."""
-        metrics, baseline = self.summary["metrics"], self.summary["baseline"]
-        for remark in results.remarks(task, self.config.objective.metric, metrics, baseline, data):
-            self.terminal.line(remark)
 
     def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
         """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
@@ -164,7 +157,6 @@ class Run:
         trainer.adopt(kept)
         final = self._refitted(trainer, prepared.data, prepared.objective)
         self._report(trainer, prepared.task, prepared.data, final)
-        self._remark(prepared.task, prepared.data)
         self.terminal.close()
 
     def _restore(self, trainer: SerialRun) -> None:
@@ -270,6 +262,8 @@ class Run:
         begun = time.perf_counter()
         self.summary["baseline"] = by_metric(task.baselines(outputs, data))
         self.seconds["baselines"] = time.perf_counter() - begun
+        values = (self.summary["metrics"], self.summary["baseline"])
+        self.summary["remarks"] = list(results.remarks(task, self.config.objective.metric, *values, data))
         self._save_weights()
         training_rows.write(self.folder.path, whole)
         self.folder.write_columns("predictions", {**data.labels, **task.decode(outputs, data)})

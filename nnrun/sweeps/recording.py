@@ -1,6 +1,7 @@
 """Events of an executor become rows of the ledger and folders of trials, here and nowhere else."""
 
 import math
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from nnrun.compose.compose import Composed
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.errors import SweepError
-from nnrun.execution.executor import Ended, Event, Job, Resumed, Row, Saved, Started, Trained
+from nnrun.execution.executor import Ended, Event, Job, Noted, Resumed, Row, Saved, Started, Trained
 from nnrun.execution.prepared import changed_data, counts
 from nnrun.execution.settings import GroupSettings
 from nnrun.folders.ledger import Ledger
@@ -71,7 +72,8 @@ class Training:
 class Recorder:
     """Keeps what executors report of a sweep's trials.
 
-    `tell(trial)` hears of every trial that ends, once the ledger has it; `progress(trials)` of how much was trained.
+    `tell(trial)` hears of every trial that ends, once the ledger has it; `progress(trials)` of how much was trained;
+    `note(sentence)` of what the user should know, each once, whatever numbers it has.
     """
 
     folder: SweepFolder
@@ -79,6 +81,8 @@ class Recorder:
     objective: Objective
     tell: Callable[[Trial], None]
     progress: Callable[..., None]
+    note: Callable[[str], None]
+    _noted: set[str] = field(default_factory=set)
     # Worse than any trial with a result; no trial has the number -1.
     _winner: tuple[bool, float, int] = (True, math.inf, -1)
 
@@ -105,6 +109,12 @@ class Recorder:
                     trial.history.append(outcome.row)
                     trial.best = outcome.row if outcome.improved else trial.best
                 self._close(trials, {number: outcome.row for number, outcome in outcomes.items()}, ended)
+            case Noted(notes):
+                for note in notes:
+                    # Seeds and limits of a data set give the same sentence with other counts.
+                    if (kind := re.sub(r"\d[\d.,]*", "0", note)) not in self._noted:
+                        self._noted.add(kind)
+                        self.note(note)
             case Saved(state, notes):
                 self.folder.save_group(group.number, state, notes)
 

@@ -135,7 +135,8 @@ class Results:
         summary = reading.summary(folder)
         self.terminal.line(f"Trial {winner.number} on the test part, beside naive baselines:")
         tables.show(self.terminal, summary["metrics"], summary["baseline"])
-        for remark in of_bounds(self.record, winner):
+        # Summaries of earlier versions have none.
+        for remark in [*summary.get("remarks", []), *of_bounds(self.record, winner)]:
             self.terminal.line(remark)
         if reading.is_best_at_last(summary):
             self.terminal.line(

@@ -84,7 +84,9 @@ class Sweep:
             self.terminal.close()
             raise self._stopped(error) from error
         self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
-        self.recorder = Recorder(self.folder, self.ledger, self.objective, self._tell, self.progress.trained)
+        self.recorder = Recorder(
+            self.folder, self.ledger, self.objective, self._tell, self.progress.trained, self._note
+        )
         try:
             with Watch(self._emergency) as watch:
                 return self._recorded(watch)
@@ -141,7 +143,7 @@ class Sweep:
         self.executor = self._executor(watch, deadline)
         self._remember(self.ledger.trials())
         for note in self.record.notes:
-            self.terminal.line(f"Note: {note}")
+            self._note(note)
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
                 for group, trials in self._groups():
@@ -153,6 +155,9 @@ class Sweep:
         if not self._is_done():
             self.terminal.line(self._of_the_rest())
         return best
+
+    def _note(self, sentence: str) -> None:
+        self.terminal.line(f"Note: {sentence}")
 
     def _trained(self, trial: Trial, config: RunConfig) -> tuple[Prepared, Judged]:
         group = None if trial.group_id is None else self.record.groups[trial.group_id]

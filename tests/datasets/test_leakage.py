@@ -53,6 +53,15 @@ def test_equal_rows_across_parts_are_told_with_their_count(tmp_path):
     assert not list(fingerprints.notes(load(repeated(tmp_path, 1))))
 
 
+@pytest.mark.usefixtures("sketchy")
+def test_a_sweep_tells_it_once_however_many_splits_it_tries(nnrun, tmp_path):
+    repeated(tmp_path, 10)
+    words = ("dataset=csv", "dataset.path=t.csv", "dataset.target=class", "dataset.seed=0,1")
+    done = nnrun("-m", "debug=tiny", *words)
+    assert done.code == 0, done
+    assert done.out.count("validation and test examples have the same inputs as a training example") == 1
+
+
 @pytest.mark.parametrize("name", ["iris", "digits", "two_moons", "shapes"])
 def test_data_sets_of_ours_have_no_such_note(name, make_config):
     assert not list(fingerprints.notes(make_config(dataset=name).dataset.create().load()))
