@@ -1,6 +1,5 @@
 """`python -m nnrun` is the `nnrun` command: its entry, which imports all else where Ctrl-C is listened to."""
 
-import os
 import sys
 
 
@@ -17,6 +16,8 @@ def main() -> None:
 
 def _leave_out_current_folder() -> None:
     """Takes the current folder from where `python -m` puts it: in front, so that its files stand for any library."""
+    import os
+
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if not sys.flags.safe_path and sys.path[:1] == [os.getcwd()]:
         del sys.path[0]

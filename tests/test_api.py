@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_told(model, rows):
         model.predict(polars.DataFrame({name: [1.0] for name in Iris.input_names}).head(0))
     with pytest.raises(ConfigError, match="without latent codes"):
         model.encode(rows)
-    with pytest.raises(ConfigError, match="nowhere is not a run's folder"):
+    with pytest.raises(ConfigError, match="There is no folder nowhere here"):
         nnrun.load("nowhere")
 
 

@@ -84,6 +84,55 @@ def test_the_help_of_a_choice_has_its_formula_defaults_bounds_and_meaning(nnrun)
     assert "  optimizer.learning_rate=0.001\n      step size (a number, > 0)" in done.out
 
 
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            ["training"],
+            ["training", "training=default", "  training.epochs=20", "  training.early_stopping.patience=null"],
+        ),
+        (["training.epochs=3"], ["      passes over the training part (an integer, >= 1)"]),
+        (
+            ["augmentation=standard"],
+            ["augmentation=standard", "  augmentation.flip=0.5", "  augmentation.rotation=0.0"],
+        ),
+        (["execution=serial"], ["  execution.mode=serial", "  execution.chunk=null"]),
+        (["objective"], ["objective", "  objective.metric=val/loss", "      a metric of the validation part (text)"]),
+        (["task"], ["task", "  regression      Predicts numbers"]),
+        (
+            ["debug=tiny"],
+            ["  limit: 96", "  training.epochs=2", "      passes over the training part (an integer, >= 1)"],
+        ),
+    ],
+)
+def test_the_help_of_a_group_has_its_keys(nnrun, words, lines):
+    done = nnrun(*words, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert set(lines) <= set(done.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("learning_rate=0.1", "learning_rate. Did you mean optimizer.learning_rate?"),
+        ("lr=0.1", "lr. Did you mean optimizer.learning_rate?"),
+        ("epoch=3", "epoch. Did you mean training.epochs?"),
+        ("model.learning_rate=1", "model.learning_rate in model=mlp. Did you mean optimizer.learning_rate?"),
+        ("model.hidden_sizs=[3]", "model.hidden_sizs in model=mlp. Did you mean model.hidden_sizes?"),
+        ("modl=mlp", "modl. Did you mean model?"),
+    ],
+)
+def test_a_key_without_its_group_is_named_with_it(nnrun, word, said):
+    assert nnrun(word) == (2, "", f"nnrun: There is no key {said}\n")
+
+
+def test_the_shell_completes_verbs_where_a_command_begins(nnrun, monkeypatch, capfd):
+    monkeypatch.setenv("COMP_LINE", "nnrun re")
+    assert nnrun("-sc", "query=bash").out.split() == ["resume", "repeat", "report"]
+    monkeypatch.setenv("COMP_LINE", "nnrun model=mlp re")
+    assert not nnrun("-sc", "query=bash").out.split()
+
+
 def test_help_for_a_choice_that_is_none(nnrun):
     assert nnrun("model=mpl", "--help") == (2, "", "nnrun: There is no model=mpl. Did you mean mlp?\n")
 

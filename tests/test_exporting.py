@@ -66,7 +66,10 @@ def test_weights_keep_their_values_under_short_names(nnrun, here, tmp_path):
 EXISTS = "taken.stablehlo exists already. Name another file with --output FILE, or replace it with --overwrite."
 REFUSED = [
     ([], "nnrun export needs RUN, for example nnrun export outputs/runs/DATE/TIME_mlp_iris --format onnx"),
-    (["nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
+    (
+        ["nowhere"],
+        "There is no folder nowhere here. nnrun runs lists the runs under ./outputs, where nnrun writes them.",
+    ),
     (
         ["run", "--format", "onx"],
         "--format must be one of stablehlo, onnx, safetensors, but got onx. Did you mean onnx?",
@@ -121,7 +124,7 @@ def test_a_missing_library_is_named_with_how_to_get_it(nnrun, here, monkeypatch)
     monkeypatch.setattr(export, "LIBRARIES", {"onnx": ("json", "no_such_library")})
     done = nnrun("export", "run", "--format", "onnx")
     text = (
-        "--format onnx needs no_such_library, which is not installed: pip install 'nnrun[onnx]'. --format stablehlo "
+        "--format onnx needs no_such_library, which is not installed: pip install '.[onnx]'. --format stablehlo "
         "and --format safetensors need nothing more."
     )
     assert done == (2, "", f"nnrun: {text}\n")

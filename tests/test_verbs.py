@@ -29,8 +29,34 @@ def change(path, **values):
 def test_list_names_every_choice_of_a_group(nnrun):
     done = nnrun("list", "models")
     assert (done.code, done.err) == (0, "")
-    assert done.out.split() == ["model", *choices.choices("model")]
+    head, *lines = done.out.splitlines()
+    assert head == "model"
+    assert [line.split()[0] for line in lines] == [*choices.choices("model")]
+    assert "  mlp          Feed-forward network" in lines
     assert nnrun("list", "model").out == done.out
+
+
+@pytest.mark.parametrize("group", choices.groups())
+def test_every_choice_of_ours_says_what_it_is(nnrun, group):
+    _, *lines = nnrun("list", group).out.splitlines()
+    assert all(len(line.split()) > 2 for line in lines), lines
+
+
+def test_a_choice_of_ones_own_is_described_and_not_run(nnrun, tmp_path):
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "own.yaml").write_text("_target_: own_of_mine.Own\n")
+    text = "open('pwned', 'w')\nclass Own:\n    'A network of mine. It is good.'\n"
+    (tmp_path / "own_of_mine.py").write_text(text)
+    assert "  own          A network of mine\n" in nnrun("list", "models").out
+    (tmp_path / "own_of_mine.py").write_text("class Own(:")
+    assert "  own\n" in nnrun("list", "models").out
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_folder_that_is_not_there(nnrun):
+    said = "There is no folder nothere here. nnrun runs lists the runs under ./outputs, where nnrun writes them."
+    for words in (["show", "nothere"], ["best", "nothere"], ["predict", "nothere", "new.csv"]):
+        assert nnrun(*words) == (2, "", f"nnrun: {said}\n")
 
 
 def test_list_alone_names_every_group(nnrun):
@@ -107,7 +133,10 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
         (["runs", "foo"], "nnrun runs takes nothing more, but got foo. Write: nnrun runs"),
         (["runs", "--all"], "nnrun runs takes no options, but got --all. Write: nnrun runs"),
         (["--trust", "show", "run"], "nnrun show is written first, but got --trust. Options come after it."),
-        (["show", "nowhere"], "nowhere is not a run's folder: it holds no summary.json. List yours with nnrun runs."),
+        (
+            ["show", "nowhere"],
+            "There is no folder nowhere here. nnrun runs lists the runs under ./outputs, where nnrun writes them.",
+        ),
         (["repeat", "run", "modl=1"], "There is no key modl. Did you mean model?"),
         (
             ["repeat", "run", "seed=x"],

@@ -29,7 +29,8 @@ nnrun trains and tunes neural networks from the command line.
   nnrun export RUN [--format FORMAT]         for programs without nnrun: stablehlo, onnx or safetensors
   nnrun repeat RUN [KEY=VALUE ...]           the same run again, with changes
   nnrun sample RUN [n=16]                    new data from a variational autoencoder
-  nnrun VERB --help                          what a verb takes
+  nnrun VERB --help                          what a verb takes; nnrun training --help: the keys of a group
+  eval "$(nnrun -sc install=bash)"           completes keys, choices and verbs on Tab (also zsh, fish)
   nnrun --version
 
 Keys: model dataset task optimizer schedule training augmentation objective report seed experiment debug;
@@ -85,17 +86,22 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     # Only now: these import most of nnrun, of which the help above needs nothing.
     from nnrun.commands import train, verbs
-    from nnrun.commands.list import explain_choices
+    from nnrun.commands.list import explain_choices, is_group
 
     if any(flag.partition("=")[0] in HYDRAS_OWN for flag in flags):
+        # The shell asks on Tab. Hydra knows the keys; where a command begins it may go on with a verb, too.
+        begun = os.environ.get("COMP_LINE", "").split(" ")[1:]
+        if any(word.startswith("query=") for word in words) and len(begun) == 1:
+            terminal.say(" ".join(verb for verb in verbs.VERBS if verb.startswith(begun[0])))
         return train.ask_hydra(argv)
-    if words and "=" not in words[0] and not words[0].startswith("~"):
+    asks = any(flag in HELP_FLAGS for flag in flags)
+    if words and "=" not in words[0] and not words[0].startswith("~") and not (asks and is_group(words[0])):
         if argv[0] != words[0]:
             raise ConfigError(f"nnrun {words[0]} is written first, but got {argv[0]}. Options come after it.")
         return verbs.run(argv[0], argv[1:])
     if late := [word for word in words if word in verbs.VERBS]:
         raise ConfigError(f"nnrun {late[0]} is written first, but got {words[0]} before it.")
-    if any(flag in HELP_FLAGS for flag in flags):
+    if asks:
         return explain_choices(words)
     if unknown := [flag for flag in flags if flag not in MULTIRUN]:
         raise ConfigError(f"There is no flag {unknown[0]}. {nearest(unknown[0], (*MULTIRUN, '--help', '--version'))}")

@@ -33,7 +33,7 @@ def export(words: list[str]) -> int:
     for name in LIBRARIES.get(form, ()):
         if importlib.util.find_spec(name) is None:
             raise ConfigError(
-                f"--format {form} needs {name}, which is not installed: pip install 'nnrun[{form}]'. "
+                f"--format {form} needs {name}, which is not installed: pip install '.[{form}]'. "
                 "--format stablehlo and --format safetensors need nothing more."
             )
     folder, plain = on_run.folder(given)

@@ -64,6 +64,8 @@ def _folder(given: usage.Words) -> Path:
     """The sweep's folder that was typed. Raises ConfigError where it holds none."""
     folder = Path(given.arguments[0])
     reading.check_begun(folder)
+    if not folder.exists():
+        raise ConfigError(reading.nothing_there(folder))
     if not reading.is_sweep(folder):
         raise ConfigError(f"{folder} is not a sweep's folder: it holds no sweep.yaml.")
     return folder

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,11 @@ from nnrun.compose.compose import Composed
 from nnrun.config import choices
 from nnrun.config.run_config import RunConfig
 from nnrun.errors import ConfigError, NnrunError
+from nnrun.host import own_code
 from nnrun.host.interruption import Interrupted
 
+CHOICE = re.compile(r"\+?\w[\w/]*=[\w.-]{1,200}")
+"""A word that names a file of a config group."""
 Train = Callable[[Composed, RunConfig | None, Path], float]
 """Trains in a folder and returns the objective; the config is built already where the command was checked whole."""
 
@@ -76,6 +80,16 @@ class SweepJob(Job):
         """The sweep reads a trial's failure from its folder."""
 
 
+def _expect_targets(argv: list[str]) -> None:
+    """Lets Hydra import what the words name for it: a callback, say, or a choice in `./conf` with a launcher."""
+    for word in argv:
+        key, _, value = word.lstrip("+").partition("=")
+        path = Path("conf", key, f"{value}.yaml")
+        text = path.read_text(encoding="utf-8") if CHOICE.fullmatch(word) and path.is_file() else f"{key}: {value}"
+        for target in re.findall(r"_target_: *['\"]?([\w.]+)", text):
+            own_code.expect(target)
+
+
 def hand_over(argv: list[str], job: Job) -> int:
     """Runs Hydra with our config on the words of a command; 0 when it is done.
 
@@ -83,6 +97,7 @@ def hand_over(argv: list[str], job: Job) -> int:
     """
     import hydra
 
+    _expect_targets(argv)
     # Otherwise Hydra prints what a job raises in its own way, and ends the process.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     refused: BaseException | None = None

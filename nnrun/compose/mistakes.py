@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 from nnrun.config import choices as members
@@ -31,7 +32,9 @@ def explain(error: Exception, config: dict[str, Any] | None, choices: dict[str, 
         if words := TWO_WORDS.fullmatch(found[2]):
             return _two_words(found[1], words)
         choices_there = OPTIONS.findall(text) if found[1].startswith("hydra/") else members.choices(found[1])
-        return f"There is no {found[1]}={found[2]}. {nearest(found[2], choices_there)}"
+        package = f"hydra-{found[2].partition('_')[0]}-launcher"
+        more = f" Others are packages: pip install {package}." if found[1] == "hydra/launcher" else ""
+        return f"There is no {found[1]}={found[2]}. {nearest(found[2], choices_there)}{more}"
     if found := UNKNOWN_KEY.search(text):
         if f"{found[1]}.".startswith(SPACE):
             return swept_itself(found[1].removeprefix(SPACE) if found[1].startswith(SPACE) else "KEY")
@@ -67,7 +70,27 @@ def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> st
         file = members.choices(parents[0])[choices[parents[0]]]
         return f"{file} leaves {last} out. Write +{key}=VALUE, or add a line to the file: {last}: VALUE"
     where = f" in {parents[0]}={choices[parents[0]]}" if parents and parents[0] in choices else ""
-    return f"There is no key {prefix}{last}{where}. {nearest(prefix + last, known)}"
+    return f"There is no key {prefix}{last}{where}. {_near(last, prefix, known, config)}"
+
+
+def _near(name: str, prefix: str, known: set[str], config: dict[str, Any]) -> str:
+    """A sentence that names the key that may have been meant: of the group, else of that name in others."""
+    here = nearest(prefix + name, known)
+    paths: dict[str, list[str]] = {}
+    for path in _paths(config):
+        paths.setdefault(path.rpartition(".")[2], []).append(path)
+    likes = nearest(name, paths).removeprefix("Did you mean ").removesuffix("?")
+    # One that was typed without its group, or with a wrong one; a slip of the keyboard without a group.
+    found = paths.get(name) or (paths.get(likes) if not prefix else None)
+    return here if here.startswith("Did you mean") or not found else f"Did you mean {' or '.join(found)}?"
+
+
+def _paths(config: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+        elif prefix and not str(key).startswith("_"):
+            yield prefix + str(key)
 
 
 def needs_quotes(override: str) -> str:

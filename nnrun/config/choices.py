@@ -11,12 +11,16 @@ from nnrun import schema
 from nnrun.errors import ConfigError
 
 
+def package() -> Path:
+    """The folder that our package lies in."""
+    return Path(__file__).resolve().parents[2]
+
+
 @cache
 def conf_folder() -> Path:
     """Our primary config folder: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
+    inside = package() / "nnrun" / "conf"
+    return inside if inside.is_dir() else package() / "conf"
 
 
 def conf_folders() -> list[Path]:

@@ -54,9 +54,16 @@ def folder(word: str) -> Path:
     if is_sweep(found):
         raise ConfigError(f"{found} is a sweep's folder. The run of its best trial is {found / 'best'}.")
     check_begun(found)
+    if not found.exists():
+        raise ConfigError(nothing_there(found))
     if not (found / "summary.json").is_file():
         raise ConfigError(f"{found} is not a run's folder: it holds no summary.json. List yours with nnrun runs.")
     return found
+
+
+def nothing_there(folder: Path) -> str:
+    """What to say of a folder that was typed and is not there."""
+    return f"There is no folder {folder} here. nnrun runs lists the runs under ./outputs, where nnrun writes them."
 
 
 def is_sweep(folder: Path) -> bool:

@@ -27,7 +27,7 @@ def show(terminal: Terminal, metrics: Values, baseline: Mapping[str, Values]) ->
         for name, value in test.items()
         if "/" not in name
     ]
-    terminal.table(["", "model", *names], rows)
+    terminal.table(["", "model", *names], rows, column=1)
 
 
 def remarks(

@@ -30,14 +30,15 @@ class Beside(MetaPathFinder):
     """
 
     def __init__(self) -> None:
-        self.folder, self.asked = "", ""
+        self.folder = ""
+        self.asked: set[str] = set()
         self.own: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Looks for a module of the user's own in the folder, where nobody else has one of its name."""
-        if path is not None or not (fullname == self.asked or _importer() in self.own):
+        if path is not None or not (fullname in self.asked or _importer() in self.own):
             return None
         found = PathFinder.find_spec(fullname, [self.folder])
         if found:
@@ -50,16 +51,19 @@ _beside = Beside()
 
 def imported(name: str) -> ModuleType:
     """The module of a name that was asked for, installed or of the current folder where that has a `./conf`."""
+    expect(name)
+    return importlib.import_module(name)
+
+
+def expect(name: str) -> None:
+    """Lets a module of the current folder be imported, by whoever does so: its name was asked for."""
     if name.startswith("nnrun.") or not Path("conf").is_dir():
-        return importlib.import_module(name)
+        return
     if _beside not in sys.meta_path:
         # The last to be asked: what is installed, or part of Python, comes first.
         sys.meta_path.append(_beside)
-    _beside.folder, _beside.asked = str(Path.cwd()), name.partition(".")[0]
-    try:
-        return importlib.import_module(name)
-    finally:
-        _beside.asked = ""
+    _beside.folder = str(Path.cwd())
+    _beside.asked.add(name.partition(".")[0])
 
 
 def _importer() -> str:

@@ -1,13 +1,16 @@
 """The only module that prints: a progress bar and tables for people, plain lines where the output is no terminal."""
 
+import contextlib
 import io
 import logging
 import math
 import os
 import re
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -15,6 +18,10 @@ CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u206
 
 Not line feed and tab.
 """
+BOLD, COLOUR, PLAIN = "\x1b[1m", "\x1b[1;36m", "\x1b[0m"
+"""How a terminal is told to write."""
+COMMAND = re.compile(r"(?<=[.:,] )nnrun ")
+"""Where a sentence has a command, which is to be copied in one piece."""
 PLAIN_LINES = 20
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -31,14 +38,25 @@ class Terminal:
         logger.addHandler(self._lines)
         logger.setLevel(logging.INFO)
 
-    def line(self, text: str) -> None:
-        """A line of text."""
+    def line(self, text: str, shown: str | None = None) -> None:
+        """A line of text; `shown` is the same as a terminal has it, with colours."""
         text = printable(text)
         self._log(text)
         if self._progress:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
-            _print(text)
+            _print(shown or text)
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Shows on a terminal what takes a while and has no measure."""
+        if not sys.stdout.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with Console().status(what):
+            yield
 
     def start(self, epochs: int, steps: int) -> None:
         """Opens the progress bar of `epochs` times `steps`."""
@@ -71,9 +89,7 @@ class Terminal:
         shown = dict.fromkeys(("train/loss", "val/loss", objective))
         values = "  ".join(f"{name} {row[name]:.5g}" for name in shown if name in row)
         text = f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  {values}{'  *' if improved else ''}"
-        self._log(text)
-        if not self._progress:
-            _print(text)
+        self.line(text)
 
     def stop(self) -> None:
         """Closes the progress bar."""
@@ -86,12 +102,18 @@ class Terminal:
         self.stop()
         logging.getLogger("nnrun").removeHandler(self._lines)
 
-    def table(self, head: list[str], rows: list[list[str]]) -> None:
-        """Columns of text, the first to the left, the others to the right."""
+    def table(self, head: list[str], rows: list[list[str]], column: int | None = None) -> None:
+        """Columns of text, the first to the left, the others to the right.
+
+        On a terminal with colours the head is bold, and the `column` that is looked at first stands out.
+        """
         lines = [[inline(cell) for cell in row] for row in (head, *rows)]
         first, *others = (max(map(len, column)) for column in zip(*lines, strict=True))
-        for name, *cells in lines:
-            self.line("  ".join([name.ljust(first), *map(str.rjust, cells, others)]).rstrip())
+        for number, (name, *cells) in enumerate(lines):
+            padded = [name.ljust(first), *map(str.rjust, cells, others)]
+            styles = [BOLD if not number else COLOUR if place == column else "" for place in range(len(padded))]
+            shown = [f"{style}{cell}{PLAIN}" if style else cell for style, cell in zip(styles, padded, strict=True)]
+            self.line("  ".join(padded).rstrip(), "  ".join(shown) if _has_colours() else None)
 
 
 class SweepProgress:
@@ -115,7 +137,7 @@ class SweepProgress:
 
             self._bar = Progress(BarColumn(), TextColumn("{task.fields[status]}"), transient=True)
             self._bar.start()
-            self._task = self._bar.add_task("", total=1.0, status="")
+            self._task = self._bar.add_task("", total=1.0, status="compiling")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -179,12 +201,31 @@ class _Lines(logging.Handler):
 
 def complain(text: str) -> None:
     """One paragraph on stderr."""
-    _print("nnrun: " + printable(" ".join(text.split())), sys.stderr)
+    _print(_wrapped("nnrun: " + printable(" ".join(text.split())), sys.stderr), sys.stderr)
 
 
 def say(text: str) -> None:
     """Text on stdout as it is."""
-    _print(printable(text))
+    _print("\n".join(_wrapped(line, sys.stdout) for line in printable(text).split("\n")))
+
+
+def _wrapped(line: str, stream: TextIO) -> str:
+    """A line broken between words where it is wider than the terminal, its rest as far to the right as it began.
+
+    A command at its end stays in one piece, on a line of its own.
+    """
+    if not stream.isatty() or len(line) <= (width := shutil.get_terminal_size().columns):
+        return line
+    found = COMMAND.search(line)
+    text, command = (line[: found.start()], line[found.start() :]) if found else (line, "")
+    indent = " " * (len(line) - len(line.lstrip()))
+    broken = textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join([*broken, *[indent + command] * bool(command)])
+
+
+def _has_colours() -> bool:
+    """Whether stdout is a terminal that shows them, and its user wants them (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _print(text: str, stream: TextIO | None = None) -> None:

@@ -112,7 +112,8 @@ class Run:
         self.seconds["startup"] = time.time() - self.started
         building = time.perf_counter()
         self.trainer = trainer = SerialRun(self.config, data)
-        trainer.compile()
+        with self.terminal.doing("compiling"):
+            trainer.compile()
         self.seconds["compile"] = time.perf_counter() - building
         self._notes = checkpointed.notes_of(self.config, data, self.summary)
         if resume:
