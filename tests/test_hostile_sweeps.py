@@ -192,7 +192,7 @@ def test_a_journal_that_has_sqlite_delete_a_file(both, here):
 )
 def test_a_ledger_that_does_something_by_itself(both, here, statement):
     execute(here / "sweep", statement)
-    assert f"sweep.db holds the {statement.split()[1].lower()} {statement.split()[2]}, which no sweep writes." in both()
+    assert f"sweep.db is damaged: it holds {statement.split()[2]!r}, which no sweep makes." in both()
 
 
 @pytest.mark.parametrize(

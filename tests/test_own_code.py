@@ -14,6 +14,7 @@ from nnrun.compose import compatible, compose
 from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
 from nnrun.search.base import SearchConfig
+from nnrun.sweeps import record as sweep_record
 from tests.sweep_folders import record
 
 WIDE = """\
@@ -168,6 +169,20 @@ def test_what_a_strategys_file_leaves_out_has_its_default(nnrun, tmp_path):
         name: getattr(SearchConfig(), name)
         for name in ("space", "seed", "parallel_trials", "timeout_seconds", "max_failures")
     }
+
+
+@pytest.mark.parametrize("sign", ["", "+"])
+def test_a_key_that_a_file_leaves_out_can_be_swept(nnrun, tmp_path, monkeypatch, sign):
+    (tmp_path / "conf" / "optimizer").mkdir(parents=True)
+    (tmp_path / "conf" / "optimizer" / "mine.yaml").write_text("_target_: nnrun.optimizers.adam.adam\n")
+    monkeypatch.chdir(tmp_path)
+    asked = sweep_record.start(["dataset=iris", "optimizer=mine,adam", f"{sign}optimizer.learning_rate=0.1,0.2"], "")
+    points = asked.plan.strategy().ask(9)
+    rates = [asked.plan.composed(point).plain["optimizer"]["learning_rate"] for point in points]
+    assert rates == [0.1, 0.2] * 2
+    commands = [asked.command_of(point) for point in points[1:3]]
+    assert commands[0] == "nnrun dataset=iris optimizer=mine +optimizer.learning_rate=0.2"
+    assert commands[1] == "nnrun dataset=iris optimizer=adam optimizer.learning_rate=0.1"
 
 
 def test_the_whole_traceback_is_shown_on_request(nnrun, own, monkeypatch):

@@ -45,6 +45,12 @@ def test_where_a_key_changes_the_loss_another_metric_compares(words, metric, sta
     assert f"objective.metric={metric}" in found.command_of(next(iter(found.plan.strategy().ask(1))))
 
 
+def test_the_least_change_of_early_stopping_is_in_the_unit_of_the_metric():
+    words = "dataset=diabetes task.loss=mse,mae training.early_stopping.minimum_change=0.01"
+    (note,) = settled(words).notes
+    assert "best epoch, in whose unit training.early_stopping.minimum_change is now. For another metric" in note
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -88,6 +94,11 @@ def test_where_none_compares_the_sweep_is_refused(words, text):
         ),
         (
             "dataset=diabetes task.loss=mse,mae objective.metric=val/loss",
+            ["task.loss changes what the loss measures, so val/loss does not compare trials that differ in it. "
+             "Set objective.metric=val/rmse."],
+        ),
+        (
+            "dataset=diabetes task.loss=mse,mae objective.direction=maximize",
             ["task.loss changes what the loss measures, so val/loss does not compare trials that differ in it. "
              "Set objective.metric=val/rmse."],
         ),

@@ -93,12 +93,13 @@ def test_the_winner_has_a_runs_folder_with_test_metrics_and_its_own_weights(rand
     )
     assert lines[place + 1].split()[0] == str(best[0])
     place = lines.index(f"Trial {best[0]} on the test part, beside naive baselines:")
-    accuracy, majority = winner["metrics"]["test/accuracy"], winner["baseline"]["test/accuracy"]["majority"]
-    assert ["test/accuracy", f"{accuracy:.4g}", f"{majority:.4g}"] in [line.split() for line in lines[place:]]
+    accuracy, baselines = winner["metrics"]["test/accuracy"], winner["baseline"]["test/accuracy"]
+    values = [f"{value:.4g}" for value in (accuracy, *(baselines[name] for name in sorted(baselines)))]
+    assert ["test/accuracy", *values] in [line.split() for line in lines[place:]]
     assert "Its figures are in sweep/best/figures, the report is sweep/report.html" in lines
     report = (folder / "report.html").read_text()
     section = report[report.index('<section id="winner">') : report.index('<section id="best-value">')]
-    assert f"<tr><td>test/accuracy<td class=n>{accuracy:.4g}<td class=n>{majority:.4g}" in section
+    assert "".join(["<tr><td>test/accuracy", *(f"<td class=n>{value}" for value in values)]) in section
     assert section.count("data:image/png;base64,") == len(list((folder / "best" / "figures").glob("*.png"))) > 0
 
 

@@ -76,7 +76,7 @@ def test_a_disk_that_is_full_at_the_start_leaves_no_folder(nnrun, tmp_path, monk
         ("UPDATE trials SET params = '{}'", "A trial has the settings {}, which this sweep does not try: sweep.db or"),
         (
             "UPDATE trials SET params = '{\"seedling\": 1}'",
-            "A trial has the settings {'seedling': 1}, which this sweep",
+            "sweep/sweep.db has a trial with seedling, which its sweep does not search",
         ),
         ("UPDATE trials SET group_id = 7", "sweep: sweep.db has trials in groups that sweep.yaml lacks"),
     ],

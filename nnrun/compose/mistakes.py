@@ -3,11 +3,10 @@
 import os
 import re
 import shlex
-from dataclasses import fields
 from typing import Any
 
 from nnrun.config import choices as members
-from nnrun.schema import config_class, nearest
+from nnrun.schema import nearest
 
 ADDED_TWICE = re.compile(
     r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)?(\w+)"
@@ -64,8 +63,7 @@ def unknown_key(key: str, config: dict[str, Any], choices: dict[str, str]) -> st
     known |= set() if parents else set(members.groups())
     if not parents and last in known:
         return f"{last} is given a choice's name. Write {last}={choices.get(last, 'NAME')}, or {last}.KEY=VALUE."
-    target = node.get("_target_") if isinstance(node, dict) and len(parents) == 1 else None
-    if target and last in {field.name for field in fields(config_class(target))}:
+    if len(parents) == 1 and last in members.left_out(parents[0], choices.get(parents[0])):
         file = members.choices(parents[0])[choices[parents[0]]]
         return f"{file} leaves {last} out. Write +{key}=VALUE, or add a line to the file: {last}: VALUE"
     where = f" in {parents[0]}={choices[parents[0]]}" if parents and parents[0] in choices else ""

@@ -1,11 +1,13 @@
 """Which choices exist: the YAML files of `conf/`, ours and the user's own."""
 
+import dataclasses
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from nnrun import schema
 from nnrun.errors import ConfigError
 
 
@@ -37,6 +39,17 @@ def choices(group: str) -> dict[str, Path]:
                 )
             found[path.stem] = path
     return found
+
+
+def left_out(group: str, name: str | None) -> set[str]:
+    """Keys that a choice takes though its YAML, the user's own, leaves them out; our YAML files show all."""
+    path = choices(group).get(name or "")
+    if path is None or conf_folder() in path.parents:
+        return set()
+    values = load_choice(group, path.stem)
+    target = values.get("_target_")
+    settings = {field.name for field in dataclasses.fields(schema.config_class(target))} if target else set()
+    return settings - values.keys()
 
 
 def groups() -> list[str]:

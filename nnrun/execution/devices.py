@@ -18,6 +18,8 @@ from nnrun.host.disk import cache_folder
 OPTIMIZATION = "xla_backend_optimization_level"
 """XLA's option for how hard LLVM tries, from 0 to 3."""
 CONTAINER = Path("/sys/fs/cgroup/memory.max")
+PROGRAMS_BYTES = 2 * 2**30
+"""Most bytes of compiled programs that stay on the disk once a run or sweep is done."""
 FAILURES = (MemoryError, JaxRuntimeError)
 """What is raised where a device or its memory fails."""
 
@@ -50,7 +52,7 @@ def prepare() -> None:
     """
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", cores())
-    folder = cache_folder() / "programs"
+    folder = _programs()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -61,6 +63,27 @@ def prepare() -> None:
     # By default what compiles within a second is not kept; our programs are small, and there are several in a run.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _programs() -> Path:
+    """The folder of compiled programs."""
+    return cache_folder() / "programs"
+
+
+def trim_programs(most: int = PROGRAMS_BYTES) -> None:
+    """Where compiled programs on the disk take more than `most` bytes, removes those unused longest, to 3/4 of it."""
+    with contextlib.suppress(OSError):
+        found = [(entry.stat(), entry.path) for entry in os.scandir(_programs()) if entry.is_file()]
+        total = sum(known.st_size for known, _ in found)
+        if total <= most:
+            return
+        # The time of the last reading is not kept by every disk, that of writing is.
+        for known, path in sorted(found, key=lambda one: max(one[0].st_atime, one[0].st_mtime)):
+            # Another process that is about to read it compiles anew.
+            Path(path).unlink(missing_ok=True)
+            total -= known.st_size
+            if total <= most * 3 // 4:
+                return
 
 
 def compiler_options() -> dict[str, str] | None:

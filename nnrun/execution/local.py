@@ -1,9 +1,12 @@
 """The executor of this machine: a group of trials is one compiled program on its devices."""
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+
+import jax
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
@@ -19,6 +22,8 @@ from nnrun.training.fit import Epoch, Failure, Stretch, fit
 from nnrun.training.state import State
 
 KEPT_PROGRAMS = 4
+MOST_PROGRAMS = 16
+"""Programs that are built before all are forgotten: each holds memory, in up to 400 maps, whoever let go of it."""
 KEPT_DATA = 2
 Trainer = GroupRun | SerialRun
 Restore = Callable[[GroupSettings, Callable[[], State], Data], tuple[State, dict[str, Any]] | None]
@@ -93,6 +98,7 @@ class Local:
     def __init__(self, watch: Watch, deadline: float, restore: Restore) -> None:
         self._watch, self._deadline, self._restore = watch, deadline, restore
         self._programs: dict[Any, Compiled] = {}
+        self._built = 0
         self._data: dict[Any, Data] = {}
 
     def run(self, group: GroupSettings, jobs: list[Job]) -> Iterator[Event]:
@@ -162,9 +168,18 @@ class Local:
         key = (static, group.batching, group.devices)
         if key not in self._programs:
             self._programs = dict(list(self._programs.items())[1 - KEPT_PROGRAMS :])
+            if self._built == MOST_PROGRAMS:
+                self._forget()
+            self._built += 1
             if group.batching == "serial":
                 self._programs[key] = Compiled(static, data, Placement(group.devices))
             else:
                 placement = TrialPlacement(group.devices, group.batching)
                 self._programs[key] = CompiledGroup(static, data, placement)
         return self._programs[key]
+
+    def _forget(self) -> None:
+        """Gives back what programs take: JAX keeps every one, and a Compiled is part of a circle."""
+        self._programs, self._built = {}, 0
+        jax.clear_caches()
+        gc.collect()

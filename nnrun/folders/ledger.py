@@ -58,6 +58,8 @@ class Ledger:
             self._check()
             if writes:
                 self._make()
+                # Before anything is written: what is damaged stays as it is.
+                self.trials()
         except BaseException:
             self._database.close()
             if self._lock:

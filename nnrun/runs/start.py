@@ -38,6 +38,8 @@ def start(config: RunConfig, composed: Composed, folder: Path, command: str, res
         if found := own_code.told(error):
             raise RunError(f"{found} {kept}") from error
         raise
+    finally:
+        devices.trim_programs()
 
 
 def gone(folder: Path) -> str:

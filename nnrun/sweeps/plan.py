@@ -48,6 +48,11 @@ class Plan:
                 plain = _with_value(plain, key, value)
         return replace(base, plain=compose.resolved(plain))
 
+    def left_out(self, point: Params) -> set[str]:
+        """The keys of a point that the YAML of their choice leaves out."""
+        plain = self.bases[tuple(point[name] for name in self.space.choosers)].plain
+        return {key for key in point if key not in self.space.choosers and not has(plain, key)}
+
     def strategy(self) -> Strategy:
         """The strategy that the config names, over this space."""
         values = self.first.sweep["search"]
@@ -69,7 +74,9 @@ def of(overrides: list[str]) -> Plan:
     first = compose.compose_one([*typed, *(f"{key}={names[0]}" for key, names in _choosers(swept).items())])
     first = replace(first, sweep=_filled(first.sweep))
     recipe = grammar.from_space(first.sweep["search"]["space"])
-    dimensions = {key: found for key, found in recipe.items() if key not in fixed} | swept
+    dimensions = {key: found for key, found in recipe.items() if key not in fixed}
+    # A key that a YAML leaves out may be swept with Hydra's sign for added ones, and without.
+    dimensions |= {key.removeprefix("+") if "." in key else key: found for key, found in swept.items()}
     if not dimensions:
         run_config.build(compose.resolved(first.plain))
         raise ConfigError(
@@ -124,9 +131,9 @@ def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str], first: 
                 value = grammar.parse_override(text).value()
                 base = replace(base, plain=_with_value(base.plain, key, value))
         bases[choice] = base
-        lacking[choice] = frozenset(key for key in dimensions if key not in groups and not has(base.plain, key))
+        lacking[choice] = frozenset(key for key in dimensions if key not in groups and not takes(base, key))
     for key in [*optional, *dimensions]:
-        if key not in groups and not any(has(base.plain, key) for base in bases.values()):
+        if key not in groups and not any(takes(base, key) for base in bases.values()):
             base = next(iter(bases.values()))
             others = " No other choice in this sweep has it either." if len(bases) > 1 else ""
             raise ConfigError(f"{unknown_key(key, base.plain, base.choices)}{others}")
@@ -177,6 +184,12 @@ def has(plain: Any, key: str) -> bool:
             return False
         plain = plain[name]
     return True
+
+
+def takes(base: Composed, key: str) -> bool:
+    """Whether a config has a dotted key, or a choice in it whose YAML leaves it out."""
+    group, _, name = key.partition(".")
+    return has(base.plain, key) or (group in base.choices and name in choices.left_out(group, base.choices[group]))
 
 
 def _with_value(plain: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

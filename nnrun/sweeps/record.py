@@ -87,7 +87,9 @@ class Record:
         """What to type for one trial as a run."""
         first = self.plan.composed(point).plain
         kept = [text for text in self.typed if _is_of_run(text, first)]
-        return [*kept, *(f"{key}={grammar.value_text(value)}" for key, value in point.items())]
+        left_out = self.plan.left_out(point)
+        signs = {key: "+" if key in left_out else "" for key in point}
+        return [*kept, *(f"{signs[key]}{key}={grammar.value_text(value)}" for key, value in point.items())]
 
     def command_of(self, point: Params) -> str:
         """A command that can be pasted into a shell."""

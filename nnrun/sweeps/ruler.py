@@ -31,7 +31,8 @@ def settled(record: Record) -> Record:
     if not changing:
         return replace(record, notes=notes)
     asked = configs[0].objective.metric
-    typed = any(word.lstrip("+").startswith(f"{METRIC}=") for word in record.typed)
+    # With a direction of one's own the metric is one's own choice, too.
+    typed = any(word.lstrip("+").startswith("objective.") for word in record.typed)
     names = _comparable(configs, list(changing))
     what = _what([key for keys in changing.values() for key in keys], list(changing))
     if asked != DEFAULT or typed:
@@ -50,9 +51,10 @@ def settled(record: Record) -> Record:
             "by it nonetheless."
         )
     metric = f"val/{names[0]}"
+    unit = ", in whose unit training.early_stopping.minimum_change is now" if _has_least_change(configs) else ""
     notes.append(
-        f"{what}, so trials are not compared by val/loss but by {metric}, which also picks each trial's best epoch. "
-        f"For another metric set {METRIC}=."
+        f"{what}, so trials are not compared by val/loss but by {metric}, which also picks each trial's best epoch"
+        f"{unit}. For another metric set {METRIC}=."
     )
     bases = {
         choice: replace(base, plain=base.plain | {"objective": base.plain["objective"] | {"metric": metric}})
@@ -60,6 +62,10 @@ def settled(record: Record) -> Record:
     }
     typed_now = [*record.typed, f"{METRIC}={metric}"]
     return replace(record, plan=replace(record.plan, bases=bases), typed=typed_now, notes=notes)
+
+
+def _has_least_change(configs: list[RunConfig]) -> bool:
+    return any(config.training.early_stopping.minimum_change for config in configs)
 
 
 def _changing(record: Record, configs: list[RunConfig]) -> dict[Change, list[str]]:

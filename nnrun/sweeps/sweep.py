@@ -93,6 +93,7 @@ class Sweep:
         finally:
             self.terminal.close()
             self.ledger.close()
+            devices.trim_programs()
 
     def _stopped(self, error: BaseException) -> RunError:
         """What the disk or the device is told of; a folder that could not be begun is given back."""

@@ -125,8 +125,9 @@ def test_rows_that_were_trained_on_are_counted_in_another_file(tmp_path, monkeyp
 
 
 def test_evaluate_and_importance_say_that_a_file_was_trained_on(nnrun, tmp_path):
-    write(tmp_path / "t.csv", measured(100, y=np.random.default_rng(1).normal(size=100)))
-    write(tmp_path / "new.csv", measured(100, y=np.random.default_rng(2).normal(size=100) + 9))
+    for name, seed in (("t.csv", 1), ("new.csv", 2)):
+        y, z = np.random.default_rng(seed).normal(size=(2, 100))
+        write(tmp_path / name, measured(100, y=y, z=z))
     words = ("dataset.path=t.csv", "dataset.target=class", "hydra.run.dir=run")
     assert nnrun("debug=tiny", "dataset=csv", *words).code == 0
     for verb, more in (("evaluate", ()), ("predict", ("--importance", "--repeats=1", "--overwrite"))):

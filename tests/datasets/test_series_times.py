@@ -6,7 +6,7 @@ import numpy as np
 import polars
 import pytest
 
-from nnrun.datasets.series.times import check_pattern, is_time, time_pattern, times
+from nnrun.datasets.series.times import check_pattern, irregular, is_time, time_pattern, times
 from nnrun.datasets.tables.values import Place
 from nnrun.errors import ConfigError, NnrunError, RunError
 
@@ -28,6 +28,8 @@ PLACE = Place("t.csv", np.array([0, 3]))
         (["2024-03-01T13:30:00-0330", "2024-03-01T18:30:00Z"], ["2024-03-01T17:00", "2024-03-01T18:30"]),
         (["2024-03-01 13:30:00.5+02", "2024-03-02 13:30:00 +00:00"], ["2024-03-01T11:30:00.5", "2024-03-02T13:30"]),
         (["01.03.2024 01:00 +01:00"], ["2024-03-01"]),
+        (["2025-01-01T00", "2025-01-01T13"], ["2025-01-01", "2025-01-01T13:00"]),
+        (["2025-01-01 09"], ["2025-01-01T09:00"]),
     ],
 )
 def test_times_as_people_write_them(texts, iso):
@@ -139,7 +141,41 @@ def test_what_is_not_as_stated_is_said_with_its_row():
         "t.csv, row 4, column t is '13/02/2000', but dataset.time_format is %m/%d/%Y. Correct one of them; %d is a "
         "day, %m a month, %b its name, %Y a year, %H:%M:%S an hour, minute and second."
     )
-    with pytest.raises(ConfigError, match=r"dataset\.time_format=%d/%m/%Y %H cannot be read: Invalid format string"):
-        check_pattern(written, PLACE, "%d/%m/%Y %H")
+    with pytest.raises(ConfigError, match=r"dataset\.time_format=%d/%m/%Y %I cannot be read: Invalid format string"):
+        check_pattern(written, PLACE, "%d/%m/%Y %I")
     with pytest.raises(ConfigError, match="row 1, column t is '01/02/00', which is no time"):
         times(polars.Series("t", ["01/02/00"]), PLACE)
+
+
+def steps(found):
+    return irregular(np.asarray(found, "datetime64[us]"), Place("t.csv", np.arange(len(found))))
+
+
+MONTH_ENDS = (np.datetime64("1990-02") + np.arange(240)).astype("datetime64[D]") - np.timedelta64(1, "D")
+QUARTERS = MONTH_ENDS[2::3]
+BUSINESS = np.array([day for day in np.datetime64("2024-01-01") + np.arange(300) if np.is_busday(day)])
+
+
+@pytest.mark.parametrize(
+    ("found", "unit"),
+    [
+        (MONTH_ENDS, "1 month"),
+        (MONTH_ENDS + np.timedelta64(1, "D"), "1 month"),
+        (QUARTERS, "3 months"),
+        (MONTH_ENDS[11::12], "12 months"),
+        (BUSINESS, "1 business day"),
+    ],
+)
+def test_steps_of_the_calendar_are_equal_and_a_missing_one_is_told(found, unit):
+    assert steps(found) is None
+    longest = {"1 month": "2 months", "3 months": "6 months", "12 months": "24 months"}.get(unit, "2 business days")
+    assert steps(np.delete(found, 8)) == (
+        f"t.csv: 1 of {len(found) - 2} steps are not {unit} long, the first before row 9 ({found[9]}), the longest "
+        f"{longest}; windows run across them."
+    )
+
+
+def test_days_with_a_weekend_among_them_are_no_business_days():
+    days = np.datetime64("2024-01-01") + np.arange(60)
+    assert "1 of 58 steps are not 1 day, 0:00:00 long" in steps(np.delete(days, 20))
+    assert "are not 0:30:00 long" in steps(np.delete(HOURS[:20] - np.arange(20) * np.timedelta64(30, "m"), 3))

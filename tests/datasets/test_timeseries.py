@@ -335,3 +335,32 @@ def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tm
     assert summary["metrics"]["test/anomalies_found"] == 1
     assert summary["metrics"]["test/false_alarms"] == found["flagged"][found["anomaly"] == 0].mean()
     assert (tmp_path / "run" / "figures" / "flagged_series.png").exists()
+
+
+@pytest.mark.parametrize(("order", "was"), [(slice(None, None, -1), "newest first"), (None, "not in order of time")])
+def test_rows_in_another_order_are_sorted_and_told(series, tmp_path, order, was):
+    expected = make(write(tmp_path, series), window=4).load()
+    moved = np.random.default_rng(1).permutation(60) if order is None else np.arange(60)[order]
+    path = write(tmp_path, {name: np.asarray(values)[moved] for name, values in series.items()})
+    data = make(path, window=4).load()
+    for part in ("train", "val", "test"):
+        np.testing.assert_array_equal(getattr(data, part)["inputs"], getattr(expected, part)["inputs"])
+    assert data.labels["time"].tolist() == expected.labels["time"].tolist() == sorted(expected.labels["time"])
+    assert data.notes == (f"{path}: the rows are {was}, and are sorted by time.",)
+    assert not expected.notes
+    gaps = {**series, "a": [None if i == 7 else value for i, value in enumerate(series["a"])]}
+    path = write(tmp_path, {name: [values[i] for i in moved] for name, values in gaps.items()})
+    filled = make(path, window=4, missing="previous").load().train["inputs"][4, 3, 0]
+    assert filled == np.float32(series["a"][6])
+
+
+def test_several_series_in_one_file_are_told_apart(series, tmp_path):
+    store = {name: np.repeat(values, 3) for name, values in series.items()} | {"store": np.tile([1, 2, 3], 60)}
+    path = write(tmp_path, store)
+    with pytest.raises(RunError) as caught:
+        make(path, window=4).load()
+    assert str(caught.value) == (
+        f"{path}, column day: 2024-01-01 is the time of rows 1 and 2, and 120 of 180 rows have the time of another. "
+        "Column store tells them apart, so the file holds 3 series of equal times. Make one file of each, or give each "
+        "a column of its own beside one column of times."
+    )

@@ -59,7 +59,12 @@ def test_mistakes_are_told_with_their_key(series, tmp_path, values, error, said)
         ("a", 5, "x", "row 6, column a is 'x', but the column must hold numbers."),
         ("a", 5, "inf", "row 6, column a is inf, but numbers must be finite."),
         ("a", 5, "", "row 6, column a has no value."),
-        ("day", 5, "2024-01-05", "row 6, column day: 2024-01-05 is not after 2024-01-05 in the row before. Sort"),
+        (
+            "day",
+            5,
+            "2024-01-05",
+            "column day: 2024-01-05 is the time of rows 5 and 6, and 1 of 60 rows have the time of another. Where they",
+        ),
         ("day", 5, "", "row 6, column day has no time. Fill it in or take the row out."),
     ],
 )

@@ -1,5 +1,7 @@
 """How programs are compiled for the devices, and what these hold."""
 
+import os
+
 import pytest
 
 from nnrun.execution import devices
@@ -46,3 +48,17 @@ def test_the_memory_of_a_machine_or_its_container(tmp_path, monkeypatch):
     assert devices.memory() == 1_000_000
     (tmp_path / "limit").write_text("max\n")
     assert devices.memory() > 2**28
+
+
+def test_the_compiled_programs_that_were_unused_longest_go_first(monkeypatch, tmp_path):
+    monkeypatch.setenv("NNRUN_CACHE", str(tmp_path))
+    devices.trim_programs()
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for age in range(10):
+        (folder / f"{age}-cache").write_bytes(bytes(100))
+        os.utime(folder / f"{age}-cache", (10_000 - age, 5_000))
+    devices.trim_programs(1000)
+    assert len(list(folder.iterdir())) == 10
+    devices.trim_programs(900)
+    assert {path.name for path in folder.iterdir()} == {f"{age}-cache" for age in range(6)}

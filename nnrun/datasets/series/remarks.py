@@ -22,9 +22,11 @@ def check_targets(faults: Mapping[str, str], targets: Sequence[str], named: bool
 
 
 def notes(table: SeriesTable, same: Iterable[str], source: str) -> tuple[str, ...]:
-    """A sentence about each: steps of unequal length, constant columns."""
+    """A sentence about each: rows in another order, steps of unequal length, constant columns."""
     steps = None if table.times is None else irregular(table.times, table.place)
+    sorted_ = f"{source}: the rows are {table.was}, and are sorted by time."
     return (
+        *([sorted_] if table.was else []),
         *([steps] if steps else []),
         *(f"{source}: column {name} is constant in the training rows." for name in same),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from nnrun.datasets.series.times import rises, time_labels, times
+from nnrun.datasets.series.times import falls, rises, time_labels, times
 from nnrun.datasets.tables.file import Table
 from nnrun.datasets.tables.values import COMMA, GROUPED, Place, numbers
 from nnrun.errors import ConfigError, RunError
@@ -20,12 +20,13 @@ Missing = Literal["refuse", "previous"]
 class SeriesTable(NamedTuple):
     """values (rows, variables) float64; times (rows,) datetime64[us], or float64 where they are numbers, or None.
 
-    place: the file, and the numbers of the rows in it.
+    place: the file, and the numbers of the rows in it. was: how the rows were ordered, where not by time.
     """
 
     values: np.ndarray
     times: np.ndarray | None
     place: Place
+    was: str | None = None
 
 
 def read_series(
@@ -42,26 +43,57 @@ def read_series(
 
     missing `previous` fills a gap with the value before it; `positive` refuses what has no logarithm; `pattern` is how
     times are written where it reads all of them.
-    Raises RunError for a value that is no number or missing and for a time that is not after the one before, with the
-    row, and ConfigError for a number with a comma where that is not the `decimal` mark.
+    Raises RunError for a value that is no number or missing and for a time that two rows have, and ConfigError for a
+    number with a comma where that is not the `decimal` mark.
     """
     frame, place = table.frame, Place(source, table.rows)
+    found, was = None, None
+    if time is not None:
+        found = times(pointed(frame[time], decimal), place, pattern)
+        if not rises(found):
+            was = "newest first" if falls(found) else "not in order of time"
+            order = np.argsort(found, kind="stable")
+            found, frame, place = found[order], frame[order], Place(source, table.rows[order])
+        if not rises(found):
+            raise _repeated(table, found, time, place)
     values = np.stack([_values(frame[name], decimal, missing, place) for name in columns], axis=1)
     if positive and (values <= 0).any():
         row, column = np.argwhere(values <= 0)[0]
         rule = "which has no logarithm. Set dataset.transform=none."
         raise place.fault(columns[column], row, float(values[row, column]), rule)
-    if time is None:
-        return SeriesTable(values, None, place)
-    found = times(pointed(frame[time], decimal), place, pattern)
-    if not rises(found):
-        row = int(np.argmin(found[1:] > found[:-1])) + 1
-        before, after = time_labels(found[row - 1 : row + 1])
-        raise RunError(
-            f"{source}, row {table.rows[row] + 1}, column {time}: {after} is not after {before} in the row before. "
-            "Sort the file by time and leave one row for each time."
+    return SeriesTable(values, found, place, was)
+
+
+def _repeated(table: Table, found: np.ndarray, time: str, place: Place) -> RunError:
+    """The error for a time that several rows have; a column that tells them apart makes them several series."""
+    again = np.flatnonzero(found[1:] == found[:-1])
+    first = int(again[0])
+    rows = sorted(int(row) + 1 for row in place.rows[first : first + 2])
+    series = _apart(table, time)
+    if series is not None:
+        name, count = series
+        move = (
+            f"Column {name} tells them apart, so the file holds {count} series of equal times. Make one file of each, "
+            "or give each a column of its own beside one column of times."
         )
-    return SeriesTable(values, found, place)
+    else:
+        move = "Where they are one series, correct the times; where they are several, make one file of each."
+    return RunError(
+        f"{place.source}, column {time}: {time_labels(found[first : first + 1])[0]} is the time of rows {rows[0]} and "
+        f"{rows[1]}, and {len(again)} of {len(found)} rows have the time of another. {move}"
+    )
+
+
+def _apart(table: Table, time: str) -> tuple[str, int] | None:
+    """A column of a few values, with which no time occurs twice, and how many values it has."""
+    import polars
+
+    frame = table.frame
+    for name in frame.columns:
+        count = frame[name].n_unique() if name != time else 0
+        if 1 < count <= frame.height // 2 and not frame.select(polars.struct(time, name).is_duplicated().any()).item():
+            return name, count
+    return None
 
 
 def series_numbers(column: "polars.Series", decimal: str, place: Place) -> np.ndarray:

@@ -1,19 +1,20 @@
 """Times of a series: how they are written, what they look like, and whether their steps are equal."""
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from nnrun.datasets.tables.dialect import first_line
-from nnrun.datasets.tables.values import PLAIN_FORMATS, Place, is_moment
+from nnrun.datasets.tables.values import HOURS, PLAIN_FORMATS, Place, is_moment, moments
 from nnrun.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     import polars
 
 
-PATTERNS = (*PLAIN_FORMATS, "%Y-%m")
+PATTERNS = (*PLAIN_FORMATS, *HOURS, "%Y-%m")
 LIKELY = 100
 """First times, of which a pattern must read one to be tried on all."""
 OFFSET = r"^(?<local>.*\d{2}:\d{2}.*?)\s?(?<offset>Z|[+-]\d{2}(?::?\d{2})?)$"
@@ -40,7 +41,7 @@ def time_pattern(column: "polars.Series", place: Place, known: str | None = None
     """How the times of a text column are written, told from all of them; None for numbers and for times of a parquet.
 
     known: what holds wherever it reads all of them. Where the day and the month may come first, times must rise, or
-    else have equal steps, one way alone. Raises ConfigError where neither decides, or where nothing is a time.
+    else fall, or else have equal steps, one way alone. Raises ConfigError where nothing decides, or nothing is a time.
     """
     import polars
 
@@ -62,7 +63,7 @@ def time_pattern(column: "polars.Series", place: Place, known: str | None = None
     # Of patterns with the day in one place the first stays: in reversed order it is written last.
     by_day = {pattern.find("%d"): pattern for pattern in reversed(patterns)}
     readings = {pattern: _moments(words, pattern).to_numpy() for pattern in by_day.values()}
-    for holds in (rises, is_regular):
+    for holds in (rises, falls, is_regular):
         readings = {pattern: found for pattern, found in readings.items() if holds(found)} or readings
     if len(readings) > 1 and not _unread(words, patterns[0]):
         raise ConfigError(
@@ -144,7 +145,7 @@ def _moments(words: "polars.Series", pattern: str) -> "polars.Series":
     if not any(sign in pattern for sign in DAYS):
         words, pattern = words + " 01", f"{pattern} %d"
     try:
-        found = words.str.to_datetime(pattern, strict=False, time_unit="us")
+        found = moments(words, pattern)
     except polars.exceptions.PolarsError as error:
         raise ConfigError(f"dataset.time_format={pattern} cannot be read: {first_line(error)}.") from None
     found = found.set((found.dt.year() < 100).fill_null(True), None)
@@ -176,38 +177,74 @@ def rises(found: np.ndarray) -> bool:
     return bool((found[1:] > found[:-1]).all())
 
 
+def falls(found: np.ndarray) -> bool:
+    """Whether each time is before the one in front of it: the newest comes first."""
+    return rises(found[::-1])
+
+
 def is_regular(found: np.ndarray) -> bool:
-    """Whether all steps are equal; those of months and years count as equal."""
-    return len(found) < 3 or not len(_odd_steps(found))
+    """Whether all steps are equal; those of months, years and business days count as equal."""
+    return len(found) < 3 or not len(_steps(found).odd)
 
 
-def _odd_steps(found: np.ndarray) -> np.ndarray:
-    """Positions of the steps that are not as long as most, none where they are months or years."""
-    steps = np.diff(found).astype(np.float64)
-    usual = np.median(steps)
+class _Steps(NamedTuple):
+    """lengths (n,) of all steps in a unit of the calendar, or as they are; odd: positions of those not as most are."""
+
+    lengths: np.ndarray
+    odd: np.ndarray
+    unit: str | None = None
+
+    @property
+    def usual(self) -> np.timedelta64 | np.floating:
+        """The length of most."""
+        usual: np.timedelta64 = np.median(self.lengths.astype(np.float64)).astype(self.lengths.dtype)
+        return usual
+
+    def told(self, step: Any) -> str:
+        """A length in words."""
+        if self.unit is not None:
+            return f"{int(step)} {self.unit}{'s' * (int(step) != 1)}"
+        return str(step.astype("timedelta64[us]").item()) if step.dtype.kind == "m" else f"{float(step):g}"
+
+
+def _steps(found: np.ndarray) -> _Steps:
+    """The steps of times, counted in the calendar where that makes more of them equal."""
+    steps = np.diff(found)
+    lengths = steps.astype(np.float64)
+    usual = np.median(lengths)
     # A share, since steps of times that are numbers, such as 0.1, differ by rounding.
-    odd = np.flatnonzero(np.abs(steps - usual) > 1e-6 * abs(usual))
-    if len(odd) and found.dtype.kind == "M":
-        # Months and years differ in length, but every time is equally far into its month.
-        months = found.astype("datetime64[M]")
-        if len(np.unique(found - months)) == 1 and len(np.unique(np.diff(months))) == 1:
-            return odd[:0]
-    return odd
+    plain = _Steps(steps, np.flatnonzero(np.abs(lengths - usual) > 1e-6 * abs(usual)))
+    if not len(plain.odd) or found.dtype.kind != "M":
+        return plain
+    counted = [_Steps(np.diff(places), _unusual(np.diff(places)), unit) for unit, places in _calendar(found)]
+    return min([plain, *counted], key=lambda one: len(one.odd))
+
+
+def _unusual(steps: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(steps != int(np.median(steps)))
+
+
+def _calendar(found: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The months or the business days that times lie in, counted, where all are equally far into theirs."""
+    day = np.timedelta64(1, "D")
+    # A day after the end of a month is the first of the next, whatever the length of the months.
+    for moved in (found, found + day):
+        months = moved.astype("datetime64[M]")
+        if len(np.unique(moved - months)) == 1:
+            yield "month", months.astype(int)
+            return
+    days = found.astype("datetime64[D]")
+    if len(np.unique(found - days)) == 1 and np.median(np.diff(days).astype(int)) == 1 and np.is_busday(days).all():
+        yield "business day", np.busday_count(days[0], days)
 
 
 def irregular(found: np.ndarray, place: Place) -> str | None:
-    """A sentence about steps of unequal length, None where there are none; months and years count as equal."""
-    odd, steps = _odd_steps(found), np.diff(found)
-    if not len(odd):
+    """A sentence about steps of unequal length, None where there are none; see `is_regular`."""
+    if not len(found) > 1 or not len((steps := _steps(found)).odd):
         return None
-    usual = np.median(steps.astype(np.float64)).astype(steps.dtype)
-    first, longest = int(odd[0]) + 1, int(np.argmax(steps))
+    first, longest = int(steps.odd[0]) + 1, int(np.argmax(steps.lengths))
     return (
-        f"{place.source}: {len(odd)} of {len(steps)} steps are not {_duration(usual)} long, the first before row "
-        f"{place.rows[first] + 1} ({time_labels(found[first : first + 1])[0]}), the longest "
-        f"{_duration(steps[longest])}; windows run across them."
+        f"{place.source}: {len(steps.odd)} of {len(steps.lengths)} steps are not {steps.told(steps.usual)} long, the "
+        f"first before row {place.rows[first] + 1} ({time_labels(found[first : first + 1])[0]}), the longest "
+        f"{steps.told(steps.lengths[longest])}; windows run across them."
     )
-
-
-def _duration(step: np.timedelta64 | np.floating) -> str:
-    return str(step.astype("timedelta64[us]").item()) if step.dtype.kind == "m" else f"{float(step):g}"

@@ -28,12 +28,14 @@ PLAIN_FORMATS = (
     *(f"{day}{clock}" for day in ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y") for clock in CLOCKS),
 )
 """The first of them that reads a whole column counts; a day before the month only where a month cannot be."""
+HOURS = ("%Y-%m-%dT%H", "%Y-%m-%d %H")
 FORMATS = (
     *PLAIN_FORMATS,
     *(f"{one}{zone}" for one in PLAIN_FORMATS[:2] for zone in ("Z", "%z")),
     "%d-%m-%Y",
     "%m-%d-%Y",
     "%Y-%m",
+    *HOURS,
 )
 """How dates may be written, in the letters of strptime; zones, and other separators, where they must be given."""
 BEGINNING = r"^\d+[-/.]\d"
@@ -288,8 +290,16 @@ def _shortest(column: "polars.Series") -> "polars.Series":
 
 def dates(words: "polars.Series", pattern: str) -> "polars.Series":
     """The moments of trimmed texts, null where one is no date of the pattern."""
-    found = words.str.to_datetime(pattern, strict=False, time_unit="us")
+    found = moments(words, pattern)
     return found.set(~found.dt.year().is_between(*YEARS).fill_null(True), None)
+
+
+def moments(words: "polars.Series", pattern: str) -> "polars.Series":
+    """The moments of texts in a pattern, an hour without minutes too; null where one has another form."""
+    if "%H" in pattern and "%M" not in pattern:
+        # No time is read without its minutes.
+        words, pattern = words + " 00", f"{pattern} %M"
+    return words.str.to_datetime(pattern, strict=False, time_unit="us")
 
 
 def fitting_patterns(words: "polars.Series", among: Sequence[str]) -> tuple[str, ...]:

@@ -45,10 +45,10 @@ class Subject:
         `parts` of the facts names the part of a comparison of strategies by a trial's number.
         """
         space = {key: dimension(found) for key, found in facts["space"].items()}
-        parts = facts["parts"]
+        parts, notes = facts.get("parts", {}), tuple(facts.get("notes", ()))
         trials = [replace(trial, part=parts.get(str(trial.number))) for trial in trials]
         facts = {name: value for name, value in facts.items() if name != "parts"}
-        return cls(**facts | {"space": space, "notes": tuple(facts["notes"])}, trials=trials, curves=curves)
+        return cls(**facts | {"space": space, "notes": notes}, trials=trials, curves=curves)
 
     @cached_property
     def scored(self) -> list[Trial]:
