@@ -235,6 +235,15 @@ def test_when_the_time_is_over_trials_are_cut_short_and_the_best_so_far_wins(nnr
     assert nnrun("resume", "sweep", "search.timeout_seconds=9").err.startswith("nnrun: sweep is completed: nothing is")
 
 
+@pytest.mark.usefixtures("sketchy")
+def test_a_time_that_no_epoch_fits_into_is_told_with_the_way_on(nnrun, tmp_path):
+    done = nnrun(*SMALL, "search.timeout_seconds=1e-6", "seed=0,1")
+    text = "search.timeout_seconds ran out before any trial had trained an epoch. To give them more time: nnrun resume "
+    assert (done.code, done.err) == (1, f"nnrun: {text}sweep search.timeout_seconds=N\n")
+    assert nnrun("resume", "sweep", "search.timeout_seconds=1e6").code == 0
+    assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["completed"] * 2
+
+
 def test_a_space_means_nothing_to_a_single_run(nnrun, tmp_path):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     recipe = "# @package _global_\nsearch:\n  space:\n    seed: range(3)\n"

@@ -66,7 +66,7 @@ class Results:
         finally:
             self.drawing.end()
         if not best:
-            raise RunError(f"{_nothing(trials, self.folder.path)} The folders of the trials are in {self.folder.path}.")
+            raise RunError(_nothing(trials, self.folder.path))
         self.folder.clear_groups()
         add_winner(self.folder.path)
         self._show(trials, best)
@@ -188,7 +188,7 @@ def _nothing(trials: list[Trial], folder: Path) -> str:
             f"resume {shlex.quote(str(folder))} search.timeout_seconds=N"
         )
     which = f"All {failed}" if failed == len(trials) else f"No trial has a result: {failed} of {len(trials)}"
-    return f"{which} trials failed. {commonest(trials)}"
+    return f"{which} trials failed. {commonest(trials)} The folders of the trials are in {folder}."
 
 
 def commonest(trials: list[Trial]) -> str:
