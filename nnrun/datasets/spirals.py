@@ -14,7 +14,7 @@ from nnrun.schema import setting, size
 class SpiralsConfig(DatasetConfig):
     """Keys of dataset=spirals."""
 
-    examples: int = size(1000, "points in all", least=20)
+    examples: int = size(1000, "points in total", least=20)
     classes: int = size(2, "arms", least=2, most=10)
     turns: float = setting(1.5, "rounds of every arm", above=0)
     noise: float = setting(0.02, "standard deviation of Gaussian noise on every coordinate", least=0.0)
