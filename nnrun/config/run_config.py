@@ -170,6 +170,10 @@ def build(plain: dict[str, Any]) -> RunConfig:
     augmentation = schema.build("augmentation", plain.get("augmentation", {}), AugmentationConfig)
     report = schema.build("report", plain.get("report", {}), ReportConfig)
     chosen = {group: choice(group, plain[group]) for group in MEMBERS}
+    dataset, tasks = chosen["dataset"], [kind.__name__ for kind in getattr(chosen["task"].cls, "__mro__", ())]
+    # A data set of a user's own need not be a Dataset of ours.
+    if settle := getattr(dataset.cls, "for_task", None):
+        chosen["dataset"] = dataclasses.replace(dataset, config=settle(dataset.config, tasks))
     return RunConfig(
         training=training, objective=objective, seed=seed, augmentation=augmentation, report=report, **chosen
     )

@@ -16,7 +16,7 @@ class AddingConfig(DatasetConfig):
 
     scaling: ScalingKind = setting("none", "fitted on the training part alone")
     length: int = size(100, "steps of every sequence", least=2, changes="examples")
-    examples: int = size(10000, "sequences in all", least=20, changes="examples")
+    examples: int = size(10000, "sequences in total", least=20, changes="examples")
 
 
 class Adding(Examples):

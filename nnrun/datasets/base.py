@@ -1,6 +1,7 @@
 """What a data set is: a spec known before anything is loaded, and three parts of plain NumPy arrays."""
 
 import abc
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -221,7 +222,7 @@ class DatasetConfig:
     """Keys that every data set has."""
 
     seed: int = size(0, "generation and split", least=0, changes="examples")
-    limit: int | None = size(None, "at most this many examples in all; null: all", least=10, changes="examples")
+    limit: int | None = size(None, "at most this many examples in total; null: all", least=10, changes="examples")
     val_fraction: float = setting(
         0.15, "share of the examples for validation", above=0.0, below=0.9, changes="examples"
     )
@@ -242,6 +243,11 @@ class Dataset(abc.ABC):
     def task(self) -> str:
         """The task where the YAML says `_task_: auto`. Raises ConfigError where it cannot be told."""
         return self.spec().task
+
+    @classmethod
+    def for_task(cls, config: Any, tasks: Collection[str]) -> Any:
+        """The config where a task of these classes was chosen, which may settle what targets mean."""
+        return config
 
     @abc.abstractmethod
     def load(self) -> Data:

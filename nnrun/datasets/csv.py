@@ -1,5 +1,6 @@
 """A table from a file: csv, tsv or parquet."""
 
+import dataclasses
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,6 @@ from nnrun.datasets.tables.split import TEST, TRAIN, VAL
 from nnrun.errors import ConfigError, RunError
 from nnrun.schema import setting
 
-FURTHEST = 100_000
-"""The largest position of a column."""
 PARTS = (TRAIN, VAL, TEST)
 
 
@@ -39,8 +38,6 @@ class CsvConfig(DatasetConfig):
     target: str | int | tuple[Column, ...] | None = setting(
         None,
         "column to predict, by name or by position from 1 (-1 the last), or several",
-        least=-FURTHEST,
-        most=FURTHEST,
         changes="question",
     )
     features: tuple[Column, ...] | None = setting(None, "columns of the inputs; null: all others")
@@ -48,22 +45,16 @@ class CsvConfig(DatasetConfig):
     stratify: str | int | None = setting(
         "auto",
         "column whose values every part has in equal proportions (numbers: their deciles); auto: the classes",
-        least=-FURTHEST,
-        most=FURTHEST,
         changes="examples",
     )
     group: str | int | None = setting(
         None,
         "column whose rows of equal value stay in one part; no input",
-        least=-FURTHEST,
-        most=FURTHEST,
         changes="examples",
     )
     time: str | int | None = setting(
         None,
         "column by which the oldest rows train and the newest test; no input",
-        least=-FURTHEST,
-        most=FURTHEST,
         changes="examples",
     )
     types: dict | None = setting(
@@ -113,6 +104,19 @@ class Csv(Divided):
     """
 
     config: CsvConfig
+
+    @classmethod
+    def for_task(cls, config: CsvConfig, tasks: Collection[str]) -> CsvConfig:
+        """With a task of regression one target is a number, though a few whole numbers would be classes."""
+        target, types = config.target, config.types or {}
+        if (
+            "Regression" not in tasks
+            or target is None
+            or isinstance(target, tuple)
+            or types.keys() & {target, str(target)}
+        ):
+            return config
+        return dataclasses.replace(config, types={**types, target: "numeric"})
 
     def task(self) -> str:
         """The task that the target calls for: classification or regression."""

@@ -14,7 +14,7 @@ from nnrun.schema import setting, size
 class Friedman1Config(DatasetConfig):
     """Keys of dataset=friedman1."""
 
-    examples: int = size(2000, "rows in all", least=20, changes="examples")
+    examples: int = size(2000, "rows in total", least=20, changes="examples")
     features: int = size(10, "columns; all after the fifth say nothing about the target", least=5)
     noise: float = setting(1.0, "standard deviation of Gaussian noise on the target", least=0.0, changes="examples")
 

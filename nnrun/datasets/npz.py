@@ -1,5 +1,7 @@
 """Arrays from an `.npz` file."""
 
+import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -44,6 +46,12 @@ class Npz(Divided):
     """
 
     config: NpzConfig
+
+    @classmethod
+    def for_task(cls, config: NpzConfig, tasks: Collection[str]) -> NpzConfig:
+        """With a task of regression whole numbers as targets are numbers."""
+        is_open = config.targets == "auto" and "Regression" in tasks
+        return dataclasses.replace(config, targets="numbers") if is_open else config
 
     def task(self) -> str:
         """classification, regression or reconstruction, as the targets are."""

@@ -82,7 +82,7 @@ class Sequences(Divided):
             what = f"class {rare} has {counts[rare]} sequences" if len(names) > 1 else f"there is one class, {rare}"
             raise ConfigError(
                 f"{self._paths['train']}: {what} among {len(train.values)} sequences, but it needs two classes or "
-                f"more, each with {least} sequences or more, and {3 * FEWEST} in all."
+                f"more, each with {least} sequences or more, and {3 * FEWEST} in total."
             )
         lengths = {len(values) for found in self._files.values() for values in found.values}
         return SequencesReader(max(lengths), train.values[0].shape[1], len(lengths) > 1, names)

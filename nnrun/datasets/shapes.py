@@ -15,7 +15,7 @@ class ShapesConfig(DatasetConfig):
     """Keys of dataset=shapes."""
 
     scaling: ScalingKind = setting("none", "fitted on the training part alone")
-    examples: int = size(2000, "images in all", least=20, changes="examples")
+    examples: int = size(2000, "images in total", least=20, changes="examples")
     image_size: int = size(16, "pixels of each side", least=8)
     classes: int = size(
         4, "the first of circle, square, triangle, cross, ring, diamond", least=2, most=6, changes="question"

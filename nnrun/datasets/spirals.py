@@ -14,7 +14,7 @@ from nnrun.schema import setting, size
 class SpiralsConfig(DatasetConfig):
     """Keys of dataset=spirals."""
 
-    examples: int = size(1000, "points in all", least=20, changes="examples")
+    examples: int = size(1000, "points in total", least=20, changes="examples")
     classes: int = size(2, "arms", least=2, most=10, changes="question")
     turns: float = setting(1.5, "rounds of every arm", above=0, changes="examples")
     noise: float = setting(

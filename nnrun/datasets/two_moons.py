@@ -14,7 +14,7 @@ from nnrun.schema import setting, size
 class TwoMoonsConfig(DatasetConfig):
     """Keys of dataset=two_moons."""
 
-    examples: int = size(1000, "points in all", least=20, changes="examples")
+    examples: int = size(1000, "points in total", least=20, changes="examples")
     noise: float = setting(
         0.1, "standard deviation of Gaussian noise on every coordinate", least=0.0, changes="examples"
     )

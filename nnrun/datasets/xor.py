@@ -14,7 +14,7 @@ from nnrun.schema import setting, size
 class XorConfig(DatasetConfig):
     """Keys of dataset=xor."""
 
-    examples: int = size(1000, "points in all", least=20, changes="examples")
+    examples: int = size(1000, "points in total", least=20, changes="examples")
     noise: float = setting(
         0.3, "standard deviation of Gaussian noise around every corner", least=0.0, changes="examples"
     )

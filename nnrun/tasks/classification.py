@@ -83,7 +83,8 @@ class Classification(Task):
         """Number of classes. Raises ConfigError when the data set has no labels."""
         if self.data.classes is None:
             got = "no targets" if self.data.targets is None else "numbers as targets"
-            raise ConfigError(f"task=classification needs class labels, but the data set has {got}. Set task=auto.")
+            move = "Set task=auto, or, where the numbers of a csv are classes, dataset.types={NAME: categorical}."
+            raise ConfigError(f"task=classification needs class labels, but the data set has {got}. {move}")
         if self.data.anomalies:
             raise ConfigError(
                 "task=classification cannot learn a class that dataset.anomaly holds back from the training part. "

@@ -44,8 +44,9 @@ REFUSED = {
     "text": (
         {"full name": [f"name {i}" for i in range(30)], "class": ["a", "b"] * 15},
         {},
-        "t.csv: column full name holds text, 30 different values in 30 rows (row 1: 'name 0'), which is no category. "
-        "Leave it out, dataset.drop=[full name], or state that it is one, 'dataset.types={full name: embedding}'.",
+        "t.csv: column full name holds text, 30 different values in 30 rows (row 1: 'name 0'), too many for a "
+        "category. Leave it out, dataset.drop=[full name], or state that it is one, "
+        "'dataset.types={full name: embedding}'.",
     ),
     "huge cardinality": (
         {"x": [f"n{i}" for i in range(1500)], "class": ["a", "b"] * 750},

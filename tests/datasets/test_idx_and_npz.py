@@ -205,7 +205,11 @@ INFINITE = np.where(Y == 7, np.inf, 1.0)
 @pytest.mark.parametrize(
     ("error", "arrays", "said"),
     [
-        (ConfigError, {"a": X}, " must hold an array inputs, but holds a. Save numpy.savez(FILE, inputs=X)."),
+        (
+            ConfigError,
+            {"a": X},
+            " must hold an array inputs, but holds a of shape (60, 4). Save it with names that are known: numpy",
+        ),
         (ConfigError, {"inputs": np.array([Evil()])}, ": inputs must be numbers, but is of type object."),
         (ConfigError, {"inputs": X * 1j}, ": inputs must be numbers, but is of type complex128."),
         (ConfigError, {"inputs": X[:0]}, ": inputs has the shape (0, 4), in which there is no example."),

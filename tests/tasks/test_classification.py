@@ -241,7 +241,8 @@ def test_what_does_not_fit_is_refused():
     numbers = DataSpec("table", (3,), (1,), "regression")
     three = DataSpec("table", (3,), (), "classification", classes=3)
     assert refused(numbers) == (
-        "task=classification needs class labels, but the data set has numbers as targets. Set task=auto."
+        "task=classification needs class labels, but the data set has numbers as targets. Set task=auto, "
+        "or, where the numbers of a csv are classes, dataset.types={NAME: categorical}."
     )
     assert refused(three, loss="binary_cross_entropy") == (
         "task.loss=binary_cross_entropy needs exactly 2 classes, but the data set has 3. Set task.loss=cross_entropy."

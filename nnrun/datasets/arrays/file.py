@@ -81,12 +81,19 @@ class _Column:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         self.shape, by_columns, self.dtype = read(stream)
-        if by_columns and len(self.shape) > 1:
-            raise ValueError("an array is stored column by column; save numpy.ascontiguousarray of it")
-        self._stream = stream
+        self._stream, self._by_columns, self._read = stream, by_columns and len(self.shape) > 1, 0
+        self._whole: np.ndarray | None = None
 
     def rows(self, count: int) -> np.ndarray:
-        shape = (count, *self.shape[1:])
+        """The next rows; of an array that is stored column by column all are read at once."""
+        if not self._by_columns:
+            return self._next((count, *self.shape[1:]))
+        if self._whole is None:
+            self._whole = self._next(self.shape[::-1]).T
+        self._read += count
+        return self._whole[self._read - count : self._read]
+
+    def _next(self, shape: tuple[int, ...]) -> np.ndarray:
         wanted = math.prod(shape) * self.dtype.itemsize
         content = self._stream.read(wanted)
         if len(content) < wanted:

@@ -50,8 +50,11 @@ def plan(path: Path, kind: str, targets: str, stamp: tuple[int, int]) -> Plan:
     members = tuple(_members(layout, part) for part in PARTS)
     train = members[0]
     if "inputs" not in train:
-        held = ", ".join(sorted(layout)) or "nothing"
-        raise ConfigError(f"{path} must hold an array inputs, but holds {held}. Save numpy.savez(FILE, inputs=X).")
+        held = ", ".join(f"{name} of shape {layout[name][0]}" for name in sorted(layout)) or "nothing"
+        raise ConfigError(
+            f"{path} must hold an array inputs, but holds {held}. Save it with names that are known: "
+            "numpy.savez(FILE, inputs=X, targets=y), or x_train and y_train, x_test and y_test."
+        )
     for part in members:
         for name, member in part.items():
             _check_type(path, name, member, *layout[member])

@@ -81,6 +81,12 @@ class ImageReader(Reader):
 def labelled(folders: dict[str, Path], classes: tuple[str, ...], root: Path) -> Listing:
     """All images of class folders, which need not be all classes. Raises ConfigError for a folder that is no class."""
     files = {name: image_files.find(folder) for name, folder in folders.items()}
+    if not folders and (loose := image_files.find(root)):
+        raise ConfigError(
+            f"{root} holds {len(loose)} images in no folder of a class, so their classes are unknown. Put each into "
+            "the folder of its class, or move the whole folder elsewhere and let the trained network tell: nnrun "
+            f"predict RUN {root.name}"
+        )
     if lost := {name: len(found) for name, found in files.items() if name not in classes}:
         raise class_names.strange(root, lost, classes, "images")
     labels = [np.full(len(found), classes.index(name), np.int32) for name, found in files.items()]

@@ -151,8 +151,8 @@ def text(found: Found, different: str, rows: int) -> str:
     """Says that texts are no categories; `different` is how many there are in `rows`."""
     return (
         f"{found.source}: column {found.column} holds text, {different} different values in {rows} rows "
-        f"(row {found.row}: {found.word[:40]!r}), which is no category. Leave it out, dataset.drop=[{found.typed}], or "
-        f"state that it is one, {hint('types', found.typed, 'embedding')}."
+        f"(row {found.row}: {found.word[:40]!r}), too many for a category. Leave it out, dataset.drop=[{found.typed}], "
+        f"or state that it is one, {hint('types', found.typed, 'embedding')}."
     )
 
 
