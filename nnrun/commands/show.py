@@ -25,15 +25,15 @@ def show(words: list[str]) -> int:
         remark = ""
     except ConfigError:
         remark = "  (not to be pasted unless it is your own: nnrun writes no such command)"
-    terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}")
+    terminal.say(terminal.inline(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}"))
     terminal.say(f"  {terminal.inline(summary['command'])}{remark}")
     made = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
-    terminal.say(f"  task {summary['task']}, {summary['epochs']} epochs; {made}")
+    terminal.say("  " + terminal.inline(f"task {summary['task']}, {summary['epochs']} epochs; {made}"))
     if best := summary["objective"]:
         value = "" if best["value"] is None else f" {best['value']:.5g} in epoch {best['epoch']}"
-        terminal.say(f"  best {best['metric']}{value}")
+        terminal.say("  " + terminal.inline(f"best {best['metric']}{value}"))
     if error := summary.get("error"):
-        terminal.say(f"  error: {str(error)[:500]}")
+        terminal.say("  " + terminal.inline(f"error: {str(error)[:500]}"))
     if (folder / "model.safetensors").exists():
         from nnrun.folders import weights_file
 
@@ -63,9 +63,9 @@ def runs(words: list[str]) -> int:
         try:
             summary = reading.summary(path.parent)
         except ConfigError:
-            terminal.say(f"{path.parent}  damaged")
+            terminal.say(terminal.inline(f"{path.parent}  damaged"))
             continue
         best = summary["objective"]
         value = f"{best['metric']} {best['value']:.5g}" if best and best["value"] is not None else ""
-        terminal.say(f"{path.parent}  {summary['status']}  {value}")
+        terminal.say(terminal.inline(f"{path.parent}  {summary['status']}  {value}"))
     return 0
