@@ -55,6 +55,11 @@ def _two_cores():
 @pytest.fixture(scope="session")
 def command():
     """Runs a command in a folder as `nnrun` would, without a new process."""
+    return in_process()
+
+
+def in_process():
+    """What `command` is, for programs beside the tests."""
 
     def run(*words: str, folder: Path) -> Finished:
         out, err, argv, path = io.StringIO(), io.StringIO(), sys.argv, list(sys.path)

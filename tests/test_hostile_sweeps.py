@@ -232,3 +232,13 @@ def test_a_choice_in_the_current_folder_is_not_run_by_name(refused, here):
     assert "names model._target_=evil.Model, code outside nnrun" in refused("repeat", "sweep/best")
     (here / "conf/model/evil.yaml").write_text("# @package _global_\nhydra:\n  callbacks: {}\n")
     assert "conf/model/evil.yaml, which sets keys of others." in refused("repeat", "sweep/best")
+
+
+def test_names_in_a_summary_make_no_lines_of_their_own(nnrun, here):
+    path = here / "sweep/best/summary.json"
+    names = {"model": "a\nb", "task": "c\x1b[2J", "error": "d\n  best val/loss 0.0"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | names))
+    lines = nnrun("show", "sweep/best").out.splitlines()
+    assert lines[0] == "sweep/best: a\\nb on iris, completed"
+    assert lines[2].startswith("  task c\\x1b[2J, 2 epochs; python ")
+    assert "  error: d\\n  best val/loss 0.0" in lines

@@ -32,7 +32,9 @@ def on_terminal(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("variables", "shown"), [({}, COLOURED), ({"NO_COLOR": "1"}, PLAIN), ({"TERM": "dumb"}, PLAIN)]
+    ("variables", "shown"),
+    [({}, COLOURED), ({"NO_COLOR": "1"}, PLAIN), ({"TERM": "dumb"}, PLAIN)],
+    ids=["colours", "NO_COLOR", "dumb"],
 )
 def test_results_have_colours_on_a_terminal_that_wants_them(on_terminal, capsys, variables, shown):
     on_terminal(**variables)

@@ -43,7 +43,7 @@ def say_unknown(run: Any, source: Path) -> None:
     """Names the columns of a file that the network does not use."""
     if names := run.preprocessing.reader.unknown(source):
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-        terminal.say(f"Columns that are not used: {', '.join(names[:8])}{more}")
+        terminal.say(terminal.inline(f"Columns that are not used: {', '.join(names[:8])}{more}"))
 
 
 @contextlib.contextmanager

@@ -28,15 +28,15 @@ def show(words: list[str]) -> int:
         remark = ""
     except ConfigError:
         remark = "  (not to be pasted unless it is your own: nnrun writes no such command)"
-    terminal.say(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}")
+    terminal.say(terminal.inline(f"{folder}: {summary['model']} on {summary['dataset']}, {summary['status']}"))
     terminal.say(f"  {terminal.inline(summary['command'])}{remark}")
     made = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
-    terminal.say(f"  task {summary['task']}, {summary['epochs']} epochs; {made}")
+    terminal.say("  " + terminal.inline(f"task {summary['task']}, {summary['epochs']} epochs; {made}"))
     if best := summary["objective"]:
         value = "" if best["value"] is None else f" {best['value']:.5g} in epoch {best['epoch']}"
-        terminal.say(f"  best {best['metric']}{value}")
+        terminal.say("  " + terminal.inline(f"best {best['metric']}{value}"))
     if error := summary.get("error"):
-        terminal.say(f"  error: {str(error)[:500]}")
+        terminal.say("  " + terminal.inline(f"error: {str(error)[:500]}"))
     if (folder / "model.safetensors").exists():
         from nnrun.folders import weights_file
 
@@ -100,7 +100,7 @@ def runs(words: list[str]) -> int:
         # What lies below belongs to the run or sweep: trials, checkpoints, evaluations.
         folders.clear()
     for name, line in sorted(lines):
-        terminal.say(f"{name}  {line}".rstrip())
+        terminal.say(terminal.inline(f"{name}  {line}".rstrip()))
     return 0
 
 

@@ -13,6 +13,7 @@ from nnrun.datasets.base import Data
 from nnrun.folders import checkpoint, columns_file, weights_file
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.host import disk
+from nnrun.host.terminal import printable
 
 
 class Folder:
@@ -35,7 +36,7 @@ class Folder:
     def log(self, text: str) -> None:
         """Adds a line to run.log."""
         with disk.append(self.path / "run.log") as file:
-            file.write(text.rstrip("\n") + "\n")
+            file.write(printable(text.rstrip("\n")) + "\n")
 
     def discard(self) -> None:
         """Takes back what is there before training, and the folder where nothing else is in it."""
