@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from nnrun.models.base import of_each
 from nnrun.models.layers import Activation, DenseStack, activate
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure, label, whole_numbers
+from nnrun.report.palette import COLOURS, figure, headline, label, whole_numbers
 from nnrun.tasks.baselines.scores import scaled
 
 FEWEST = 3
@@ -45,7 +45,7 @@ def draw(run: FinishedRun) -> Figure | None:
         whole_numbers(axes)
         axes.legend(frameon=False, fontsize=8)
     slope.set_ylim(0, None)
-    picture.suptitle(f"{run.title}: what of the gradient reaches the first layers", fontsize=11)
+    headline(picture, f"{run.title}: what of the gradient reaches the first layers")
     return picture
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from nnrun.models.base import of_each
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label
 
 POINTS = 200
 """Values along an input."""
@@ -64,7 +64,7 @@ def _regions(run: FinishedRun) -> Figure:
     for axes in panels[len(stages) :]:
         axes.set_axis_off()
     names = (*run.data.input_names, "input 1", "input 2")[:2]
-    picture.suptitle(f"{run.title}: where classes are told apart ({names[0]} across, {names[1]} up)", fontsize=11)
+    headline(picture, f"{run.title}: where classes are told apart ({names[0]} across, {names[1]} up)")
     return picture
 
 
@@ -99,5 +99,5 @@ def _curves(run: FinishedRun) -> Figure:
     names = panels[0].get_legend_handles_labels()
     picture.legend(*names, frameon=False, fontsize=8, loc="outside lower center", ncols=len(stages))
     others = "" if count == 1 else ", the other inputs at their means"
-    picture.suptitle(f"{run.title}: the fitted curve through training{others}", fontsize=11)
+    headline(picture, f"{run.title}: the fitted curve through training{others}")
     return picture

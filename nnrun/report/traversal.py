@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from nnrun.models.base import in_one_program
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import figure
+from nnrun.report.palette import figure, headline
 from nnrun.report.reconstructions import mosaic
 
 MOST = 12
@@ -37,5 +37,5 @@ def draw(run: FinishedRun) -> Figure | None:
     axes.set_xticks(np.arange(STEPS) + 0.5, [f"{value:g}" for value in values])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    picture.suptitle(f"{run.title}: codes along every unit, the others at 0", fontsize=11)
+    headline(picture, f"{run.title}: codes along every unit, the others at 0")
     return picture
