@@ -84,14 +84,20 @@ def test_the_help_of_a_choice_has_its_formula_defaults_bounds_and_meaning(nnrun)
     assert "  optimizer.learning_rate=0.001\n      step size (a number, > 0)" in done.out
 
 
+EPOCHS = (
+    "passes over the training part; auto: 20 of generated data and digits, else 3000 steps in 20 to 1000 epochs "
+    "(an integer or one of auto, >= 1)"
+)
+
+
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
         (
             ["training"],
-            ["training", "training=default", "  training.epochs=20", "  training.early_stopping.patience=null"],
+            ["training", "training=default", "  training.epochs=auto", "  training.early_stopping.patience=null"],
         ),
-        (["training.epochs=3"], ["      passes over the training part (an integer, >= 1)"]),
+        (["training.epochs=3"], ["      " + EPOCHS]),
         (
             ["augmentation=standard"],
             ["augmentation=standard", "  augmentation.flip=0.5", "  augmentation.rotation=0.0"],
@@ -101,7 +107,7 @@ def test_the_help_of_a_choice_has_its_formula_defaults_bounds_and_meaning(nnrun)
         (["task"], ["task", "  regression      Predicts numbers"]),
         (
             ["debug=tiny"],
-            ["  limit: 96", "  training.epochs=2", "      passes over the training part (an integer, >= 1)"],
+            ["  limit: 96", "  training.epochs=2", "      " + EPOCHS],
         ),
     ],
 )
@@ -128,9 +134,9 @@ def test_a_key_without_its_group_is_named_with_it(nnrun, word, said):
 
 def test_the_shell_completes_verbs_where_a_command_begins(nnrun, monkeypatch, capfd):
     monkeypatch.setenv("COMP_LINE", "nnrun re")
-    assert nnrun("-sc", "query=bash").out.split() == ["resume", "repeat", "report"]
+    assert nnrun("-sc", "query=bash").out.split() == ["resume", "repeat", "report", "report."]
     monkeypatch.setenv("COMP_LINE", "nnrun model=mlp re")
-    assert not nnrun("-sc", "query=bash").out.split()
+    assert nnrun("-sc", "query=bash").out.split() == ["report."]
 
 
 def test_help_for_a_choice_that_is_none(nnrun):
@@ -146,7 +152,7 @@ WRONG = [
     (["model=lstm", "predict"], "nnrun predict is written first, but got model=lstm before it."),
     (["model={a:1}"], "model is given a choice's name. Write model=NAME, or model.KEY=VALUE."),
     (["model..dropout=3"], "model..dropout has an empty part. Write the key with single dots: model.dropout=3."),
-    (["training.epochs="], "training.epochs must be an integer, but got ''. Set for example training.epochs=20."),
+    (["training.epochs="], "training.epochs must be an integer or one of auto, but got ''. Set for"),
     (["list", "models", "foo"], "nnrun list takes nothing more, but got foo. Write: nnrun list [GROUP]"),
     (["model=mpl"], "There is no model=mpl. Did you mean mlp?"),
     (["+foo=3"], "There is no key foo."),
@@ -185,7 +191,7 @@ WRONG = [
     (["search=random", "model=mlp"], "search=random is for sweeps: put -m before it, and leave hydra/sweeper out."),
     (["search.trials=9"], "search.trials=9 is for sweeps: put -m before it, and leave hydra/sweeper out."),
     (["execution=serial"], "execution=serial is for sweeps: put -m before it, and leave hydra/sweeper out."),
-    (["training.epochs=2.5"], "training.epochs must be an integer, but got 2.5. Set for example training.epochs=20."),
+    (["training.epochs=2.5"], "training.epochs must be an integer or one of auto, but got 2.5. Set for"),
     (
         ["objective.metric=test/loss"],
         "objective.metric must be a metric of this task, but got test/loss. "

@@ -70,11 +70,10 @@ def test_facts_are_read_back_as_they_were_written():
 def test_all_libraries_are_imported_before_a_report_is_asked_for(sweep):
     """They take two seconds, in which the other process compiles."""
     code = """if True:
-        import importlib, json, sys
+        import json, sys
         from pathlib import Path
         from nnrun.sweeps import __main__ as process
-        for name in process.LATER:
-            importlib.import_module(name)
+        process.import_all()
         before = set(sys.modules)
         process.write_report(Path(sys.argv[1]), json.loads(sys.argv[2]))
         print(json.dumps(sorted(set(sys.modules) - before)))

@@ -125,7 +125,7 @@ WRONG = {
     "Write for example choice([32,32],[64,64]).",
     "k=[8,range(3)]": "k can be swept as a whole only, but got [8,range(3)]. "
     "Write for example choice([32,32],[64,64]).",
-    "model=interval(0,1)": "model is chosen by name, but got interval(0,1). List some: model=autoencoder,cnn,gru.",
+    "model=interval(0,1)": "model is chosen by name, but got interval(0,1). List some: model=autoencoder,cnn,fcn.",
     "model=glob(x*)": "model needs a pattern that matches a choice, but got glob(x*). "
     f"Choose from: {', '.join(sorted(choices.choices('model')))}.",
     "k=glob(*)": "k is no config group, whose choices glob could match, but got glob(*). "

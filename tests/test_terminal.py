@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nnrun.folders import results
 from nnrun.host import terminal
 from nnrun.host.terminal import Terminal
 
@@ -39,13 +40,13 @@ def on_terminal(monkeypatch):
 def test_results_have_colours_on_a_terminal_that_wants_them(on_terminal, capsys, variables, shown):
     on_terminal(**variables)
     logged = []
-    Terminal(logged.append).results(METRICS, BASELINE)
+    results.show(Terminal(logged.append), METRICS, BASELINE)
     assert capsys.readouterr().out == shown
     assert logged == PLAIN.splitlines()
 
 
 def test_results_are_plain_text_elsewhere(capsys):
-    Terminal().results(METRICS, BASELINE)
+    results.show(Terminal(), METRICS, BASELINE)
     assert capsys.readouterr().out == PLAIN
 
 

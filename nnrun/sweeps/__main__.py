@@ -21,13 +21,19 @@ LATER = ("nnrun.report.sweep.page", "nnrun.report.sweep.pictures", "sklearn.ense
 def main() -> None:
     """Draws at most one report."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in LATER:
-        importlib.import_module(name)
+    import_all()
     if line := sys.stdin.readline():
         threading.Thread(target=_end_with_the_other, daemon=True).start()
         folder, facts = json.loads(line)
         write_report(Path(folder), facts)
         gc.freeze()  # see nnrun.commands.cli.main
+
+
+def import_all() -> None:
+    """Imports what drawing needs, with the file formats that Pillow would look up when the first picture is saved."""
+    for name in LATER:
+        importlib.import_module(name)
+    importlib.import_module("PIL.Image").preinit()
 
 
 def _end_with_the_other() -> None:

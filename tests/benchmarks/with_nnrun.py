@@ -38,7 +38,9 @@ def single(case: Case, *words: str) -> Any:
 def config(case: Case, *words: str) -> RunConfig:
     """The config that a command line gives, with the devices made ready."""
     compose.prepare_imports()
-    built = run_config.build(compose.compose_all([*case.overrides, *words], multirun=False)[0].plain)
+    built = run_config.build(
+        compose.compose_all(["training.epochs=20", *case.overrides, *words], multirun=False)[0].plain
+    )
     devices.prepare()
     return built
 

@@ -74,7 +74,7 @@ def test_callbacks_of_ones_own_do_not_hear_of_a_job_that_is_refused(nnrun, tmp_p
     (tmp_path / "told.py").write_text(CALLBACK)
     refused = nnrun(*TINY, "+hydra.callbacks.told._target_=told.Told", "training.epochs=0")
     assert (refused.code, refused.err) == (2, "nnrun: training.epochs must be >= 1, but got 0. Set for example "
-    "training.epochs=20.\n")  # fmt: skip
+    "training.epochs=auto.\n")  # fmt: skip
     assert not (tmp_path / "told.txt").exists()
     assert not (tmp_path / "outputs").exists()
 
