@@ -19,6 +19,16 @@ def table(folder, query):
         database.close()
 
 
+def change_yaml(path, *keys, value):
+    """Gives a key of a YAML file, below others, another value."""
+    content = yaml.safe_load(path.read_text())
+    node = content
+    for key in keys[:-1]:
+        node = node[key]
+    node[keys[-1]] = value
+    path.write_text(yaml.safe_dump(content))
+
+
 def measured(folder):
     """Whether a sweep that may have only just begun has a metric in its ledger; the file is there before its tables."""
     if not (folder / "sweep.db").exists():

@@ -16,6 +16,7 @@ import yaml
 
 from nnrun.config import choices as members
 from tests import sweep_folders
+from tests.sweep_folders import change_yaml
 
 SECONDS = 60.0
 """Of any answer, on a machine that does much else besides."""
@@ -56,15 +57,6 @@ def refused(nnrun, here):
     return run
 
 
-def changed(path, *keys, value):
-    content = yaml.safe_load(path.read_text())
-    node = content
-    for key in keys[:-1]:
-        node = node[key]
-    node[keys[-1]] = value
-    path.write_text(yaml.safe_dump(content))
-
-
 def bomb(levels=40):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, levels)]
@@ -87,13 +79,13 @@ VERBS = [("predict", "run", "new.npy"), ("evaluate", "run"), ("sample", "run"), 
 def test_targets_are_our_members_alone(refused, here, words, target):
     (here / "evil.py").write_text("open('pwned', 'w')")
     (here / "conf").mkdir()
-    changed(here / "run/config.yaml", "model", "_target_", value=target)
+    change_yaml(here / "run/config.yaml", "model", "_target_", value=target)
     assert target is None or f"model._target_={target}, code outside nnrun" in refused(*words)
 
 
 @pytest.mark.parametrize("target", ["nnrun.models.mlp.jnp", "nnrun.models.mlp.nothing", "nnrun.models.none.MLP"])
 def test_targets_that_are_no_members(refused, here, target):
-    changed(here / "run/config.yaml", "model", "_target_", value=target)
+    change_yaml(here / "run/config.yaml", "model", "_target_", value=target)
     assert f"_target_ {target}" in refused("predict", "run", "new.npy")
 
 
@@ -112,7 +104,7 @@ def test_targets_that_are_no_members(refused, here, target):
     ],
 )
 def test_configs_that_no_run_writes(refused, here, words, keys, value, said):
-    changed(here / "run/config.yaml", *keys, value=value)
+    change_yaml(here / "run/config.yaml", *keys, value=value)
     assert said in refused(*words)
 
 

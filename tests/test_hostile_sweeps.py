@@ -7,10 +7,10 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-import yaml
 
 from nnrun.folders import strangers
 from tests import sweep_folders
+from tests.sweep_folders import change_yaml
 
 WORDS = ("search=random", "search.trials=2", "optimizer.learning_rate=interval(1e-3,1e-2)")
 SWEEP = (*sweep_folders.SMALL, "model=mlp", *WORDS, "model.dropout=${optimizer.weight_decay}")
@@ -69,15 +69,6 @@ def both(refused):
         return found.pop()
 
     return run
-
-
-def change(path, *keys, value):
-    content = yaml.safe_load(path.read_text())
-    node = content
-    for key in keys[:-1]:
-        node = node[key]
-    node[keys[-1]] = value
-    path.write_text(yaml.safe_dump(content))
 
 
 def execute(folder, statement, *values):
@@ -141,7 +132,7 @@ BASE = ("bases", 0, "config")
     ],
 )
 def test_records_that_no_sweep_writes(both, here, keys, value, said):
-    change(here / "sweep/sweep.yaml", *keys, value=value)
+    change_yaml(here / "sweep/sweep.yaml", *keys, value=value)
     assert said in both()
 
 
@@ -213,7 +204,7 @@ def test_a_ledger_that_does_something_by_itself(both, here, statement):
     ],
 )
 def test_only_commands_of_ours_are_offered_for_pasting(refused, nnrun, here, recorded):
-    change(here / "sweep/best.yaml", "command", value=recorded)
+    change_yaml(here / "sweep/best.yaml", "command", value=recorded)
     assert "sweep/best.yaml holds a command" in (said := refused("best", "sweep")) or "has words" in said
     path = here / "sweep/best/summary.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"command": f"sudo {recorded}"}))
@@ -228,7 +219,7 @@ def test_a_folder_with_a_name_for_the_shell_is_quoted(refused, here):
 def test_a_choice_in_the_current_folder_is_not_run_by_name(refused, here):
     (here / "conf/model").mkdir()
     (here / "conf/model/evil.yaml").write_text("_target_: evil.Model\n")
-    change(here / "sweep/best/config.yaml", "choices", "model", value="evil")
+    change_yaml(here / "sweep/best/config.yaml", "choices", "model", value="evil")
     assert "names model._target_=evil.Model, code outside nnrun" in refused("repeat", "sweep/best")
     (here / "conf/model/evil.yaml").write_text("# @package _global_\nhydra:\n  callbacks: {}\n")
     assert "conf/model/evil.yaml, which sets keys of others." in refused("repeat", "sweep/best")

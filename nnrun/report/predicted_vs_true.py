@@ -15,10 +15,9 @@ POINTS = 5000
 
 def draw(run: FinishedRun) -> Figure | None:
     """One scatter per target (all steps of a forecast together) with the line ŷ = y; None for labels."""
-    spec = run.data.spec
-    if spec.classes or spec.targets is None or run.data.test["targets"].size == 0:
+    if (found := of_targets(run)) is None:
         return None
-    true, predicted = rows(run.data.test["targets"], run), rows(run.predicted(), run)
+    true, predicted = found
     shown = min(true.shape[1], PANELS)
     columns = min(shown, 3)
     lines = -(-shown // columns)
@@ -33,10 +32,17 @@ def draw(run: FinishedRun) -> Figure | None:
     return picture
 
 
-def rows(values: np.ndarray, run: FinishedRun) -> np.ndarray:
-    """Values of the test part as rows (points, variables), without the padding of short sequences."""
-    values = run.real_steps(np.asarray(values, np.float64))
-    return values.reshape(-1, (run.data.spec.targets or (1,))[-1])
+def of_targets(run: FinishedRun) -> tuple[np.ndarray, np.ndarray] | None:
+    """Truth and predictions of the test part as rows (points, variables), without the padding of short sequences.
+
+    None where the targets are no numbers.
+    """
+    spec, true = run.data.spec, run.data.test["targets"]
+    if spec.classes or spec.targets is None or true.size == 0:
+        return None
+    found = (run.real_steps(np.asarray(values, np.float64)) for values in (true, run.predicted()))
+    true, predicted = (values.reshape(-1, (spec.targets or (1,))[-1]) for values in found)
+    return true, predicted
 
 
 def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, name: str) -> None:

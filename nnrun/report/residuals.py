@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
 from nnrun.report.palette import COLOURS, figure, headline, label
-from nnrun.report.predicted_vs_true import POINTS, rows
+from nnrun.report.predicted_vs_true import POINTS, of_targets
 
 TARGETS = 4
 """Targets that get a row."""
@@ -14,10 +14,9 @@ BINS = 40
 
 def draw(run: FinishedRun) -> Figure | None:
     """A row per target: residuals over the predictions, where a pattern is what the network missed, and how many."""
-    spec = run.data.spec
-    if spec.classes or spec.targets is None or run.data.test["targets"].size == 0:
+    if (found := of_targets(run)) is None:
         return None
-    true, predicted = rows(run.data.test["targets"], run), rows(run.predicted(), run)
+    true, predicted = found
     shown = min(true.shape[1], TARGETS)
     picture = figure(9.0, 0.6 + 3.0 * shown)
     for number, (axes, beside) in enumerate(picture.subplots(shown, 2, squeeze=False, width_ratios=[2.0, 1.0])):
