@@ -58,7 +58,11 @@ def test_the_size_of_evaluations_batches_changes_nothing(run, make_run, data, mo
     small.restore(jax.device_get(run.state))
     for part in (data.train, data.val, data.test):
         assert small.evaluate(part)[0].loss == pytest.approx(run.evaluate(part)[0].loss, rel=1e-6)
-    np.testing.assert_allclose(small.outputs(data.test).prediction, run.outputs(data.test).prediction, rtol=1e-6)
+    # A logit near zero is what is left of terms of order one, so float32's rounding of those bounds it from below.
+    terms = np.abs(run.outputs(data.test).prediction).max()
+    np.testing.assert_allclose(
+        small.outputs(data.test).prediction, run.outputs(data.test).prediction, rtol=1e-6, atol=1e-7 * terms
+    )
 
 
 def test_the_model_alone_predicts_what_the_run_does(run, data):
