@@ -5,11 +5,12 @@ import math
 import sqlite3
 import subprocess
 import sys
+import time
 
 import pytest
 
 from nnrun.errors import ConfigError
-from nnrun.folders.ledger import Ledger
+from nnrun.folders.ledger import ADDED, SCHEMA, Ledger
 from nnrun.search.trial import Trial
 
 POINTS = [{"a": 0.1}, {"a": 1e-30, "b": "x"}, {"b": [1, None, True]}]
@@ -32,7 +33,7 @@ def columns(folder, table):
 
 def test_the_tables_have_the_columns_that_other_programs_read(ledger, tmp_path):
     ours = ["number", "state", "params", "objective", "metrics", "group_id", "seconds", "error"]
-    assert columns(tmp_path, "trials") == ours
+    assert columns(tmp_path, "trials") == [*ours, "started", "ended", "epochs", "batch"]
     assert columns(tmp_path, "metrics") == ["trial", "epoch", "name", "value"]
 
 
@@ -42,15 +43,23 @@ def test_trials_go_from_waiting_to_running_to_their_end(ledger):
     assert [trial.state for trial in ledger.trials()] == ["waiting"] * 4
     assert [trial.params for trial in ledger.trials()] == [*POINTS, {}]
     ledger.assign({0: 0, 2: 0, 1: 1})
-    ledger.start([0, 2])
+    before = time.time()
+    ledger.start([0, 2], epochs=5)
     assert [trial.state for trial in ledger.group(0)] == ["running", "running"]
     ended = Trial(0, "completed", {}, 0.1, {"val/loss": 0.1, "val/auroc": math.nan}, None, 2.5)
     failed = Trial(2, "failed", {}, error="too hot")
     ledger.record({0: ROW}, [ended, failed])
     ledger.start([0, 1, 2])
     assert [trial.state for trial in ledger.trials()] == ["completed", "running", "failed", "waiting"]
-    assert ledger.trials()[0] == Trial(0, "completed", POINTS[0], 0.1, {"val/loss": 0.1, "val/auroc": None}, 0, 2.5)
-    assert ledger.trials()[2].error == "too hot"
+    first, second, third, _ = ledger.trials()
+    metrics = {"val/loss": 0.1, "val/auroc": None}
+    times = {"started": first.started, "ended": first.ended}
+    assert first == Trial(0, "completed", POINTS[0], 0.1, metrics, 0, 2.5, epochs=5, batch=0, **times)
+    assert before <= first.started <= first.ended <= time.time()
+    assert (second.epochs, second.ended) == (None, None)
+    assert before <= second.started
+    assert third.error == "too hot"
+    assert [trial.batch for trial in ledger.trials()] == [0, 0, 0, 1]
     assert [trial.number for trial in ledger.unfinished()] == [1, 3]
 
 
@@ -196,3 +205,16 @@ def test_an_error_of_any_length_is_kept_in_part(ledger):
     ledger.ask(POINTS)
     ledger.record({}, [Trial(0, "failed", {}, error="x" * 10**7)])
     assert ledger.trials()[0].error == "x" * 2**16
+
+
+def test_a_ledger_of_an_earlier_version_is_read_as_it_is_and_gets_the_columns_it_lacks(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "sweep.db")) as database:
+        database.executescript(SCHEMA)
+        database.execute("INSERT INTO trials (number, state, params) VALUES (0, 'running', '{}')")
+        # As a kill leaves it that came between two columns.
+        database.execute("ALTER TABLE trials ADD COLUMN started REAL")
+        database.commit()
+    for writes in (False, True, True):
+        with contextlib.closing(Ledger(tmp_path, writes)) as found:
+            assert found.trials() == [Trial(0, "running", {})]
+    assert columns(tmp_path, "trials")[-4:] == [*ADDED]

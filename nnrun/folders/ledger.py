@@ -7,8 +7,11 @@ writes) makes it damaged.
 import contextlib
 import json
 import math
+import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,8 @@ CREATE TABLE IF NOT EXISTS metrics (
     trial INTEGER, epoch INTEGER, name TEXT, value REAL, PRIMARY KEY (trial, epoch, name)
 ) WITHOUT ROWID;
 """
+ADDED = {"started": "REAL", "ended": "REAL", "epochs": "INTEGER", "batch": "INTEGER"}
+"""Columns that the table of trials of earlier versions lacks, in the order in which they are added to it."""
 LONGEST = 2**22
 """Bytes of a text that is read; no sweep writes as many."""
 LONGEST_ERROR = 2**16
@@ -37,7 +42,23 @@ STATES = ("waiting", "running", *FINAL)
 Rows = list[tuple[Any, ...]]
 Metrics = dict[str, float | None]
 Row = tuple[int, str, dict[str, Any], float | None, Metrics, int | None, float | None, str | None]
-"""A row of the table `trials`."""
+Added = tuple[float | None, float | None, int | None, int | None]
+"""A row of the table `trials`: its first columns, and those that were added."""
+
+
+def _words(text: str) -> str:
+    """A statement without what depends on how it was typed, and where SQLite put a column that was added."""
+    return re.sub(r"\s*([(),])\s*", r"\1 ", " ".join(text.replace("IF NOT EXISTS ", "").split()))
+
+
+def _ours() -> set[str]:
+    trials, metrics, _ = map(_words, SCHEMA.split(";"))
+    columns = [f", {name} {kind}" for name, kind in ADDED.items()]
+    return {metrics, *(_words(f"{trials.rstrip(') ')}{''.join(columns[:n])})") for n in range(len(columns) + 1))}
+
+
+OURS = _ours()
+"""The tables that a ledger may hold, as `_words` has them; a kill may leave some of the added columns."""
 
 
 class Ledger:
@@ -60,6 +81,7 @@ class Ledger:
                 self._make()
                 # Before anything is written: what is damaged stays as it is.
                 self.trials()
+                self._extend()
         except BaseException:
             self._database.close()
             if self._lock:
@@ -70,10 +92,9 @@ class Ledger:
         """Raises ConfigError where the file is no database, or holds more than our two tables."""
         self._database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         self._database.execute("PRAGMA trusted_schema=OFF")
-        # Only tables as we make them: a view could compute for ever, a trigger would run when a trial is written.
-        ours = {" ".join(text.replace("IF NOT EXISTS ", "").split()) for text in SCHEMA.split(";")}
+        # A view could compute for ever, a trigger would run when a trial is written.
         for name, text in self._read("SELECT name, sql FROM sqlite_master"):
-            if not isinstance(text, str) or " ".join(text.split()) not in ours:
+            if not isinstance(text, str) or _words(text) not in OURS:
                 raise self._damaged(f"it holds {str(name)[:40]!r}, which no sweep makes")
 
     def _make(self) -> None:
@@ -81,6 +102,17 @@ class Ledger:
         # kill loses nothing, a power cut at most the newest transactions.
         self._database.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
         self._database.executescript(SCHEMA)
+
+    def _extend(self) -> None:
+        """Adds the columns that a ledger of an earlier version lacks."""
+        known = self._columns()
+        for name, kind in ADDED.items():
+            if name not in known:
+                self._database.execute(f"ALTER TABLE trials ADD COLUMN {name} {kind}")
+
+    def _columns(self) -> set[str]:
+        """The columns of the table of trials; a ledger of an earlier version that is only read has fewer."""
+        return {row[1] for row in self._read("PRAGMA table_info(trials)")}
 
     def close(self) -> None:
         """Leaves one file behind unless somebody reads it, and lets others work on the folder."""
@@ -93,21 +125,23 @@ class Ledger:
             self._lock.close()
 
     def ask(self, points: Sequence[dict[str, Any]]) -> range:
-        """Adds waiting trials; their numbers."""
-        first = self._database.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
+        """Adds waiting trials, a batch of their own; their numbers."""
+        query = "SELECT COUNT(*), COALESCE(MAX(batch) + 1, 0) FROM trials"
+        first, batch = self._database.execute(query).fetchone()
         numbers = range(first, first + len(points))
-        rows = [(n, "waiting", json.dumps(p, ensure_ascii=False)) for n, p in zip(numbers, points, strict=True)]
-        self._many("INSERT INTO trials (number, state, params) VALUES (?, ?, ?)", rows)
+        rows = [(n, "waiting", json.dumps(p, ensure_ascii=False), batch) for n, p in zip(numbers, points, strict=True)]
+        self._many("INSERT INTO trials (number, state, params, batch) VALUES (?, ?, ?, ?)", rows)
         return numbers
 
     def assign(self, group_of: dict[int, int]) -> None:
         """Puts trials into groups."""
         self._many("UPDATE trials SET group_id = ? WHERE number = ?", [(g, n) for n, g in group_of.items()])
 
-    def start(self, numbers: Iterable[int]) -> None:
-        """Marks waiting trials as running."""
+    def start(self, numbers: Iterable[int], epochs: int | None = None) -> None:
+        """Marks waiting trials as running, for so many epochs where that is known."""
         self._many(
-            "UPDATE trials SET state = 'running' WHERE number = ? AND state = 'waiting'", [(n,) for n in numbers]
+            "UPDATE trials SET state = 'running', started = ?, epochs = ? WHERE number = ? AND state = 'waiting'",
+            [(time.time(), epochs, number) for number in numbers],
         )
 
     def record(self, rows: dict[int, dict[str, float]], finished: Sequence[Trial] = ()) -> None:
@@ -122,11 +156,13 @@ class Ledger:
         for t in finished:
             known = {name: value if math.isfinite(value) else None for name, value in t.metrics.items()}
             error = t.error and t.error[:LONGEST_ERROR]
-            ends.append((t.state, t.objective, json.dumps(known), t.seconds, error, t.number))
+            ends.append((t.state, t.objective, json.dumps(known), t.seconds, error, time.time(), t.number))
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
             self._database.executemany(
-                "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ? WHERE number = ?", ends
+                "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ?, ended = ? "
+                "WHERE number = ?",
+                ends,
             )
 
     def trials(self) -> list[Trial]:
@@ -142,14 +178,17 @@ class Ledger:
         return self._select("WHERE group_id = ?", number)
 
     def _select(self, condition: str, *values: Any) -> list[Trial]:
-        columns = "number, state, params, objective, metrics, group_id, seconds, error"
-        rows = self._read(f"SELECT {columns} FROM trials {condition} ORDER BY number", *values)
+        known = self._columns()
+        columns = ["number, state, params, objective, metrics, group_id, seconds, error"]
+        columns += [name if name in known else "NULL" for name in ADDED]
+        rows = self._read(f"SELECT {', '.join(columns)} FROM trials {condition} ORDER BY number", *values)
         return [self._trial(*row) for row in rows]
 
     def _trial(self, number: int, state: Any, params: Any, objective: Any, metrics: Any, *rest: Any) -> Trial:
         try:
-            found = (number, state, _decoded(params), objective, _decoded(metrics or "{}"), *rest)
-            trial = Trial(*msgspec.convert(found, Row))
+            found = (number, state, _decoded(params), objective, _decoded(metrics or "{}"), *rest[:3])
+            added = zip(ADDED, msgspec.convert(rest[3:], Added), strict=True)
+            trial = replace(Trial(*msgspec.convert(found, Row)), **dict(added))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self._damaged(f"trial {number} has a value that no sweep writes ({str(error)[:100]})") from None
         if state not in STATES or not math.isfinite(objective or 0) or number < 0:
@@ -180,6 +219,10 @@ class Ledger:
                 raise self._damaged(f"{metric} of trial {trial!r:.40} is no number")
             found.setdefault(trial, []).append(math.nan if value is None else value)
         return found
+
+    def epochs(self) -> dict[int, int]:
+        """How many epochs each trial has trained, of those that have trained any."""
+        return dict(self._read("SELECT trial, MAX(epoch) FROM metrics GROUP BY trial"))
 
     def _many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         with self._transaction():

@@ -14,6 +14,8 @@ class Trial:
     objective: the objective's best value, in its own direction; None where there is none.
     metrics: flat, "val/rmse": ..., at the objective's epoch. seconds: of training, in a group this trial's share.
     part: of a comparison of strategies, which the strategy tells and the table lacks; None where nothing is compared.
+    started, ended: seconds since 1970, UTC. epochs: how many it trains to the end. batch: trials with equal numbers
+    were asked for together. None in sweeps of earlier versions.
     """
 
     number: int
@@ -25,3 +27,7 @@ class Trial:
     seconds: float | None = None
     error: str | None = None
     part: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    epochs: int | None = None
+    batch: int | None = None
