@@ -1,5 +1,6 @@
 """Sudden death and signals: a sweep that goes on ends with the ledger of one that was never disturbed."""
 
+import itertools
 import os
 import random
 import signal
@@ -18,6 +19,15 @@ SMALL = ("-m", "dataset=iris", "training.early_stopping.patience=1", "hydra.swee
 SMALL = (*SMALL, "training.checkpoint_seconds=0")
 GRID = (*SMALL, "training.epochs=6", "model.hidden_sizes=[8],[64,64]", "optimizer.learning_rate=1e-3,1e-1,1e30")
 """A group under vmap and one under map, in each a trial that fails and one that stops early."""
+PRUNED = ("search.pruning=successive_halving", "search.pruning_first_epoch=1", "search.pruning_factor=2")
+PRUNED = (
+    *SMALL,
+    "training.epochs=4",
+    "model.hidden_sizes=[8],[64,64]",
+    "optimizer.learning_rate=1e-4,1e-3,1e-1",
+    *PRUNED,
+)
+"""Two groups that wait for each other after epochs 1 and 2."""
 BAYES = ("search=bayes", "search.trials=8", "search.parallel_trials=3", "search.initial_trials=3")
 BAYES = (*SMALL, *BAYES, "training.epochs=2", "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))")
 
@@ -99,20 +109,21 @@ def test_the_undisturbed_sweep_has_ends_of_every_kind(undisturbed):
 
 def test_after_kill_9_at_any_moment_resume_ends_with_the_same_ledger(command, tmp_path, undisturbed):
     dice = random.Random(KILLS)
-    folder, kills = tmp_path / "0", 0
+    folder, kills, sweeps = tmp_path / "0", 0, itertools.cycle((PRUNED, GRID))
+    sweep = next(sweeps)
     while kills < KILLS:
         folder.mkdir(exist_ok=True)
-        words = ("resume", "sweep") if (folder / "sweep" / "sweep.yaml").exists() else GRID
+        words = ("resume", "sweep") if (folder / "sweep" / "sweep.yaml").exists() else sweep
         point = POINTS[kills % len(POINTS)]
         count = dice.randint(1, 4) if point in ("saving", "recording", "training") else 1
         if killed(folder, point, count, dice.uniform(0, 0.6), *words):
             kills += 1
         if (folder / "sweep" / "sweep.yaml").exists() and record(folder / "sweep")["status"] == "completed":
-            assert_same(folder / "sweep", undisturbed(GRID))
-            folder = tmp_path / str(kills)
+            assert_same(folder / "sweep", undisturbed(sweep))
+            folder, sweep = tmp_path / str(kills), next(sweeps)
     if (folder / "sweep" / "sweep.yaml").exists():
         assert command("resume", "sweep", folder=folder).code == 0
-        assert_same(folder / "sweep", undisturbed(GRID))
+        assert_same(folder / "sweep", undisturbed(sweep))
 
 
 def test_a_bayesian_search_that_is_killed_asks_the_same_points_again(command, tmp_path, undisturbed):

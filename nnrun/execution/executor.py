@@ -4,7 +4,7 @@ An executor writes nothing that a sweep keeps and knows no folder, so that one o
 two there are: `execution.local` trains groups here, `sweeps.jobs` hands trials to one of Hydra's launchers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,11 +20,15 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to train, by its number in the sweep; one that `is_final` has ended and only keeps its group's size."""
+    """A trial to train, by its number in the sweep; one that `is_final` has ended and only keeps its group's size.
+
+    pruned_after: the epoch after which it was let go, where it was.
+    """
 
     number: int
     config: RunConfig
     is_final: bool = False
+    pruned_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Started:
-    """These jobs are in training, for so many epochs, where that is known."""
+    """These jobs are in training: for so many epochs, and with so many numbers to learn, where that is known."""
 
     numbers: tuple[int, ...]
     epochs: int | None = None
+    parameters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,24 @@ class Noted:
 Event = Resumed | Started | Trained | Saved | Noted
 
 
+class Pruning(Protocol):
+    """Who lets jobs go before their last epoch; asked once the rows of an epoch are recorded."""
+
+    def check(self, epochs: int) -> None:
+        """Raises ConfigError where nobody could leave in so many epochs."""
+
+    def losers(self, numbers: Iterable[int], epoch: int, epochs: int) -> dict[int, str]:
+        """Which of these jobs, `epoch` of their `epochs` trained, are trained no further, and why."""
+
+    def pauses(self, epoch: int, epochs: int) -> bool:
+        """Whether the group is saved here, because jobs of other groups are judged with it."""
+
+
 class Executor(Protocol):
     """Trains the jobs of one group after the other."""
 
     def run(self, group: GroupSettings, jobs: list[Job]) -> Iterator[Event]:
-        """Trains the jobs that have not ended to their ends.
+        """Trains the jobs that have not ended to their ends, or to where the group pauses.
 
         Raises RunError when their data cannot be loaded, SweepError for what ends the sweep, and Interrupted after a
         signal, once the state is saved.

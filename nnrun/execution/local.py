@@ -1,6 +1,7 @@
 """The executor of this machine: a group of trials is one compiled program on its devices."""
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +13,7 @@ from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.execution.compiled import Compiled
 from nnrun.execution.devices import Placement, TrialPlacement
-from nnrun.execution.executor import Ended, Event, Job, Noted, Resumed, Row, Saved, Started, Trained
+from nnrun.execution.executor import Ended, Event, Job, Noted, Pruning, Resumed, Row, Saved, Started, Trained
 from nnrun.execution.prepared import Prepared, counts, prepare
 from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.settings import GroupSettings
@@ -21,7 +22,6 @@ from nnrun.host.interruption import Watch
 from nnrun.training.fit import Epoch, Failure, Stretch, fit
 from nnrun.training.state import State
 
-KEPT_PROGRAMS = 4
 MOST_PROGRAMS = 16
 """Programs that are built before all are forgotten: each holds memory, in up to 400 maps, whoever let go of it."""
 KEPT_DATA = 2
@@ -78,6 +78,41 @@ class Lockstep:
         }
         return Trained({}, tuple(self._ended(i, "pruned", reason) for i, reason in reasons.items()))
 
+    def pruned(self, reasons: dict[int, str]) -> Trained:
+        """The jobs with these numbers are trained no further."""
+        leaving = [i for i in sorted(self.open) if self._jobs[i].number in reasons]
+        self._trainer.stop(leaving)
+        return Trained({}, tuple(self._ended(i, "pruned", reasons[self._jobs[i].number]) for i in leaving))
+
+    def late(self, event: Epoch, deadline: float) -> dict[int, str]:
+        """Jobs that leave so that the best are trained to their end by the deadline, at the pace of this epoch."""
+        left = self._epochs - event.number
+        training = [i for i in event.outcomes if i in self.open]
+        seconds = left * sum(event.outcomes[i].row["seconds"] for i in training)
+        remaining = deadline - time.monotonic()
+        if not 0 < remaining < seconds:
+            return {}
+        fitting = max(1, int(len(training) * remaining / seconds))
+        best = {i: self._objective.cost(self._objective.best(self.histories[i]) or {}) for i in training}
+        training.sort(key=lambda i: best[i] if math.isfinite(best[i]) else math.inf)
+        reason = f"search.timeout_seconds leaves time for {fitting} of {len(training)} after epoch {event.number}"
+        return {self._jobs[i].number: reason for i in training[fitting:]}
+
+    def leave(self, epoch: int) -> None:
+        """Jobs that an earlier process let go leave where they did: under vmap the size of a group changes bits."""
+        gone = [i for i, job in enumerate(self._jobs) if job.pruned_after is not None and job.pruned_after <= epoch]
+        self._trainer.stop(gone)
+
+    @property
+    def trained(self) -> int:
+        """How many epochs the jobs that go on have."""
+        return max((len(self.histories[i]) for i in self.open), default=self._epochs)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The jobs that have not ended."""
+        return [self._jobs[i].number for i in sorted(self.open)]
+
     def saved(self, examples: list[int]) -> Saved:
         """A state to go on from, with what `resume` needs beside it."""
         state, layout = self._trainer.snapshot()
@@ -95,10 +130,9 @@ class Local:
     `deadline` is a time of `time.monotonic()` after which no trial goes on.
     """
 
-    def __init__(self, watch: Watch, deadline: float, restore: Restore) -> None:
-        self._watch, self._deadline, self._restore = watch, deadline, restore
+    def __init__(self, watch: Watch, deadline: float, restore: Restore, pruning: Pruning) -> None:
+        self._watch, self._deadline, self._restore, self._pruning = watch, deadline, restore, pruning
         self._programs: dict[Any, Compiled] = {}
-        self._built = 0
         self._data: dict[Any, Data] = {}
         self._remarks: dict[Any, tuple[str, ...]] = {}
 
@@ -106,6 +140,7 @@ class Local:
         """Trains the jobs in lockstep, see Executor; states are saved every `training.checkpoint_seconds`."""
         prepared = self._prepare(jobs[0].config)
         training, examples, begun = prepared.config.training, counts(prepared.data), time.perf_counter()
+        self._pruning.check(training.passes)
         trainer = self._trainer(group, jobs, prepared.data)
         lockstep = Lockstep(jobs, trainer, prepared, (time.perf_counter() - begun) / len(jobs))
         yield Noted((*self._of_data(prepared), *trainer.compiled.initial.remarks))
@@ -116,7 +151,11 @@ class Local:
         # Under vmap every slot is computed anyway, so that only map saves by leaving members out.
         if group.batching == "map":
             trainer.stop(i for i, job in enumerate(jobs) if job.is_final)
-        yield Started(tuple(job.number for job in jobs), training.passes)
+        lockstep.leave(lockstep.trained)
+        trainer.repack()
+        yield Started(tuple(job.number for job in jobs), training.passes, trainer.parameters)
+        if self._pruning.pauses(lockstep.trained, training.passes):
+            return
         last = time.monotonic()
         self._watch.training = True
         try:
@@ -128,8 +167,16 @@ class Local:
                     continue
                 if isinstance(event, Epoch):
                     yield lockstep.epoch(event)
+                    losers = self._pruning.losers(lockstep.numbers, event.number, training.passes)
+                    if reasons := losers | lockstep.late(event, self._deadline):
+                        yield lockstep.pruned(reasons)
+                    lockstep.leave(event.number)
                     # Not before the consumer asks for more: until then it may take weights of members that left.
                     trainer.repack()
+                    if lockstep.open and self._pruning.pauses(event.number, training.passes):
+                        yield lockstep.saved(examples)
+                        self._watch.check()
+                        break
                 is_due = time.monotonic() - last > training.checkpoint_seconds and lockstep.open
                 if is_whole and (self._watch.heard() or is_due):
                     yield lockstep.saved(examples)
@@ -175,10 +222,8 @@ class Local:
     def _compiled(self, group: GroupSettings, static: RunConfig, data: Data) -> Compiled:
         key = (static, group.batching, group.devices)
         if key not in self._programs:
-            self._programs = dict(list(self._programs.items())[1 - KEPT_PROGRAMS :])
-            if self._built == MOST_PROGRAMS:
+            if len(self._programs) == MOST_PROGRAMS:
                 self._forget()
-            self._built += 1
             if group.batching == "serial":
                 self._programs[key] = Compiled(static, data, Placement(group.devices))
             else:
@@ -188,6 +233,6 @@ class Local:
 
     def _forget(self) -> None:
         """Gives back what programs take: JAX keeps every one, and a Compiled is part of a circle."""
-        self._programs, self._built = {}, 0
+        self._programs = {}
         jax.clear_caches()
         gc.collect()

@@ -9,6 +9,7 @@ from typing import Any
 
 from nnrun.schema import setting, size
 from nnrun.search.points import unasked
+from nnrun.search.pruning.rules import Name
 from nnrun.search.space import Params, Space
 from nnrun.search.trial import Trial
 
@@ -27,6 +28,10 @@ class SearchConfig:
         above=0.0,
     )
     max_failures: int | None = size(None, "more failed trials end the sweep; null: no limit", least=0)
+    patience: int | None = size(None, "so many trials in a row that do not improve end the sweep; null: never")
+    pruning: Name = setting("none", "which trials leave before their last epoch")
+    pruning_first_epoch: int | None = size(None, "no trial leaves before; null: by the rule and training.epochs")
+    pruning_factor: int = size(3, "of the trials at a rung one in so many goes on; rungs are as far apart", least=2)
 
 
 class Strategy(abc.ABC):

@@ -35,9 +35,11 @@ class Training:
     config: RunConfig
     command: str
     is_final: bool = False
+    pruned_after: int | None = None
     history: list[Row] = field(default_factory=list)
     best: Row | None = None
     epochs: int | None = None
+    parameters: int | None = None
 
     def share(self, rows: int) -> float:
         """How much of the training so many epochs are; nothing as long as its length is not known."""
@@ -46,7 +48,7 @@ class Training:
     @property
     def job(self) -> Job:
         """The trial as an executor takes it."""
-        return Job(self.number, self.config, self.is_final)
+        return Job(self.number, self.config, self.is_final, self.pruned_after)
 
     def ended(self, end: Ended, metric: str) -> Trial:
         """The trial as the ledger keeps it; one whose objective was never defined has failed."""
@@ -99,10 +101,10 @@ class Recorder:
                     trial.history, trial.best, trial.epochs = rows, best[number], epochs
                     if not trial.is_final:
                         self.progress(trial.share(len(rows)), before=True)
-            case Started(numbers, epochs):
+            case Started(numbers, epochs, parameters):
                 for number in numbers:
-                    trials[number].epochs = epochs
-                self.ledger.start(numbers)
+                    trials[number].epochs, trials[number].parameters = epochs, parameters
+                self.ledger.start(numbers, epochs)
             case Trained(outcomes, ended):
                 for number, outcome in outcomes.items():
                     trial = trials[number]
@@ -121,6 +123,11 @@ class Recorder:
     def fail(self, trials: list[Training], reason: str) -> None:
         """Trials of a group that cannot be built or trained have failed."""
         ended = tuple(Ended(trial.number, "failed", reason) for trial in trials if not trial.is_final)
+        self._close({trial.number: trial for trial in trials}, {}, ended)
+
+    def prune(self, trials: list[Training], reasons: dict[int, str]) -> None:
+        """Trials of groups that pause are trained no further."""
+        ended = tuple(Ended(one.number, "pruned", reasons[one.number], one.parameters) for one in trials)
         self._close({trial.number: trial for trial in trials}, {}, ended)
 
     def restore(

@@ -125,9 +125,15 @@ class Results:
         self._show_parts(best)
         if failed := sum(trial.state == "failed" for trial in trials):
             self.terminal.line(f"{failed} of {len(trials)} trials failed. {commonest(trials)}")
+        if early := sum(trial.state == "pruned" for trial in trials):
+            self.terminal.line(f"{early} of {len(trials)} trials left before their last epoch{self._by_rule()}.")
         self._show_winner(best[0])
         self.terminal.line(f"Best: {self.record.command_of(best[0].params)}")
         self.terminal.line(f"Everything is in {self.folder.path}")
+
+    def _by_rule(self) -> str:
+        rule = self.record.plan.search().pruning
+        return "" if rule == "none" else f", by search.pruning={rule} or because the time ran out"
 
     def _show_winner(self, winner: Trial) -> None:
         """The best trial on the test part, what it says of the space and of the epochs, and where the pictures are."""

@@ -3,12 +3,12 @@
 import collections
 import contextlib
 import dataclasses
+import itertools
 import math
 import sqlite3
 import sys
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 from nnrun.config import run_config
@@ -32,6 +32,7 @@ from nnrun.sweeps import record as sweep_record
 from nnrun.sweeps import results
 from nnrun.sweeps.drawing import Drawing
 from nnrun.sweeps.jobs import Launch, Launched
+from nnrun.sweeps.pruner import Pruner
 from nnrun.sweeps.record import Record
 from nnrun.sweeps.recording import Recorder, Training
 from nnrun.sweeps.results import Results
@@ -140,21 +141,46 @@ class Sweep:
 
     def _work(self, watch: Watch) -> float:
         deadline = time.monotonic() + (self.search.timeout_seconds or math.inf)
+        self.pruner = Pruner(self.search, self.ledger, self.objective, self._note)
         self.executor = self._executor(watch, deadline)
         self._remember(self.ledger.trials())
         for note in self.record.notes:
             self._note(note)
         with self.progress:
             while time.monotonic() < deadline and self._next_batch():
-                for group, trials in self._groups():
-                    if time.monotonic() < deadline:
-                        self._train(group, trials)
-                        watch.check()
+                for stage in itertools.count():
+                    self._train_all(stage, watch, deadline)
+                    if not self.pruner.paused or time.monotonic() > deadline:
+                        break
+                    self._prune()
                 self._check_loaded()
         best = self.results.finish(self.started, self._trained)
         if not self._is_done():
             self.terminal.line(self._of_the_rest())
         return best
+
+    def _train_all(self, stage: int, watch: Watch, deadline: float) -> None:
+        """Trains the groups of a batch, to their ends or to where they wait for each other."""
+        self._plan([trial for trial in self.ledger.unfinished() if trial.group_id is None])
+        self.pruner.begin(stage, len(self._groups_of_batch()))
+        for number in sorted({trial.group_id or 0 for trial in self.ledger.unfinished()}):
+            if time.monotonic() < deadline:
+                self._train(self.record.groups[number], self._trials_of(number))
+                watch.check()
+
+    def _groups_of_batch(self) -> set[int | None]:
+        """The groups of trials that were asked for together with those that have not ended."""
+        trials = self.ledger.trials()
+        batches = {trial.batch for trial in trials if trial.state not in FINAL}
+        return {trial.group_id for trial in trials if trial.batch in batches}
+
+    def _prune(self) -> None:
+        """Lets trials of the groups that wait go; what was saved of a group that none is left of is not needed."""
+        reasons = self.pruner.judge()
+        groups = self._groups_of_batch()
+        self.recorder.prune([self._trainings[number] for number in reasons], reasons)
+        for number in groups - {trial.group_id for trial in self.ledger.unfinished()}:
+            self.folder.remove_group(number or 0)
 
     def _note(self, sentence: str) -> None:
         self.terminal.line(f"Note: {sentence}")
@@ -165,7 +191,12 @@ class Sweep:
 
     def _executor(self, watch: Watch, deadline: float) -> Executor:
         if self.launch is None:
-            return Local(watch, deadline, self.recorder.restore)
+            return Local(watch, deadline, self.recorder.restore, self.pruner)
+        if self.search.pruning != "none":
+            raise ConfigError(
+                f"search.pruning={self.search.pruning} needs trials that nnrun trains itself, but a launcher of "
+                "Hydra's trains these to their end. Leave hydra/launcher out, or set search.pruning=none."
+            )
         return Launched(self.folder.path, self.launch, self._overrides)
 
     def _overrides(self, number: int) -> list[str]:
@@ -207,7 +238,9 @@ class Sweep:
 
     def _count(self, trial: Trial) -> None:
         cost = None if trial.objective is None else self.objective.cost({self.objective.metric: trial.objective})
-        self.strategy.tell(trial.number, cost if trial.state == "completed" else None)
+        # What a pruned trial would have cost is known once the others have ended.
+        if trial.state != "pruned":
+            self.strategy.tell(trial.number, cost if trial.state == "completed" else None)
         self.progress.ended(trial.objective, failed=trial.state == "failed")
         if trial.state == "failed":
             self.failures[trial.error or ""] += 1
@@ -216,23 +249,34 @@ class Sweep:
         """Whether there are trials to train: those left over, else new ones."""
         budget = self._budget
         left = budget - len(self.strategy.asked)
-        at_once = MOST_TRIALS if self.search.timeout_seconds else left
+        at_once = self.search.patience or (MOST_TRIALS if self.search.timeout_seconds else left)
         wanted = int(min(left, self.search.parallel_trials or at_once, sys.maxsize))
         leftover = self.ledger.unfinished()
-        points = [] if leftover else self.strategy.ask(wanted)
+        if not leftover:
+            for number, cost in self.pruner.estimates().items():
+                self.strategy.tell(number, cost)
+        is_over = not leftover and self._is_over()
+        points = [] if leftover or is_over else self.strategy.ask(wanted)
         self.ledger.ask(points)
         self._is_spent = not leftover and len(points) < wanted
         self.progress.asked(len(self.strategy.asked), math.nan if self._is_spent else budget)
-        if self._is_spent and budget != math.inf and self._tells_end:
+        if self._is_spent and budget != math.inf and self._tells_end and not is_over:
             self._tells_end = False
             self.terminal.line(f"The space has {len(self.strategy.asked)} different trials and no more.")
         return bool(leftover or points)
 
-    def _groups(self) -> Iterator[tuple[GroupSettings, list[Training]]]:
-        """Groups with trials that have not ended, new trials put into groups first."""
-        self._plan([trial for trial in self.ledger.unfinished() if trial.group_id is None])
-        for number in sorted({trial.group_id for trial in self.ledger.unfinished() if trial.group_id is not None}):
-            yield self.record.groups[number], self._trials_of(number)
+    def _is_over(self) -> bool:
+        """Whether `search.patience` trials in a row have not improved, which the user is told."""
+        trials = self.ledger.trials()
+        best = results.ranked(trials, self.objective)
+        since = len(trials) - (best[0].number + 1 if best else 0)
+        if self.search.patience is None or since < self.search.patience:
+            return False
+        what = f"improved on trial {best[0].number}" if best else "had a result"
+        self._note(
+            f"None of the last {since} trials {what}, so the sweep ends: search.patience={self.search.patience}."
+        )
+        return True
 
     def _plan(self, waiting: list[Trial]) -> None:
         if not waiting:
@@ -247,7 +291,13 @@ class Sweep:
         )
 
     def _trials_of(self, group: int) -> list[Training]:
-        return [self._training(trial) for trial in self.ledger.group(group)]
+        trained = self.ledger.epochs()
+        found = []
+        for trial in self.ledger.group(group):
+            training = self._training(trial)
+            training.pruned_after = trained.get(trial.number) if trial.state == "pruned" else None
+            found.append(training)
+        return found
 
     def _training(self, trial: Trial) -> Training:
         """A trial as it begins anew, or goes on from what its group saved; its config is built once."""
@@ -288,7 +338,9 @@ class Sweep:
         by_number = {trial.number: trial for trial in trials}
         for event in self.executor.run(group, [trial.job for trial in trials]):
             self.recorder.record(group, by_number, event)
-        self.folder.remove_group(group.number)
+        # Where trials of a group wait for those of others, it goes on from what was saved.
+        if all(trial.state in FINAL for trial in self.ledger.group(group.number)):
+            self.folder.remove_group(group.number)
 
     def _check_loaded(self) -> None:
         """Raises what kept a group's data from being loaded, once all others are trained; its trials still wait."""

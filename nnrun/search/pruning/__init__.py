@@ -1,0 +1,1 @@
+"""Which trials of a search leave before their last epoch."""
