@@ -180,25 +180,16 @@ class TrialPlacement(Placement):
         count = len(self.devices)
         return count * 2 ** max(0, -(-members // count) - 1).bit_length()
 
-    def each(self, function: Callable[..., Any], own: int, at_once: bool = False) -> Callable[..., Any]:
-        """`function` over the members of a group; its first `own` arguments have the leading axis, the others none.
-
-        at_once: under vmap, however the group is batched: compiles sooner, for a function that does next to nothing.
-        """
-
-        def on_device(*args: Any) -> Any:
-            mine, shared = args[:own], args[own:]
-            if at_once or self.batching == "vmap":
-                return jax.vmap(lambda *member: function(*member, *shared))(*mine)
-            return jax.lax.map(lambda member: function(*member, *shared), mine)
+    def on_each_device(self, function: Callable[..., Any], own: int) -> Callable[..., Any]:
+        """`function` on every device for itself, with its slots of the first `own` arguments, and all of the others."""
 
         def grouped(*args: Any) -> Any:
             specs = (PartitionSpec("trial"),) * own + (PartitionSpec(),) * (len(args) - own)
             return jax.shard_map(
-                on_device, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec("trial"), check_vma=False
+                function, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec("trial"), check_vma=False
             )(*args)
 
-        return grouped if len(self.devices) > 1 else on_device
+        return grouped if len(self.devices) > 1 else function
 
 
 def _sharding(mesh: Any, spec: PartitionSpec) -> Sharding:

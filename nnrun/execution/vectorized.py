@@ -46,24 +46,62 @@ class CompiledGroup(Compiled):
         return self.placement.batching == "map" and size <= ANSWER_BYTES
 
     def _functions(self) -> tuple[Callable[..., Any], ...]:
-        program, each = self.program, self.placement.each
+        program = self.program
 
-        def steps(traced: Any, state: State, active: jax.Array, source: Any, count: jax.Array) -> State:
-            return jax.lax.cond(active, lambda: program.steps(traced, state, source, count), lambda: state)
+        def evaluate(traced: Any, state: State, chunk: Any) -> Any:
+            if self.answers:
+                return program.judge(traced, state, chunk)
+            return program.evaluate(traced, state, chunk), None
 
-        def evaluate(traced: Any, state: State, active: jax.Array, chunk: Any) -> Any:
+        slots = _at_once if self.placement.batching == "vmap" else _in_turn
+        # The end of an epoch copies a state at most: in turn, every copy would be a pass of a loop for itself.
+        return (
+            self.placement.on_each_device(slots(program.steps), 3),
+            self.placement.on_each_device(slots(evaluate, fresh=True), 3),
+            self.placement.on_each_device(_at_once(program.end_epoch, own=2), 5),
+        )
+
+
+def _at_once(function: Callable[..., Any], own: int = 0, fresh: bool = False) -> Callable[..., Any]:
+    """`function(traced, state, ...)` of all slots as one batch; see CompiledGroup for those that are not active.
+
+    own: how many of the further arguments have the axis of slots. fresh: it gives no new state, but an answer.
+    """
+
+    def of_slots(traced: Any, state: State, active: jax.Array, *rest: Any) -> Any:
+        def one(traced: Any, state: State, active: jax.Array, *mine: Any) -> Any:
             def work() -> Any:
-                if self.answers:
-                    return program.judge(traced, state, chunk)
-                return program.evaluate(traced, state, chunk), None
+                return function(traced, state, *mine, *rest[own:])
 
-            nothing = jax.eval_shape(work)
-            return jax.lax.cond(active, work, lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), nothing))
+            return jax.lax.cond(active, work, lambda: _zeros(jax.eval_shape(work)) if fresh else state)
 
-        def end_epoch(traced: Any, state: State, active: jax.Array, value: jax.Array, improved: jax.Array) -> State:
-            return jax.lax.cond(active, lambda: program.end_epoch(traced, state, value, improved), lambda: state)
+        return jax.vmap(one)(traced, state, active, *rest[:own])
 
-        return each(steps, own=3), each(evaluate, own=3), each(end_epoch, own=5, at_once=True)
+    return of_slots
+
+
+def _in_turn(function: Callable[..., Any], fresh: bool = False) -> Callable[..., Any]:
+    """As `_at_once`, but one active slot after the other: those that are not cost nothing, not even a copy."""
+
+    def of_slots(traced: Any, state: State, active: jax.Array, *rest: Any) -> Any:
+        def one(slot: Any, state: State) -> Any:
+            return function(*jax.tree.map(lambda leaf: leaf[slot], (traced, state)), *rest)
+
+        def turn(k: Any, found: Any) -> Any:
+            slot = order[k]
+            # The state is read where it is written, so that there is no second one in memory.
+            answer = one(slot, state if fresh else found)
+            return jax.tree.map(lambda all, new: all.at[slot].set(new), found, answer)
+
+        order, count = jnp.argsort(~active, stable=True), active.sum()
+        return jax.lax.fori_loop(0, count, turn, _zeros(jax.eval_shape(one, 0, state), len(active)) if fresh else state)
+
+    return of_slots
+
+
+def _zeros(shapes: Any, *axis: int) -> Any:
+    """Zeros of these shapes, behind a further axis where one is given."""
+    return jax.tree.map(lambda leaf: jnp.zeros((*axis, *leaf.shape), leaf.dtype), shapes)
 
 
 class GroupRun:
