@@ -140,6 +140,9 @@ KNOWN = (
     "dataset.anomaly=odd must mark every row as normal (0, false, no, normal, inlier) or as anomalous (1, true, yes, "
     "anomaly, anomalous, abnormal, outlier), but column odd of t.csv holds "
 )
+MOVE = (
+    "Name another column, or, if these are marks, say which mean a normal row, and all others mean an anomalous one: "
+)
 
 
 @pytest.mark.parametrize(
@@ -148,21 +151,20 @@ KNOWN = (
         (
             {"odd": ["ok"] * 50 + ["not, ok"] * 10},
             {},
-            KNOWN + "ok (50), not, ok (10). If these are marks, say which mean a normal row, and all others mean an "
-            "anomalous one: 'dataset.normal=[ok]'.",
+            KNOWN + "ok (50), not, ok (10). " + MOVE + "'dataset.normal=[ok]'.",
         ),
         (
             {"odd": [1] * 50 + [2] * 10},
             {},
-            KNOWN + "1 (50), 2 (10). If these are marks, say which mean a normal row, and all others mean an anomalous "
-            "one: 'dataset.normal=[1]'.",
+            KNOWN + "1 (50), 2 (10). " + MOVE + "'dataset.normal=[1]'.",
         ),
         (
             {"odd": np.arange(ROWS) / 4},
             {},
             KNOWN
-            + "0.0 (1), 0.25 (1), 0.5 (1), 0.75 (1), 1.0 (1), 1.25 (1), 1.5 (1), 1.75 (1) and 52 more. Name another "
-            "column.",
+            + "0.0 (1), 0.25 (1), 0.5 (1), 0.75 (1), 1.0 (1), 1.25 (1), 1.5 (1), 1.75 (1) and 52 more. "
+            + MOVE
+            + "'dataset.normal=[0.0]'.",
         ),
         (
             {"odd": [1] * ROWS},

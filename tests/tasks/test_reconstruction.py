@@ -208,7 +208,9 @@ def test_a_code_that_holds_all_inputs_has_no_pca_beside_it(units, caplog):
     outputs = fake_outputs(data, seen=True)._replace(latent=np.zeros((11, units), np.float32))
     with caplog.at_level(logging.INFO, "nnrun"):
         found = task().baselines(outputs, data)
-    assert found.keys() - {"median_distance", "isolation_forest"} == ({"noisy_input", "pca"} if units < 12 else {"noisy_input"})
+    assert found.keys() - {"median_distance", "isolation_forest"} == (
+        {"noisy_input", "pca"} if units < 12 else {"noisy_input"}
+    )
     assert caplog.messages == [
         f"Note: there is no PCA baseline, because a code of {units} units can hold the inputs as they are. "
         "For a comparison set model.latent_size below 12, the number of inputs."

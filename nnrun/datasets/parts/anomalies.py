@@ -1,25 +1,31 @@
-"""Words that mark an example as normal or as anomalous."""
+"""Examples that are marked as anomalous: tested, never trained on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
-from nnrun.datasets.tables.values import as_number
+import numpy as np
 
-NORMAL = ("0", "false", "no", "normal", "inlier")
-ANOMALOUS = ("1", "true", "yes", "anomaly", "anomalous", "abnormal", "outlier")
-KNOWN = f"as normal ({', '.join(NORMAL)}) or as anomalous ({', '.join(ANOMALOUS)})"
-"""What a mark must tell, in whatever case it is written."""
+from nnrun.datasets.parts.split import share
+from nnrun.errors import RunError
+
 MOST_SHOWN = 8
 
 
-def is_anomalous(word: str, normal: Collection[str] = ()) -> bool | None:
-    """Whether a word marks what it stands beside as anomalous; None for a word that says neither.
+def within(limit: int | None, normal: int, anomalous: int) -> tuple[int | None, int]:
+    """What `dataset.limit` leaves for the normal examples, and how many of the anomalous ones are kept."""
+    if limit is None:
+        return None, anomalous
+    # However many are anomalous, half of the limit is for the normal ones.
+    kept = min(share((normal, anomalous), limit)[1], limit // 2)
+    return limit - kept, kept
 
-    normal: the words that mean normal, where every other word means anomalous; without them the usual ones are known.
-    """
-    value = _value(word)
-    if value in map(_value, normal or NORMAL):
-        return False
-    return True if normal or value in map(_value, ANOMALOUS) else None
+
+def marks(values: np.ndarray, where: str) -> np.ndarray:
+    """(n,) int32 of an array that must hold 0 for normal and 1 for anomalous examples. Raises RunError."""
+    found, counts = np.unique(values, return_counts=True)
+    if not np.isin(found, (0, 1)).all():
+        held = counted(dict(zip(map(str, found.tolist()), counts.tolist(), strict=True)))
+        raise RunError(f"{where} must be 0 for normal and 1 for anomalous examples, but holds {held}. Save it so.")
+    return values.astype(np.int32)
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -29,7 +35,17 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{word} ({counts[word]})" for word in most[:MOST_SHOWN]) + more
 
 
-def _value(word: str) -> float | str:
-    """What is equal for two spellings of a word."""
-    number = as_number(word)
-    return word.casefold() if number is None else number
+def sentence(marks: str, anomalous: int, of: str, tested: int, normal: int, reasons: Mapping[str, bool]) -> str:
+    """What becomes of the examples that `marks` says are anomalous: `tested` of them, beside so many `normal` ones.
+
+    of: what they are among. reasons: why others may be left out, and whether that holds.
+    """
+    said = f"{marks} marks {anomalous or 'none'} of {of} as anomalous. "
+    if tested:
+        said += f"{tested} of them are in the test part, beside {normal} normal ones, none in training or validation."
+    else:
+        said += "The test part has none to find, so there is no auroc. A file that has some: nnrun evaluate RUN FILE."
+    if tested < anomalous:
+        holding = " or ".join(reason for reason, holds in reasons.items() if holds)
+        said += f" {anomalous - tested} are left out, because {holding}."
+    return said

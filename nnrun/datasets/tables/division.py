@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nnrun.datasets.parts import anomalies
 from nnrun.datasets.parts.split import FEWEST, share, streams
 from nnrun.datasets.tables import split
 from nnrun.datasets.tables.files import Files
@@ -52,12 +53,7 @@ class TableDivision:
                 )
         tested = TEST if TEST in given else TRAIN
         odd = self.anomalous.get(tested, np.zeros(len(self.usable[tested]), bool))
-        _, kept_odd = share((sum(counts), int(odd.sum())), config.limit)
-        limit = config.limit
-        if limit is not None:
-            # However many are anomalous, half of the limit is left for the normal rows.
-            kept_odd = min(kept_odd, limit // 2)
-            limit -= kept_odd
+        limit, kept_odd = anomalies.within(config.limit, sum(counts), int(odd.sum()))
         limits = dict(zip(given, share(counts, limit), strict=True))
         rng = streams(config.seed)[1]
         fractions = Fractions(0 if VAL in given else config.val_fraction, 0 if TEST in given else config.test_fraction)

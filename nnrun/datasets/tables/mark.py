@@ -3,35 +3,45 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from nnrun.datasets.parts.anomalies import KNOWN, counted, is_anomalous
+from nnrun.datasets.parts.anomalies import counted, sentence
 from nnrun.datasets.tables.roles import PLAIN
 from nnrun.datasets.tables.values import Cells, as_number
 from nnrun.errors import ConfigError
 
-MOST_MARKS = 50
-"""Values of a column above which it holds no marks."""
+NORMAL = ("0", "false", "no", "normal", "inlier")
+ANOMALOUS = ("1", "true", "yes", "anomaly", "anomalous", "abnormal", "outlier")
+KNOWN = f"as normal ({', '.join(NORMAL)}) or as anomalous ({', '.join(ANOMALOUS)})"
+"""What a mark must tell, in whatever case it is written."""
+MOST_MARKS = 1000
+"""A column of more different values holds no marks."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """normal: the words that mean a normal row, all others an anomalous one; none: see `anomalies.is_anomalous`."""
+    """normal: the words that mean a normal row, all others an anomalous one; none: see KNOWN."""
 
     name: str
     missing: tuple[str, ...]
     normal: tuple[str, ...]
+
+    def means(self, word: str) -> bool | None:
+        """Whether a word marks its row as anomalous; None for a word that says neither."""
+        if _is_among(word, self.normal or NORMAL):
+            return False
+        return True if self.normal or _is_among(word, ANOMALOUS) else None
 
     def encode(self, cells: Cells) -> np.ndarray:
         """(n,) int32, 1 for an anomalous row. Raises RunError for a mark that says neither."""
         import polars
 
         words = cells.texts
-        found = {word: is_anomalous(word, self.normal) for word in words.drop_nulls().unique().to_list()}
+        found = {word: self.means(word) for word in words.drop_nulls().unique().to_list()}
         strange = [word for word, meaning in found.items() if meaning is None]
         if strange:
             rule = f"but must mark the row {KNOWN}. Correct it."
@@ -59,26 +69,27 @@ class MarkFit:
             raise cells.first_fault(words.is_null(), words.fill_null(""), rule)
         counts = dict(zip(*(column.to_list() for column in words.value_counts().get_columns()), strict=True))
         self.counts.update(counts)
-        return words.is_in([word for word in counts if is_anomalous(word, self.mark.normal) is not False]).to_numpy()
+        if len(self.counts) > MOST_MARKS:
+            # Of a column of measurements there are as many as rows.
+            self.check()
+        return words.is_in([word for word in counts if self.mark.means(word) is not False]).to_numpy()
 
     @property
     def anomalous(self) -> dict[str, int]:
         """How many rows each word marks as anomalous."""
-        return {word: count for word, count in self.counts.items() if is_anomalous(word, self.mark.normal)}
+        return {word: count for word, count in self.counts.items() if self.mark.means(word)}
 
     def check(self) -> None:
         """Raises ConfigError for words that say neither, for none that is normal, and for normal ones that are none."""
         held = f"column {self.mark.name} of {self.source} holds {counted(self.counts)}"
-        if any(is_anomalous(word, self.mark.normal) is None for word in self.counts):
-            move = (
-                "Name another column."
-                if len(self.counts) > MOST_MARKS
-                else "If these are marks, say which mean a normal row, and all others mean an anomalous one: "
+        if len(self.counts) > MOST_MARKS or None in map(self.mark.means, self.counts):
+            raise ConfigError(
+                f"dataset.anomaly={self.typed} must mark every row {KNOWN}, but {held}. Name another column, or, if "
+                "these are marks, say which mean a normal row, and all others mean an anomalous one: "
                 f"{self._normal(self.counts)}."
             )
-            raise ConfigError(f"dataset.anomaly={self.typed} must mark every row {KNOWN}, but {held}. {move}")
         for word in self.mark.normal:
-            if not any(is_anomalous(other, (word,)) is False for other in self.counts):
+            if not _is_among(word, self.counts):
                 raise ConfigError(
                     f"dataset.normal has {word}, but {held}. Name those of them that mean a normal row, for example "
                     f"{self._normal(self.counts)}."
@@ -89,26 +100,15 @@ class MarkFit:
                 f"rows alone, so say which are: {self._normal(self.counts)}."
             )
 
-    def sentence(self, tested: int, normal: int, reasons: Sequence[str]) -> str:
-        """What becomes of the anomalous rows, of which `tested` are in the test part, beside so many `normal` ones.
-
-        reasons: why others may be left out.
-        """
-        count, total = sum(self.anomalous.values()), self.counts.total()
-        which = f" ({counted(self.anomalous)})" if self.mark.normal and count else ""
-        said = f"Column {self.mark.name} marks {count or 'none'} of {total} rows as anomalous{which}. "
-        if tested:
-            said += (
-                f"{tested} of them are in the test part, beside {normal} normal ones, none in training or validation."
-            )
-        else:
-            said += (
-                "The test part has none to find, so there is no auroc. A file that has some: nnrun evaluate RUN FILE."
-            )
-        if tested < count:
-            said += f" {count - tested} are left out, because {' or '.join(reasons)}."
+    def sentence(self, tested: int, normal: int, reasons: Mapping[str, bool]) -> str:
+        """What becomes of the anomalous rows; see `anomalies.sentence`."""
+        marks, total = self.anomalous, self.counts.total()
+        which = f" ({counted(marks)})" if self.mark.normal and marks else ""
+        of, count = f"{total} rows", sum(marks.values())
+        said = sentence(f"Column {self.mark.name}", count, of, tested, normal, reasons)
+        said = said.replace(" as anomalous.", f" as anomalous{which}.", 1)
         if 2 * count > total:
-            said += f" Most rows are anomalous: where these are the normal ones, set {self._normal(self.anomalous)}."
+            said += f" Most rows are anomalous: where these are the normal ones, set {self._normal(marks)}."
         return said
 
     def _normal(self, among: dict[str, int]) -> str:
@@ -116,3 +116,13 @@ class MarkFit:
         word = max(sorted(among), key=among.__getitem__)
         plain = PLAIN.fullmatch(word) or as_number(word) is not None
         return shlex.quote(f"dataset.normal=[{word if plain else json.dumps(word, ensure_ascii=False)}]")
+
+
+def _is_among(word: str, words: Collection[str]) -> bool:
+    return _value(word) in map(_value, words)
+
+
+def _value(word: str) -> float | str:
+    """What is equal for two spellings of a mark."""
+    number = as_number(word)
+    return word.casefold() if number is None else number

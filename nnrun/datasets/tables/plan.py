@@ -272,7 +272,7 @@ class _Preparation:
                 "dataset.limit keeps a part of the rows": self.config.limit is not None,
             }
             normal = sum(int(mine.sum()) for mine in tested) - found
-            yield self.marks.sentence(found, normal, [reason for reason, holds in reasons.items() if holds])
+            yield self.marks.sentence(found, normal, reasons)
 
     def _gaps(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
         """Sentences about what becomes of missing values."""
