@@ -136,6 +136,36 @@ def test_a_table_without_an_anomalous_row_is_trained_on(tmp_path):
     )
 
 
+def test_a_column_that_tells_the_anomalies_alone_is_named(tmp_path):
+    odd = np.arange(ROWS) % 5 == 0
+    cells = columns((1, 0)) | {"alarm": np.where(odd & (np.arange(ROWS) > 20), 1, 0), "same": [7] * ROWS}
+    data = load(write(tmp_path / "t.csv", cells))
+    assert data.input_names == ("a", "b", "c")
+    assert data.notes[2:] == (
+        "Column alarm is left out, because constant in the training part, but 7 of 12 anomalous test rows have another "
+        "value there: these can be told without a network.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "values", "said"),
+    [
+        ("is_anomaly", (1, 0), {}, "dataset.anomaly=is_anomaly."),
+        ("Outlier", ("yes", "no"), {}, "dataset.anomaly=Outlier."),
+        ("fraud", (2, 0), {}, ""),
+        ("height", (1, 0), {}, ""),
+        ("fraud", (1, 0), {"target": "a"}, ""),
+        ("fraud", (1, 0), {"features": ("a", "fraud")}, ""),
+    ],
+)
+def test_an_input_that_looks_like_marks_is_told(name, mark, values, said, tmp_path):
+    cells = columns(mark)
+    cells[name] = cells.pop("odd")
+    data = tables.load(write(tmp_path / "t.csv", cells), **{"target": None, "drop": ("machine",), **values})
+    notes = [f"Column {name} is an input like any other. If it marks anomalous rows, set {said}"] if said else []
+    assert [note for note in data.notes if "anomal" in note] == notes
+
+
 KNOWN = (
     "dataset.anomaly=odd must mark every row as normal (0, false, no, normal, inlier) or as anomalous (1, true, yes, "
     "anomaly, anomalous, abnormal, outlier), but column odd of t.csv holds "

@@ -1,6 +1,7 @@
 """The column of a table that marks rows as normal or as anomalous."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,6 +19,8 @@ NORMAL = ("0", "false", "no", "normal", "inlier")
 ANOMALOUS = ("1", "true", "yes", "anomaly", "anomalous", "abnormal", "outlier")
 KNOWN = f"as normal ({', '.join(NORMAL)}) or as anomalous ({', '.join(ANOMALOUS)})"
 """What a mark must tell, in whatever case it is written."""
+NAME = r"(is[ _.-]?)?(anomal(y|ies|ous)|outliers?|abnormal|fraud|faulty?|attack|novelty)([ _.-]?(label|flag|class))?"
+"""What columns of marks are called."""
 MOST_MARKS = 1000
 """A column of more different values holds no marks."""
 
@@ -116,6 +119,16 @@ class MarkFit:
         word = max(sorted(among), key=among.__getitem__)
         plain = PLAIN.fullmatch(word) or as_number(word) is not None
         return shlex.quote(f"dataset.normal=[{word if plain else json.dumps(word, ensure_ascii=False)}]")
+
+
+def looks_like_marks(name: str, typed: str, values: Collection[str] | None) -> str | None:
+    """A sentence about an input whose name and values are those of a column of marks; None for others."""
+    if not re.fullmatch(NAME, name, re.IGNORECASE) or not values:
+        return None
+    mark = Mark(name, (), ())
+    if {mark.means(word) for word in values} != {False, True}:
+        return None
+    return f"Column {name} is an input like any other. If it marks anomalous rows, set dataset.anomaly={typed}."
 
 
 def _is_among(word: str, words: Collection[str]) -> bool:

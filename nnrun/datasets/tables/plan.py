@@ -1,6 +1,7 @@
 """The keys of dataset=csv and the files become types, parts and a fitted reader, before any array is made."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,15 +19,16 @@ from nnrun.datasets.tables.division import TableDivision, by_row
 from nnrun.datasets.tables.files import Files
 from nnrun.datasets.tables.kinds import Kind, Profile
 from nnrun.datasets.tables.label import Label, LabelFit
-from nnrun.datasets.tables.mark import Mark, MarkFit
+from nnrun.datasets.tables.mark import Mark, MarkFit, looks_like_marks
 from nnrun.datasets.tables.numeric import Numeric, NumericFit
 from nnrun.datasets.tables.reader import TableReader, Target
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.split import TEST, TRAIN, UNUSED, VAL
-from nnrun.datasets.tables.values import Rows
+from nnrun.datasets.tables.values import Rows, one_spelling
 from nnrun.errors import ConfigError
 
 MOST_INPUTS = 20_000
+CONSTANT = "is constant in the training part"
 Fit = NumericFit | DateFit | CategoryFit
 
 
@@ -125,7 +127,7 @@ class _Preparation:
             *self._identifiers(reader, profiles),
             *self._coarse(inputs, targets),
             *self._unseen(reader, parts, labels),
-            *self._anomalies(parts),
+            *self._anomalies(parts, reader, profiles),
         )
         if labels and classes:
             labels.check(classes)
@@ -260,8 +262,10 @@ class _Preparation:
                     labels.count(used.cells[labels.name])
             yield from notes.sentences(self.files.paths[part].name)
 
-    def _anomalies(self, parts: dict[int, np.ndarray]) -> Iterator[str]:
-        """A sentence about the rows that are marked as anomalous."""
+    def _anomalies(
+        self, parts: dict[int, np.ndarray], reader: TableReader, profiles: dict[str, Profile]
+    ) -> Iterator[str]:
+        """Sentences about the rows that are marked as anomalous, and about a column that may be such a mark."""
         if self.marks:
             tested = [(codes == TEST) for codes in parts.values()]
             found = sum(int(mine[self.anomalous[part]].sum()) for part, mine in zip(parts, tested, strict=True))
@@ -273,6 +277,27 @@ class _Preparation:
             }
             normal = sum(int(mine.sum()) for mine in tested) - found
             yield self.marks.sentence(found, normal, reasons)
+            for name in [name for name, reason in reader.left_out.items() if reason == CONSTANT]:
+                if moved := self._moved(name, parts):
+                    yield (
+                        f"Column {name} is left out, because constant in the training part, but {moved} of {found} "
+                        "anomalous test rows have another value there: these can be told without a network."
+                    )
+        elif self.config.target is None and self.config.features is None:
+            for name in [column.name for column in reader.inputs]:
+                if said := looks_like_marks(name, self.roles.typed[name], profiles[name].values):
+                    yield said
+
+    def _moved(self, name: str, parts: dict[int, np.ndarray]) -> int:
+        """How many anomalous test rows have a value in a column that no training row has."""
+        usual, odd = set[str](), Counter[str]()
+        for part, codes in parts.items():
+            for rows in self.files.blocks(part):
+                words = one_spelling(rows.cells[name].texts.fill_null("")).to_numpy()
+                here, marked = codes[rows.place.rows], self.anomalous[part][rows.place.rows]
+                usual |= set(words[here == TRAIN])
+                odd.update(words[marked & (here == TEST)])
+        return sum(count for word, count in odd.items() if word not in usual)
 
     def _gaps(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
         """Sentences about what becomes of missing values."""
@@ -311,7 +336,7 @@ class _Preparation:
 
     def _reader(self, gathered: list[Fit], left_out: dict[str, str], label: Label | None) -> TableReader:
         found = {one.name: one.finish() for one in gathered}
-        left_out |= {name: "is constant in the training part" for name, column in found.items() if column is None}
+        left_out |= {name: CONSTANT for name, column in found.items() if column is None}
         numeric = tuple(column for column in found.values() if isinstance(column, Numeric))
         dates = tuple(column for column in found.values() if isinstance(column, Date))
         categories = tuple(column for column in found.values() if isinstance(column, Category))
