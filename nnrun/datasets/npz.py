@@ -133,8 +133,9 @@ class Npz(Divided):
             "validation has arrays of its own": counts[1] > 0,
             "dataset.limit keeps a part of the examples": c.limit is not None,
         }
-        of = f"{len(odd)} examples"
-        notes.append(anomalies.sentence("The array anomaly", int(odd.sum()), of, len(tested), len(found.test), reasons))
+        count = int(odd.sum())
+        marked = f"The array anomaly marks {count or 'none'} of {len(odd)} examples as anomalous"
+        notes.append(anomalies.sentence(marked, count, len(tested), len(found.test), reasons))
         return found._replace(test=np.sort(np.concatenate([found.test, tested])))
 
     def _path(self) -> Path:

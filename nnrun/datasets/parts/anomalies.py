@@ -35,12 +35,12 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{word} ({counts[word]})" for word in most[:MOST_SHOWN]) + more
 
 
-def sentence(marks: str, anomalous: int, of: str, tested: int, normal: int, reasons: Mapping[str, bool]) -> str:
-    """What becomes of the examples that `marks` says are anomalous: `tested` of them, beside so many `normal` ones.
+def sentence(marked: str, anomalous: int, tested: int, normal: int, reasons: Mapping[str, bool]) -> str:
+    """What becomes of the anomalous examples: `tested` of them, beside so many `normal` ones.
 
-    of: what they are among. reasons: why others may be left out, and whether that holds.
+    marked: the beginning, which says what marks how many. reasons: why others may be left out, and whether that holds.
     """
-    said = f"{marks} marks {anomalous or 'none'} of {of} as anomalous. "
+    said = f"{marked}. "
     if tested:
         said += f"{tested} of them are in the test part, beside {normal} normal ones, none in training or validation."
     else:

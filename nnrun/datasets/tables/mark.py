@@ -106,10 +106,10 @@ class MarkFit:
     def sentence(self, tested: int, normal: int, reasons: Mapping[str, bool]) -> str:
         """What becomes of the anomalous rows; see `anomalies.sentence`."""
         marks, total = self.anomalous, self.counts.total()
-        which = f" ({counted(marks)})" if self.mark.normal and marks else ""
-        of, count = f"{total} rows", sum(marks.values())
-        said = sentence(f"Column {self.mark.name}", count, of, tested, normal, reasons)
-        said = said.replace(" as anomalous.", f" as anomalous{which}.", 1)
+        count = sum(marks.values())
+        kinds = f" ({counted(marks)})" if self.mark.normal and marks else ""
+        marked = f"Column {self.mark.name} marks {count or 'none'} of {total} rows as anomalous{kinds}"
+        said = sentence(marked, count, tested, normal, reasons)
         if 2 * count > total:
             said += f" Most rows are anomalous: where these are the normal ones, set {self._normal(marks)}."
         return said
