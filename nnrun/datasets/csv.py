@@ -60,12 +60,13 @@ class CsvConfig(DatasetConfig):
     anomaly: str | int | None = setting(
         None,
         "column that marks rows as normal (0, false, no, normal, inlier) or as anomalous (1, true, yes, anomaly, "
-        "anomalous, abnormal, outlier); the latter are for the test alone, and are left out where a file is given for "
-        "the test and they are in another, or their group is trained on",
+        "anomalous, abnormal, outlier), which are tested and never trained on; no input",
         changes="examples",
     )
     normal: tuple[str | int | float | bool, ...] = setting(
-        (), "the marks of normal rows, all others mean anomalous; []: as anomaly says", changes="examples"
+        (),
+        "what anomaly has in normal rows, where all else means anomalous; []: one of the words for it",
+        changes="examples",
     )
     types: dict | None = setting(
         None, "by column: numeric, categorical, one_hot, embedding, date, or a pattern of dates such as %d.%m.%Y"
@@ -111,7 +112,8 @@ class Csv(Divided):
     is text or at most ten different whole numbers, each five times on average. Columns that number the rows, are empty
     or constant in training are left out, which preprocessing.json notes. Parts are drawn at random, for classes in
     equal proportions; `group` keeps groups whole, `time` tests on the newest rows. With `anomaly` the parts are drawn
-    from the normal rows, and the anomalous ones join the test: for autoencoders, which learn what is normal.
+    from the normal rows, and the anomalous ones join the test, for autoencoders, which learn what is normal: of several
+    files those of the one that the test comes from, and none whose group is trained on.
     """
 
     config: CsvConfig
