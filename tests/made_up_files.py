@@ -131,6 +131,7 @@ def write_image_sets(folder):
         "npz": {"path": str(folder / "arrays.npz")},
         "csv": {"path": str(folder / "table.csv"), "target": "class"},
         "california_housing": {"path": str(folder / "housing.csv")},
+        "marked": {"path": str(folder / "table.csv"), "anomaly": "class", "normal": "[a,b]"},
         "pima_diabetes": {"path": str(folder / "diabetes.csv")},
         "timeseries": {"path": str(folder / "series.csv")},
         "sequences": {"path": str(folder / "sequences.tsv")},

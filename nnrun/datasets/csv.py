@@ -57,6 +57,17 @@ class CsvConfig(DatasetConfig):
         "column by which the oldest rows train and the newest test; no input",
         changes="examples",
     )
+    anomaly: str | int | None = setting(
+        None,
+        "column that marks rows as normal (0, false, no, normal, inlier) or as anomalous (1, true, yes, anomaly, "
+        "anomalous, abnormal, outlier), which are tested and never trained on; no input",
+        changes="examples",
+    )
+    normal: tuple[str | int | float | bool, ...] = setting(
+        (),
+        "what anomaly has in normal rows, where all else means anomalous; []: one of the words for it",
+        changes="examples",
+    )
     types: dict | None = setting(
         None, "by column: numeric, categorical, one_hot, embedding, date, or a pattern of dates such as %d.%m.%Y"
     )
@@ -100,7 +111,9 @@ class Csv(Divided):
     features; a category never seen in training is all zeros; a column of text is refused. A target is classes where it
     is text or at most ten different whole numbers, each five times on average. Columns that number the rows, are empty
     or constant in training are left out, which preprocessing.json notes. Parts are drawn at random, for classes in
-    equal proportions; `group` keeps groups whole, `time` tests on the newest rows.
+    equal proportions; `group` keeps groups whole, `time` tests on the newest rows. With `anomaly` the parts are drawn
+    from the normal rows, and the anomalous ones join the test, for autoencoders, which learn what is normal: of several
+    files those of the one that the test comes from, and none whose group is trained on.
     """
 
     config: CsvConfig
@@ -122,6 +135,8 @@ class Csv(Divided):
         """The task that the target calls for: classification or regression."""
         if self.config.path is None and self.config.train is None:
             return "regression"
+        if self.config.anomaly is not None:
+            return "reconstruction"
         if self.config.target is None:
             columns = ", ".join(self._plan().reader.columns)
             raise ConfigError(
@@ -212,11 +227,12 @@ def _fill(plan: Plan) -> dict[int, Part]:
 
 def _blocks(plan: Plan, parts: Collection[int]) -> Iterator[tuple[int, Part]]:
     """The rows of some parts, each with its part, in the order of the files."""
+    labelled = plan.spec.targets is not None or plan.spec.anomalies
     for rows, codes in plan.blocks():
         for part in parts:
             mine = codes == part
             if mine.any():
-                yield part, plan.reader.encode(rows.filter(mine).cells, plan.spec.targets is not None)
+                yield part, plan.reader.encode(rows.filter(mine).cells, labelled)
 
 
 def _input_scaling(plan: Plan, train: np.ndarray, kind: Any) -> Scaling:

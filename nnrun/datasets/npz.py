@@ -1,8 +1,8 @@
 """Arrays from an `.npz` file."""
 
-import dataclasses
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +12,10 @@ from nnrun.datasets.arrays import plan as npz_plan
 from nnrun.datasets.arrays.plan import Members, Plan
 from nnrun.datasets.base import Data, DatasetConfig, DataSpec
 from nnrun.datasets.part import Part, take
-from nnrun.datasets.parts import classes
-from nnrun.datasets.parts.given_parts import divide
+from nnrun.datasets.parts import anomalies, classes
+from nnrun.datasets.parts.given_parts import Parts, divide
 from nnrun.datasets.parts.scaling import fit, fit_inputs
-from nnrun.datasets.parts.split import Divided
+from nnrun.datasets.parts.split import Divided, streams
 from nnrun.datasets.tables import single_precision
 from nnrun.datasets.tables.file import stamp_of
 from nnrun.errors import ConfigError, RunError
@@ -35,6 +35,12 @@ class NpzConfig(DatasetConfig):
     targets: Literal["auto", "classes", "numbers"] = setting(
         "auto", "auto: whole numbers and texts are classes", changes="question"
     )
+    anomaly: Literal["anomaly"] | None = setting(
+        "anomaly",
+        "an array of 0 for normal and 1 for anomalous examples, where the file has it; the latter are for the test "
+        "alone, and are left out where that has arrays of its own; null: is not read",
+        changes="examples",
+    )
 
 
 class Npz(Divided):
@@ -42,6 +48,7 @@ class Npz(Divided):
 
     Whole numbers and texts as targets are classes, of an example or of every step of a series; other numbers are
     values to predict; without targets there is only reconstruction. `lengths` (n,) are the valid steps of series.
+    `anomaly` (n,) marks examples that do not belong: they are tested, never trained on, and the task is reconstruction.
     `val_...` and `test_...` are parts of their own, otherwise cut from the rest. Nothing is unpickled.
     """
 
@@ -51,7 +58,7 @@ class Npz(Divided):
     def for_task(cls, config: NpzConfig, tasks: Collection[str]) -> NpzConfig:
         """With a task of regression whole numbers as targets are numbers."""
         is_open = config.targets == "auto" and "Regression" in tasks
-        return dataclasses.replace(config, targets="numbers") if is_open else config
+        return replace(config, targets="numbers") if is_open else config
 
     def task(self) -> str:
         """classification, regression or reconstruction, as the targets are."""
@@ -66,10 +73,16 @@ class Npz(Divided):
         plan = self._plan()
         notes: list[str] = []
         given = [_read_part(self._path(), plan, members, notes) for members in plan.members]
+        # Of a part without marks every example is normal.
+        odd = [part.pop("anomaly", np.zeros(len(part.get("inputs", ())), np.int32)) for part in given]
         together = {name: np.concatenate([part[name] for part in given if part]) for name in given[0]}
         counts = [len(part["inputs"]) if part else 0 for part in given]
         labels = together["targets"] if plan.classes is not None and not plan.spec.per_step else None
-        parts = divide(counts, labels, self.config)
+        if plan.spec.anomalies:
+            together["anomaly"] = np.concatenate(odd)
+            parts = self._tested(together["anomaly"] > 0, counts, labels, notes)
+        else:
+            parts = divide(counts, labels, self.config)
         train, val, test = (take(together, index) for index in parts)
         numbers = "targets" in train and plan.classes is None
         return Data(
@@ -90,9 +103,40 @@ class Npz(Divided):
     def _plan(self) -> Plan:
         path = self._path()
         try:
-            return npz_plan.plan(path, self.config.kind, self.config.targets, stamp_of(path))
+            marks = self.config.anomaly is not None
+            return npz_plan.plan(path, self.config.kind, self.config.targets, marks, stamp_of(path))
         except RunError as error:
             raise ConfigError(str(error)) from None
+
+    def _tested(self, odd: np.ndarray, counts: list[int], labels: np.ndarray | None, notes: list[str]) -> Parts:
+        """The parts (indices) of the normal examples, and in the test the `odd` (n,) ones, which a note counts.
+
+        Raises ConfigError for a given part without a normal example.
+        """
+        c, bounds = self.config, np.cumsum([0, *counts])
+        normal = [start + np.flatnonzero(~odd[start:end]) for start, end in pairwise(bounds)]
+        for index, count, part in zip(normal, counts, npz_plan.PARTS, strict=True):
+            if count and not len(index):
+                raise ConfigError(
+                    f"{self._path()} marks every example of the {part} part as anomalous, but needs normal ones there, "
+                    "0 in the array anomaly. Add some."
+                )
+        start, end = bounds[2:] if counts[2] else bounds[:2]
+        candidates = start + np.flatnonzero(odd[start:end])
+        every = np.concatenate(normal)
+        limit, kept = anomalies.within(c.limit, len(every), len(candidates))
+        found = divide([*map(len, normal)], None if labels is None else labels[every], replace(c, limit=limit))
+        found = Parts(*(every[index] for index in found))
+        tested = streams(c.seed)[0].permutation(candidates)[:kept]
+        reasons = {
+            "the test part has arrays of its own": counts[2] > 0,
+            "validation has arrays of its own": counts[1] > 0,
+            "dataset.limit keeps a part of the examples": c.limit is not None,
+        }
+        count = int(odd.sum())
+        marked = f"The array anomaly marks {count or 'none'} of {len(odd)} examples as anomalous"
+        notes.append(anomalies.sentence(marked, count, len(tested), len(found.test), reasons))
+        return found._replace(test=np.sort(np.concatenate([found.test, tested])))
 
     def _path(self) -> Path:
         if self.config.path is None:
@@ -121,6 +165,8 @@ def _read_part(path: Path, plan: Plan, members: Members, notes: list[str]) -> Pa
             part[name] = values.reshape(-1, *spec.inputs).astype(np.uint8 if keep else np.float32, copy=False)
         elif name == "targets":
             part[name] = _targets(path, plan, member, values)
+        elif name == "anomaly":
+            part[name] = anomalies.marks(values.reshape(-1), f"{path}, {member}")
         else:
             part[name] = _lengths(path, member, values, spec.inputs[0])
     return part

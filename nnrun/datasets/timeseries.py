@@ -9,8 +9,9 @@ import numpy as np
 from nnrun.datasets.base import Anchor, Data, DataSpec, Scaling, Series
 from nnrun.datasets.part import take
 from nnrun.datasets.parts.scaling import fit, fit_inputs
-from nnrun.datasets.parts.split import Divided, share
-from nnrun.datasets.series import remarks
+from nnrun.datasets.parts.split import FEWEST, Divided, share
+from nnrun.datasets.reader import Block
+from nnrun.datasets.series import remarks, stretches
 from nnrun.datasets.series.reader import TimeseriesReader
 from nnrun.datasets.series.split import check_rows, part_rows, seen_rows
 from nnrun.datasets.series.table import Missing, SeriesTable, pointed, series_numbers
@@ -67,7 +68,15 @@ class TimeseriesConfig(WindowConfig):
         None, "[first, end): rows of the part, counted from 0", least=0, changes="examples"
     )
     look_back: bool = setting(True, "windows of validation and test see values of the part before, never its targets")
-    anomalies: tuple[str, ...] = setting((), "labelled stretches START/END, for the evaluation alone")
+    anomalies: tuple[str, ...] = setting(
+        (), "labelled stretches START/END, both ends included, for the evaluation of an autoencoder"
+    )
+    train_anomalies: Literal["keep", "drop"] = setting(
+        "keep",
+        "drop: windows of training and validation that see or forecast a row of anomalies are left out, as are these "
+        "rows from the scaling",
+        changes="examples",
+    )
     separator: Separator = setting("auto", "between the fields of a row")
     decimal: Literal[".", ","] = setting(".", "mark before the decimals")
     encoding: str = setting("utf-8", "of the text")
@@ -90,6 +99,8 @@ class Timeseries(Divided):
         super().__init__(config)
         c = config
         check_rows(c)
+        if c.train_anomalies == "drop" and not c.anomalies:
+            raise ConfigError("dataset.train_anomalies=drop needs dataset.anomalies, the stretches that are left out.")
         if c.relative_to == "season" and (c.period is None or c.period > c.window or c.per_step):
             raise ConfigError(
                 "dataset.relative_to=season needs a dataset.period of at most dataset.window and "
@@ -117,12 +128,14 @@ class Timeseries(Divided):
         c, reader, spec = self.config, self.reader, self.spec()
         table = reader.table(self._table, self._path)
         rows = part_rows(c, len(table.values))
-        spans = seen_rows(c, rows)
-        blocks = [reader.windows(table, start, stop) for start, stop in spans]
-        counts = share(tuple(len(block.part["inputs"]) for block in blocks), c.limit)
+        marked = self._marked(table)
+        blocks, starts = self._windows(table, rows, marked)
+        counts = share(tuple(map(len, starts)), c.limit)
         train_part, val, test = (take(block.part, slice(n)) for block, n in zip(blocks, counts, strict=True))
-        train = table.values[slice(*rows[0])]
-        newest = [first + c.window - 1 + c.stride * np.arange(n) for (first, _), n in zip(spans, counts, strict=True)]
+        newest = [first[:n] + c.window - 1 for first, n in zip(starts, counts, strict=True)]
+        marks, val_marks = (marked[slice(*part)] for part in rows[:2])
+        past = table.values[slice(*rows[0])]
+        train = past[marks == 0] if c.train_anomalies == "drop" else past
         season = None if c.horizon or c.period is None else places(table.times, len(table.values), c.period)
         log = c.transform == "log"
         known = (np.log(train) if log else train).astype(np.float32)
@@ -137,7 +150,7 @@ class Timeseries(Divided):
             target_scaling=Scaling(fitted.offset[chosen], fitted.scale[chosen], log) if c.horizon else None,
             input_names=reader.columns,
             target_names=tuple(reader.columns[i] for i in chosen),
-            series=Series(c.period, naive_error(train[:, chosen], c.period), reader.targets),
+            series=Series(c.period, naive_error(past[:, chosen], c.period), reader.targets),
             reader=reader,
             labels=take(blocks[2].labels, slice(counts[2])),
             # Windows as long as a season hold these values themselves.
@@ -145,8 +158,36 @@ class Timeseries(Divided):
             if c.horizon and (c.period or 1) > c.window
             else None,
             places=None if season is None else (season[newest[0]], season[newest[2]]),
-            notes=self._notes(table, train),
+            notes=(*self._notes(table, train), *stretches.notes(marks, val_marks, c.train_anomalies)),
         )
+
+    def _marked(self, table: SeriesTable) -> np.ndarray:
+        """(rows,) 1 in labelled stretches. Raises ConfigError for one that no row lies in."""
+        if not self.config.anomalies or table.times is None:
+            return np.zeros(len(table.values), np.int32)
+        stretches.check(table.times, self.config.anomalies, self._path)
+        return stretches.inside(table.times, self.config.anomalies)
+
+    def _windows(
+        self, table: SeriesTable, rows: list[tuple[int, int]], marked: np.ndarray
+    ) -> tuple[list[Block], list[np.ndarray]]:
+        """The windows of every part, and the rows that they start at (n,)."""
+        c = self.config
+        spans = seen_rows(c, rows)
+        blocks = [self.reader.windows(table, first, stop) for first, stop in spans]
+        starts = [
+            first + c.stride * np.arange(len(block.part["inputs"]))
+            for block, (first, _) in zip(blocks, spans, strict=True)
+        ]
+        for i, name in enumerate(("training", "validation") if c.train_anomalies == "drop" else ()):
+            clear = stretches.clear(marked, starts[i], c.window + c.horizon)
+            if clear.sum() < FEWEST:
+                raise ConfigError(
+                    f"dataset.train_anomalies=drop leaves {clear.sum()} of {len(clear)} {name} windows, but at least "
+                    f"{FEWEST} are needed. Set a smaller dataset.window, or other parts of the series."
+                )
+            blocks[i], starts[i] = Block(take(blocks[i].part, clear), {}), starts[i][clear]
+        return blocks, starts
 
     @cached_property
     def reader(self) -> TimeseriesReader:

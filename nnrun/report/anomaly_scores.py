@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, figure, label, legend_beside
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label, legend_beside
 from nnrun.tasks.reconstruction import errors
 
 BINS = 40
@@ -13,7 +13,7 @@ LOG_FROM = 20.0
 
 
 def draw(run: FinishedRun) -> Figure | None:
-    """Histograms of the error of normal and of anomalous test examples, each with area 1."""
+    """Histograms of the error of normal and of anomalous test examples, each with area 1, and the threshold."""
     marks = run.data.test.get("anomaly")
     if marks is None or len(np.unique(marks)) < 2:
         return None
@@ -29,9 +29,14 @@ def draw(run: FinishedRun) -> Figure | None:
         members = spread[marks == value]
         text = f"{name} ({len(members)})"
         axes.hist(members, edges, density=True, color=colour, alpha=0.55, label=text)
+    if (threshold := run.data.error_threshold) is not None and (threshold > 0 or not logarithmic):
+        at = np.log10(threshold) if logarithmic else threshold
+        axes.axvline(at, color=TRUTH, linewidth=1, linestyle="--", label="threshold from validation")
     unit = "log10 of the mean squared error" if logarithmic else "mean squared error"
-    baseline = run.baseline.get("test/auroc", {}).get("pca")
-    beside = "" if baseline is None else f" (PCA {baseline:.3g})"
-    label(axes, f"{run.title}: {run.metric_caption('auroc')}{beside}", f"{unit} of a test example", "density")
+    baselines = run.baseline.get("test/auroc", {})
+    best = max(baselines, key=baselines.__getitem__, default=None)
+    beside = "" if best is None else f"; best baseline: {best}, auroc {baselines[best]:.3g}"
+    headline(picture, f"{run.title}: {run.metric_caption('auroc', 'recall', 'precision')}{beside}")
+    label(axes, "", f"{unit} of a test example", "density")
     legend_beside(axes)
     return picture

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, label, legend_beside
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label, legend_beside
 from nnrun.tasks.reconstruction import errors
 
 GAP = 3
@@ -27,7 +27,8 @@ def draw(run: FinishedRun) -> Figure | None:
     series.plot(*_broken(at, values), color=TRUTH, linewidth=0.7)
     series.plot(at[flagged], values[flagged], ".", color=COLOURS[1], label=f"flagged ({flagged.sum()})")
     found = run.metric_caption("auroc", "average_precision", "false_alarms", "anomalies_found", "found_by_chance")
-    label(series, f"{run.title}: {found}", "", run.data.input_names[0] if run.data.input_names else "value")
+    headline(picture, f"{run.title}: {found}")
+    label(series, "", "", run.data.input_names[0] if run.data.input_names else "value")
     below.semilogy(*_broken(at, error), color=COLOURS[0], linewidth=0.7)
     below.axhline(threshold, color=COLOURS[1], linewidth=1, linestyle="--", label="threshold from validation")
     label(below, "mean squared error of a window", "time" if at.dtype.kind == "M" else "row", "error")

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from nnrun.report.base import FinishedRun
-from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label
+from nnrun.report.palette import COLOURS, TRUTH, figure, headline, label, whole_numbers
 from nnrun.tasks.reconstruction import errors, scaled_inputs
 
 IMAGES = 10
@@ -81,5 +81,7 @@ def _curves(run: FinishedRun, shown: dict[str, np.ndarray], captions: list[str])
         label(axes, captions[column], "" if names else "feature" if table else "step", "" if column else "scaled value")
         if names:
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+        else:
+            whole_numbers(axes)
     picture.axes[0].legend(frameon=False, fontsize=9)
     return picture

@@ -144,7 +144,7 @@ class Forecasting(Regression):
         return "mase" if self.data.targets and self.data.targets[-1] > 1 else "rmse"
 
     def remarks(self, baseline: dict[str, dict[str, float]], metrics: dict[str, float], data: Data) -> tuple[str, ...]:
-        """Which forecast mase compares with; what may help where persistence is better than the network."""
+        """Which forecast mase compares with; what may help where persistence is better; that labels play no part."""
         lag = _series(data).period or 1
         ago = "the value before" if lag == 1 else f"the value {lag} steps before (dataset.period)"
         unit = f"mase counts errors in those of the naive forecast on the training part: {ago}."
@@ -153,7 +153,11 @@ class Forecasting(Regression):
         is_worse = persistence is not None and own is not None and not own < persistence
         # Only series from a file can be forecast as changes.
         beyond = _beyond(self.names(data), data) if is_worse and data.reader and not self.data.anchor else ""
-        return (unit, beyond) if beyond else (unit,)
+        unused = (
+            "Note: a forecast is measured on all test windows, whatever dataset.anomalies marks. To find that, "
+            "rebuild the windows: dataset.horizon=0 model=autoencoder."
+        )
+        return (unit, *([beyond] if beyond else []), *([unused] if self.data.anomalies else []))
 
     def _seasonal(self, past: np.ndarray, data: Data) -> np.ndarray | None:
         """(n, horizon, variables) the value a season before, None where it cannot be told."""

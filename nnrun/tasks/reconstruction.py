@@ -17,6 +17,7 @@ from nnrun.schema import Change, setting
 from nnrun.tasks import code_units, compression, losses, metrics
 from nnrun.tasks.base import ArrayScaling, Statistics, Task
 from nnrun.tasks.baselines.distances import distances
+from nnrun.tasks.baselines.isolation_forest import isolation_forest
 from nnrun.tasks.baselines.pca import fit_pca
 
 OFTEN = 0.05
@@ -34,9 +35,10 @@ class ReconstructionConfig:
         0.995, "an example is flagged when its error is above this quantile of the validation errors", above=0, below=1
     )
     compression: bool = setting(False, "compression.csv: bytes against error of the code, PCA and, of images, JPEG")
-    baselines: Literal["all"] | tuple[Literal["noisy_input", "pca", "median_distance", "season_distance"], ...] = (
-        setting("all", "naive predictors beside the test metrics; distances where anomalies are marked")
-    )
+    baselines: (
+        Literal["all"]
+        | tuple[Literal["noisy_input", "pca", "median_distance", "season_distance", "isolation_forest"], ...]
+    ) = setting("all", "naive predictors beside the test metrics; distances and forest where anomalies are marked")
 
 
 class Reconstruction(Task):
@@ -45,10 +47,10 @@ class Reconstruction(Task):
     An example's anomaly score is its error, the mean squared difference over its elements. It is flagged as an anomaly
     above a threshold that validation errors fix after training, without labels (`Data.error_threshold`). Baselines are
     PCA of the code's size, fitted on the training part, where that is smaller than the inputs, and for a denoiser the
-    noisy inputs as they are. Where anomalies are marked, there are also two scores that need no network:
-    `median_distance`, the mean squared distance of an example, of a window its newest step, from the median of the
-    training part in scaled units; and in series with a period `season_distance`, that from the training mean of the
-    same place in the season.
+    noisy inputs as they are. Where anomalies are marked, there are also scores that need no network: that of an
+    `isolation_forest`; `median_distance`, the mean squared distance of an example, of a window its newest step, from
+    the median of the training part in scaled units; and in series with a period `season_distance`, that from the
+    training mean of the same place in the season.
     """
 
     config: ReconstructionConfig
@@ -125,9 +127,10 @@ class Reconstruction(Task):
         Of a code that is penalised for its size: active_share of its entries, and Hoyer's sparseness.
 
         flagged is the share of all examples; with marks false_alarms that of the normal ones, recall that of the
-        anomalous ones. For a series anomalies_found is the share of marked stretches of time with a flag in them, which
-        alone says little: found_by_chance is the share of all circular shifts of the flags that find as many; episodes
-        are the runs of neighbouring flags, false_episodes those of them without a mark.
+        anomalous ones, precision the share of the flagged ones that are anomalous. For a series anomalies_found is the
+        share of marked stretches of time with a flag in them, which alone says little: found_by_chance is the share of
+        all circular shifts of the flags that find as many; episodes are the runs of neighbouring flags, false_episodes
+        those of them without a mark.
         """
         count = sums["examples"]
         found = {"mse": metrics.mse(sums["squared"], count), "mae": metrics.mae(sums["absolute"], count)}
@@ -142,6 +145,8 @@ class Reconstruction(Task):
             for name, members in (("false_alarms", ~marked), ("recall", marked)):
                 if members.any():
                     found[name] = float(flagged[members].mean())
+            if marked.any() and flagged.any():
+                found["precision"] = float(marked[flagged].mean())
             if self.data.kind == "series" and marked.any():
                 episodes = metrics.stretches(flagged)
                 found["anomalies_found"] = metrics.stretches_found(marked, flagged)
@@ -228,10 +233,13 @@ class Reconstruction(Task):
         elif units and self.wants("pca"):
             pca = fit_pca(_rows(scaled_inputs(data, "train")), units)
             found["pca"] = _score(pca.reconstruct(_rows(seen)) - _rows(clean), data)
-        for name, distance in distances(data).items() if self.data.anomalies else ():
-            if self.wants(name) and (ranked := _ranked(data.test.get("anomaly"), distance)):
-                found[name] = ranked
-        return found
+        marks = data.test.get("anomaly")
+        if marks is None or len(np.unique(marks)) < 2:
+            return found
+        scores = {name: score for name, score in distances(data).items() if self.wants(name)}
+        if self.wants("isolation_forest"):
+            scores["isolation_forest"] = isolation_forest(data)
+        return found | {name: _ranked(marks, score) for name, score in scores.items()}
 
 
 def scaled_inputs(data: Data, part: Literal["train", "val", "test"]) -> np.ndarray:

@@ -60,6 +60,11 @@ class Regression(Task):
             raise ConfigError(
                 f"task=regression needs targets that are numbers, but the data set has {got}. Set task=auto."
             )
+        if self.data.anomalies:
+            raise ConfigError(
+                "task=regression trains on all examples, but dataset.anomaly holds some back from the training part. "
+                "Set model=autoencoder, or dataset.anomaly=null."
+            )
         return OutputSpec(self.data.targets, self.data.per_step)
 
     def metric_names(self) -> tuple[str, ...]:

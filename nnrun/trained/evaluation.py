@@ -160,6 +160,13 @@ def _add(total: Evaluation, found: Evaluation) -> Evaluation:
 
 
 def _lacking(fitted: Preprocessing, name: str) -> str:
+    if name == "anomaly":
+        mark = getattr(fitted.reader, "anomaly", None)
+        column = f" ({mark.name})" if mark else ""
+        return (
+            f"To be evaluated every example needs its mark, normal or anomalous{column}, which the file does not have "
+            "for all. Add it, or use nnrun predict, which needs none."
+        )
     if name != "targets":
         return f"To be evaluated every example needs its {name}, which the file does not have. Add it."
     columns = f" ({', '.join(fitted.target_names)})" if fitted.target_names else ""

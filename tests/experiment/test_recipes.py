@@ -18,6 +18,7 @@ FILES = {
     "fashion_mnist_cnn": "fashion_mnist",
     "nab_ambient_temperature": "timeseries",
     "pima_diabetes": "pima_diabetes",
+    "pump_faults": "marked",
 }
 """Recipes on files: whose made-up ones they run on."""
 

@@ -12,8 +12,9 @@ from nnrun.models.vae import VAE, VAEConfig
 from nnrun.report import anomaly_scores, latent_map, reconstructions, samples, traversal
 from nnrun.report.base import FinishedRun
 from nnrun.report.reconstructions import mosaic
-from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, scaled_inputs
+from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, errors, scaled_inputs
 
+SCORES = {"pca": 0.6, "median_distance": 0.7}
 SHAPES = {"image": (4, 3, 1), "table": (12,), "series": (6, 2)}
 
 
@@ -33,7 +34,7 @@ def finished(kind="image", config=None, anomalies=False, n=30, classes=3):
     batch = {"inputs": scaled_inputs(data, "test"), "index": np.arange(n, dtype=np.int32)}
     outputs = jax.tree.map(np.asarray, model(batch)[0])
     metrics = {"test/mse": 0.5, "test/auroc": 0.75}
-    return FinishedRun("toy", [], "val/loss", 1, data, task, model, outputs, metrics, {"test/auroc": {"pca": 0.6}})
+    return FinishedRun("toy", [], "val/loss", 1, data, task, model, outputs, metrics, {"test/auroc": SCORES})
 
 
 def drawn(picture):
@@ -55,8 +56,8 @@ def test_reconstructions(kind):
         assert [text.get_text() for text in axes[0].get_legend().get_texts()] == rows
         captions = [a.get_title("left") for a in axes]
         assert len(captions) == 4
-    errors = [float(caption.split("\n")[0]) for caption in captions]
-    assert errors == sorted(errors)
+    shown = [float(caption.split("\n")[0]) for caption in captions]
+    assert shown == sorted(shown)
 
 
 def test_without_noise_the_first_row_is_the_input():
@@ -147,7 +148,16 @@ def test_grid_of_any_number(n, shape):
 
 
 def test_anomaly_scores():
-    (axes,) = drawn(anomaly_scores.draw(finished(anomalies=True)))
-    assert axes.get_title("left") == "toy: auroc 0.75 (PCA 0.6)"
+    run = finished(anomalies=True)
+    picture = anomaly_scores.draw(run)
+    (axes,) = drawn(picture)
+    assert picture.get_suptitle() == "toy: auroc 0.75; best baseline: median_distance, auroc 0.7"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal (22)", "anomalous (8)"]
+    error = errors(run.outputs, run.data)
+    with_flags = dataclasses.replace(run, data=dataclasses.replace(run.data, error_threshold=float(np.median(error))))
+    (axes,) = drawn(anomaly_scores.draw(with_flags))
+    at = axes.lines[0].get_xdata()[0]
+    logarithmic = axes.get_xlabel().startswith("log10")
+    assert at == pytest.approx(np.log10(np.median(error)) if logarithmic else np.median(error))
+    assert axes.get_legend().get_texts()[2].get_text() == "threshold from validation"
     assert anomaly_scores.draw(finished()) is None

@@ -13,6 +13,7 @@ from nnrun.models.base import Outputs
 from nnrun.tasks import metrics
 from nnrun.tasks.baselines import pca as pca_module
 from nnrun.tasks.baselines.distances import distances
+from nnrun.tasks.baselines.isolation_forest import isolation_forest
 from nnrun.tasks.baselines.pca import fit_pca
 from nnrun.tasks.reconstruction import Reconstruction, ReconstructionConfig, errors, scaled_inputs
 
@@ -181,7 +182,7 @@ def test_baselines():
     data = make_data(n=5000)
     clean, train = scaled_inputs(data, "test").reshape(11, -1), scaled_inputs(data, "train").reshape(5000, -1)
     found = task().baselines(fake_outputs(data), data)
-    assert set(found) == {"pca", "median_distance"}
+    assert set(found) == {"pca", "median_distance", "isolation_forest"}
     difference = fit_pca(train, 2).reconstruct(clean) - clean
     assert found["pca"]["mse"] == pytest.approx((difference**2).mean(), rel=1e-5)
     assert found["pca"]["mae"] == pytest.approx(np.abs(difference).mean(), rel=1e-5)
@@ -207,7 +208,9 @@ def test_a_code_that_holds_all_inputs_has_no_pca_beside_it(units, caplog):
     outputs = fake_outputs(data, seen=True)._replace(latent=np.zeros((11, units), np.float32))
     with caplog.at_level(logging.INFO, "nnrun"):
         found = task().baselines(outputs, data)
-    assert found.keys() - {"median_distance"} == ({"noisy_input", "pca"} if units < 12 else {"noisy_input"})
+    assert found.keys() - {"median_distance", "isolation_forest"} == (
+        {"noisy_input", "pca"} if units < 12 else {"noisy_input"}
+    )
     assert caplog.messages == [
         f"Note: there is no PCA baseline, because a code of {units} units can hold the inputs as they are. "
         "For a comparison set model.latent_size below 12, the number of inputs."
@@ -262,6 +265,7 @@ def test_metrics_of_the_flags_by_hand():
     assert found["flagged"] == 3 / 6
     assert found["false_alarms"] == 2 / 4
     assert found["recall"] == 1 / 2
+    assert found["precision"] == 1 / 3
     assert "anomalies_found" not in found, "images have no order"
     series = Reconstruction(ReconstructionConfig(), dataclasses.replace(data.spec, kind="series"))
     found = series.finish(sums, rows, data)
@@ -294,12 +298,26 @@ def test_distances_are_those_of_the_newest_step_from_what_is_usual():
 def test_distances_stand_beside_the_network_where_anomalies_are_marked():
     data = dataclasses.replace(make_data(), places=(np.arange(40) % 2, np.arange(11) % 2))
     found = task().baselines(fake_outputs(data), data)
-    assert set(found) == {"pca", "median_distance", "season_distance"}
-    assert found["median_distance"].keys() == {"auroc", "average_precision"}
+    assert set(found) == {"pca", "median_distance", "season_distance", "isolation_forest"}
+    assert found["median_distance"].keys() == found["isolation_forest"].keys() == {"auroc", "average_precision"}
     unmarked = make_data(anomalies=False)
     assert set(task(anomalies=False).baselines(fake_outputs(unmarked), unmarked)) == {"pca"}
     chosen = Reconstruction(ReconstructionConfig(baselines=("season_distance",)), data.spec)
     assert set(chosen.baselines(fake_outputs(data), data)) == {"season_distance"}
+    alike = dataclasses.replace(data, test=data.test | {"anomaly": np.zeros(11, np.int32)})
+    assert set(task().baselines(fake_outputs(data), alike)) == {"pca"}, "there is nothing to find"
+
+
+def test_the_forest_is_scikit_learns_on_the_inputs_as_they_are():
+    from sklearn.ensemble import IsolationForest
+
+    data = make_data()
+    train, test = (part["inputs"].reshape(-1, 12) for part in (data.train, data.test))
+    expected = IsolationForest(random_state=0).fit(train).score_samples(test)
+    np.testing.assert_array_equal(isolation_forest(data), -expected)
+    odd = data.test["inputs"].copy()
+    odd[4] += 20
+    assert isolation_forest(dataclasses.replace(data, test={"inputs": odd})).argmax() == 4
 
 
 def test_a_note_says_that_chance_finds_as_many():

@@ -13,7 +13,7 @@ from nnrun.datasets.base import DataSpec, Kind
 from nnrun.errors import ConfigError
 
 PARTS = ("train", "val", "test")
-NAMES = ("inputs", "targets", "lengths")
+NAMES = ("inputs", "targets", "lengths", "anomaly")
 KERAS = {"inputs": "x", "targets": "y"}
 """Names that a part is put behind: x_train, y_train, x_test, y_test."""
 BLOCK_ROWS = 1024
@@ -40,14 +40,15 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4)
-def plan(path: Path, kind: str, targets: str, stamp: tuple[int, int]) -> Plan:
+def plan(path: Path, kind: str, targets: str, marks: bool, stamp: tuple[int, int]) -> Plan:
     """Reads the headers and, for classes, the training targets; `stamp` tells whether the file was changed.
 
+    marks: whether an array anomaly is read.
     Raises ConfigError for arrays that are missing, do not fit, or cannot be what the file says; RunError for a damaged
     file.
     """
     layout = npz_layout(path)
-    members = tuple(_members(layout, part) for part in PARTS)
+    members = tuple(_members(layout, part, marks) for part in PARTS)
     train = members[0]
     if "inputs" not in train:
         held = ", ".join(f"{name} of shape {layout[name][0]}" for name in sorted(layout)) or "nothing"
@@ -59,12 +60,27 @@ def plan(path: Path, kind: str, targets: str, stamp: tuple[int, int]) -> Plan:
         for name, member in part.items():
             _check_type(path, name, member, *layout[member])
         _check_part(path, layout, train, part)
+    anomalies = any("anomaly" in part for part in members)
+    tested = members[2] or train
+    if anomalies and "anomaly" not in tested:
+        raise ConfigError(
+            f"{path} marks anomalous examples, but has no array anomaly for {tested['inputs']}, from which the test "
+            "part comes. Add one, or set dataset.anomaly=null."
+        )
     every = [layout[member] for part in members for member in part.values()]
     check_claim(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in every))
     inputs, what = _inputs(path, *layout[train["inputs"]], kind)
-    found = Plan(DataSpec(what, inputs, None, "reconstruction", lengths="lengths" in train), members, None)
+    spec = DataSpec(what, inputs, None, "reconstruction", lengths="lengths" in train, anomalies=anomalies)
+    found = Plan(spec, members, None)
     if "targets" not in train:
         return found
+    found = _with_targets(path, found, layout, targets)
+    # Where some examples are marked, what is usual is to be learned, whatever else is known of them.
+    return found._replace(spec=replace(found.spec, task="reconstruction")) if anomalies else found
+
+
+def _with_targets(path: Path, found: Plan, layout: Headers, targets: str) -> Plan:
+    train = found.members[0]
     shape, dtype = layout[train["targets"]]
     # Whole numbers that nobody calls classes are such up to MOST_CLASSES of them.
     if targets == "classes" or (targets == "auto" and dtype.kind in "iubU"):
@@ -86,9 +102,10 @@ def read(path: Path, member: str) -> np.ndarray:
     return found
 
 
-def _members(layout: Headers, part: str) -> Members:
+def _members(layout: Headers, part: str, marks: bool) -> Members:
     prefix = "" if part == "train" else f"{part}_"
-    names = {name: (prefix + name, f"{KERAS.get(name, name)}_{part}") for name in NAMES}
+    wanted = NAMES if marks else NAMES[:-1]
+    names = {name: (prefix + name, f"{KERAS.get(name, name)}_{part}") for name in wanted}
     found = {name: [key for key in keys if key in layout] for name, keys in names.items()}
     return {name: keys[0] for name, keys in found.items() if keys}
 
@@ -105,14 +122,16 @@ def _check_part(path: Path, layout: Headers, train: Members, part: Members) -> N
     """A part that was given has what the training part has, of the same shapes."""
     if not part:
         return
-    if lacking := sorted(set(train) ^ set(part)):
+    # Who gives no marks of a part says that all of it is normal.
+    if lacking := sorted((set(train) ^ set(part)) - {"anomaly"}):
         raise ConfigError(
             f"{path} gives {lacking[0]} for some parts alone. Give them for training, validation and test, or for none "
             f"but the training part; it holds {', '.join(sorted(layout))}."
         )
     rows = layout[part["inputs"]][0][0]
     for name, member in part.items():
-        shape, wanted = layout[member][0], (rows, *layout[train[name]][0][1:])
+        shape = layout[member][0]
+        wanted = (rows, *(() if name == "anomaly" else layout[train[name]][0][1:]))
         if shape != wanted:
             raise ConfigError(
                 f"{path}: {member} must have the shape {wanted}, but has {shape}. Give one row for each example, and "

@@ -15,6 +15,7 @@ from nnrun.datasets.base import DataSpec
 from nnrun.datasets.fields import Field, rows
 from nnrun.datasets.part import Part, count
 from nnrun.datasets.parts import classes
+from nnrun.datasets.parts.anomalies import marks
 from nnrun.datasets.reader import Block, Reader, lacking
 from nnrun.datasets.tables.values import as_number
 from nnrun.errors import ConfigError, RunError
@@ -164,7 +165,10 @@ class ArrayReader(Reader):
             part["inputs"] = _finite(part["inputs"].astype(np.float32), "an input", start, what)
         if "targets" in arrays:
             part["targets"] = self._targets(arrays["targets"].reshape(-1, *(self.targets or ())), what)
-        part |= {name: arrays[name].astype(np.int32) for name in ("lengths", "anomaly") if name in arrays}
+        if "lengths" in arrays:
+            part["lengths"] = arrays["lengths"].astype(np.int32)
+        if "anomaly" in arrays:
+            part["anomaly"] = marks(arrays["anomaly"], f"{what}, anomaly")
         part |= {one.name: _of_field(one, arrays[one.name], start, what) for one in self.fields if one.name in arrays}
         return Block(part, {"row": np.arange(start, start + count(part))})
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, Reader, lacking
-from nnrun.datasets.series.table import Missing, SeriesTable, inside, read_series
+from nnrun.datasets.series.stretches import inside
+from nnrun.datasets.series.table import Missing, SeriesTable, read_series
 from nnrun.datasets.series.times import time_labels
 from nnrun.datasets.series.windows import count_windows, cut_windows
 from nnrun.datasets.tables.dialect import Header, Separator

@@ -1,6 +1,5 @@
 """A series from a table: its values and times, checked."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -143,28 +142,3 @@ def _values(column: "polars.Series", decimal: str, missing: Missing, place: Plac
         raise RunError(f"{place.source}, row {place.rows[row] + 1}, column {column.name} has no value. {instead}")
     # For every row the number of the newest row, up to it, that has a value.
     return found[np.maximum.accumulate(np.where(known, np.arange(len(found)), 0))]
-
-
-def inside(found: np.ndarray, stretches: Iterable[str]) -> np.ndarray:
-    """(n,) int32, 1 for times in one of the stretches `start/end`, both ends included. Raises ConfigError."""
-    marks = np.zeros(len(found), np.int32)
-    for stretch in stretches:
-        ends = stretch.split("/")
-        if len(ends) != 2:
-            raise ConfigError(
-                f"dataset.anomalies must be stretches START/END, but got {stretch}. Set for example "
-                "dataset.anomalies=['2024-03-01/2024-03-05 12:00']."
-            )
-        start, end = (_moment(text.strip(), stretch, found.dtype) for text in ends)
-        marks |= (found >= start) & (found <= end)
-    return marks
-
-
-def _moment(text: str, stretch: str, kind: np.dtype) -> np.datetime64 | float:
-    try:
-        return np.datetime64(text, "us") if kind.kind == "M" else float(text)
-    except ValueError:
-        raise ConfigError(
-            f"dataset.anomalies has {stretch}, of which {text} is no time like those of the series. Write for example "
-            "2024-03-01 12:00."
-        ) from None

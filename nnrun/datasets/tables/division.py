@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nnrun.datasets.parts import anomalies
 from nnrun.datasets.parts.split import FEWEST, share, streams
 from nnrun.datasets.tables import split
 from nnrun.datasets.tables.files import Files
@@ -16,16 +17,27 @@ from nnrun.errors import ConfigError
 
 
 class TableDivision:
-    """Divides the rows of a data set's files by what their columns say; rows that are `usable` have their targets."""
+    """Divides the rows of a data set's files by what their columns say.
+
+    usable: by file which rows have their targets and are not anomalous; anomalous: which are, where rows are marked.
+    """
 
     def __init__(
-        self, config: Any, files: Files, roles: Roles, profiles: dict[str, Profile], usable: dict[int, np.ndarray]
+        self,
+        config: Any,
+        files: Files,
+        roles: Roles,
+        profiles: dict[str, Profile],
+        usable: dict[int, np.ndarray],
+        anomalous: dict[int, np.ndarray],
     ) -> None:
         self.config, self.files, self.roles, self.profiles, self.usable = config, files, roles, profiles, usable
+        self.anomalous = anomalous
 
     def parts(self, label: str | None) -> dict[int, np.ndarray]:
         """The part (rows,) of every row by file; blank lines, those without a target and over the limit are UNUSED.
 
+        Anomalous rows are tested, but are UNUSED in a file that is not for that, and where their group is trained on.
         label: the target where it is a class.
         """
         given, config = self.files.paths, self.config
@@ -34,27 +46,38 @@ class TableDivision:
         for part, count in zip(given, counts, strict=True):
             fewest = FEWEST * (1 + len(wanted)) if part == TRAIN else FEWEST
             if count < fewest:
+                what = "normal row" if self.anomalous else "row"
                 raise ConfigError(
-                    f"{given[part]} has {count} row{'s' * (count != 1)} to use, but needs at least {fewest}. "
+                    f"{given[part]} has {count} {what}{'s' * (count != 1)} to use, but needs at least {fewest}. "
                     "Name a larger table."
                 )
-        limits = dict(zip(given, share(counts, config.limit), strict=True))
+        tested = TEST if TEST in given else TRAIN
+        odd = self.anomalous.get(tested, np.zeros(len(self.usable[tested]), bool))
+        limit, kept_odd = anomalies.within(config.limit, sum(counts), int(odd.sum()))
+        limits = dict(zip(given, share(counts, limit), strict=True))
         rng = streams(config.seed)[1]
         fractions = Fractions(0 if VAL in given else config.val_fraction, 0 if TEST in given else config.test_fraction)
-        found = {TRAIN: self._cut(label, fractions, limits[TRAIN], rng)}
+        groups = None if self.roles.group is None else self._groups(self.roles.group)
+        found = {TRAIN: self._cut(label, groups, fractions, limits[TRAIN], rng)}
         for part in [part for part in given if part != TRAIN]:
             rows = np.flatnonzero(self.usable[part])
             found[part] = np.full(len(self.usable[part]), UNUSED, np.uint8)
             found[part][rng.permutation(rows)[: limits[part]]] = part
+        if groups is not None and tested == TRAIN:
+            odd = odd & ~np.isin(groups, groups[(found[TRAIN] == TRAIN) | (found[TRAIN] == VAL)])
+        if odd.any():
+            found[tested][rng.permutation(np.flatnonzero(odd))[:kept_odd]] = TEST
         return found
 
-    def _cut(self, label: str | None, fractions: Fractions, limit: int, rng: np.random.Generator) -> np.ndarray:
+    def _cut(
+        self, label: str | None, groups: np.ndarray | None, fractions: Fractions, limit: int, rng: np.random.Generator
+    ) -> np.ndarray:
         """The part (rows,) of every row of the first file."""
         roles, usable = self.roles, self.usable[TRAIN]
         if roles.time is not None:
             return split.by_time(usable, self._times(roles.time), fractions, limit, rng)
-        if roles.group is not None:
-            return split.by_group(usable, self._groups(roles.group), fractions, limit, rng)
+        if groups is not None:
+            return split.by_group(usable, groups, fractions, limit, rng)
         # So many rows are not shuffled, which would need an index of all; a limit makes them few.
         if limit > split.MANY_ROWS and self.config.limit is None:
             return split.by_draws(usable, fractions, rng)
@@ -82,7 +105,7 @@ class TableDivision:
         # Hashes, as groups are: other types would be brought to floats, which cannot hold them.
         seen = np.array([], np.uint64)
         for part, values in groups.items():
-            used = values[self.usable[part]]
+            used = values[self.usable[part] | self.anomalous.get(part, False)]
             if np.isin(used, seen).any():
                 raise ConfigError(
                     f"{self.files.paths[part]} has a {name} that another file has too, so the parts are not "

@@ -1,6 +1,7 @@
 """The keys of dataset=csv and the files become types, parts and a fitted reader, before any array is made."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,14 +19,16 @@ from nnrun.datasets.tables.division import TableDivision, by_row
 from nnrun.datasets.tables.files import Files
 from nnrun.datasets.tables.kinds import Kind, Profile
 from nnrun.datasets.tables.label import Label, LabelFit
+from nnrun.datasets.tables.mark import Mark, MarkFit, looks_like_marks
 from nnrun.datasets.tables.numeric import Numeric, NumericFit
 from nnrun.datasets.tables.reader import TableReader, Target
 from nnrun.datasets.tables.source import TableFormat
-from nnrun.datasets.tables.split import TRAIN, UNUSED
-from nnrun.datasets.tables.values import Rows
+from nnrun.datasets.tables.split import TEST, TRAIN, UNUSED, VAL
+from nnrun.datasets.tables.values import Rows, one_spelling
 from nnrun.errors import ConfigError
 
 MOST_INPUTS = 20_000
+CONSTANT = "is constant in the training part"
 Fit = NumericFit | DateFit | CategoryFit
 
 
@@ -47,7 +50,12 @@ class Plan:
     def bytes(self) -> int:
         """How much the arrays of all parts take together."""
         # All arrays hold float32 or int32.
-        columns = len(self.reader.input_names) + len(self.reader.cardinalities) + len(self.reader.target_names)
+        columns = (
+            len(self.reader.input_names)
+            + len(self.reader.cardinalities)
+            + len(self.reader.target_names)
+            + self.spec.anomalies
+        )
         return 4 * columns * sum(int((codes != UNUSED).sum()) for codes in self.parts.values())
 
     def blocks(self) -> Iterator[tuple[Rows, np.ndarray]]:
@@ -88,7 +96,7 @@ class _Preparation:
         labels = self._labels()
         self._check_targets(profiles, labels)
         wanted, left_out = self._kinds(profiles)
-        division = TableDivision(self.config, self.files, self.roles, profiles, usable)
+        division = TableDivision(self.config, self.files, self.roles, profiles, usable, self.anomalous)
         parts = division.parts(labels.name if labels else None)
         inputs = self._fits(wanted)
         targets = self._fits({name: Kind("numeric") for name in self.roles.targets if labels is None})
@@ -110,13 +118,16 @@ class _Preparation:
         shape = () if classes else (len(reader.targets),) if reader.targets else None
         task = "classification" if classes else "regression" if reader.targets else "reconstruction"
         count = len(classes.classes) if classes else None
-        spec = DataSpec("table", (len(reader.input_names),), shape, task, count, categories=reader.cardinalities)
+        anomalies, categories = self.marks is not None, reader.cardinalities
+        inputs_shape = (len(reader.input_names),)
+        spec = DataSpec("table", inputs_shape, shape, task, count, anomalies=anomalies, categories=categories)
         notes = (
             *self._gaps(reader, profiles),
             *self._codes(reader, profiles),
             *self._identifiers(reader, profiles),
             *self._coarse(inputs, targets),
             *self._unseen(reader, parts, labels),
+            *self._anomalies(parts, reader, profiles),
         )
         if labels and classes:
             labels.check(classes)
@@ -139,29 +150,51 @@ class _Preparation:
             missing = [name for name in self.roles.all if name not in columns]
             if missing:
                 raise ConfigError(f"{path} lacks the column {missing[0]}, which {self.first} has. Add it.")
+        if config.target is not None and config.anomaly is not None:
+            raise ConfigError(
+                "dataset.target asks to predict a column, dataset.anomaly to find the rows that do not belong. Leave "
+                "one of them null. A column that only is to be no input is left out by dataset.drop=[NAME]."
+            )
+        if config.normal and config.anomaly is None:
+            raise ConfigError("dataset.normal needs a dataset.anomaly, the column whose values it names.")
         if config.target is None and config.without_target == "drop":
             raise ConfigError("dataset.without_target=drop needs a dataset.target.")
 
     def _gathered(self) -> tuple[dict[str, Profile], dict[int, np.ndarray]]:
-        """What every column holds, and by file which of its rows (rows,) have all targets: the one pass over the files.
+        """What every column holds, and by file which of its rows (rows,) have all targets and are not anomalous.
 
+        This is the one pass over the files.
         What comes after it asks for the same cells, which are read anew only where the file is too large to be kept.
         """
         typed, decimal = self.roles.typed, self.config.decimal
         profiles = {name: Profile(name, typed[name], decimal, self.first) for name in self.roles.all}
         # Whether a target means classes is for the training file alone to say.
         self.targets = {name: Profile(name, typed[name], decimal, self.first) for name in self.roles.targets}
+        self.marks, self.anomalous = self._mark_fit(), dict[int, np.ndarray]()
         usable = {}
         for part in self.files.paths:
-            pieces = []
+            pieces, marked = [], []
             for rows in self.files.blocks(part):
                 for name, profile in (*profiles.items(), *(self.targets.items() if part == TRAIN else ())):
                     profile.update(rows.cells[name])
                 there = [rows.cells[name].known.is_not_null().to_numpy() for name in self.roles.targets]
                 # Without targets np.all gives a single True, which has to be one for each row.
                 pieces.append((rows.place.rows, np.all(there, axis=0) & np.ones(len(rows.place.rows), bool)))
+                if self.marks:
+                    marked.append((rows.place.rows, self.marks.update(rows.cells[self.marks.mark.name])))
             usable[part] = by_row(pieces) if pieces else np.zeros(0, bool)
+            if marked:
+                self.anomalous[part] = by_row(marked)
+                usable[part] &= ~self.anomalous[part]
+        if self.marks:
+            self.marks.check()
         return profiles, usable
+
+    def _mark_fit(self) -> MarkFit | None:
+        if (name := self.roles.anomaly) is None:
+            return None
+        mark = Mark(name, self.roles.missing[name], tuple(map(str, self.config.normal)))
+        return MarkFit(mark, self.roles.typed[name], self.first)
 
     def _labels(self) -> LabelFit | None:
         profiles, targets, types = self.targets, self.roles.targets, self.roles.types
@@ -229,6 +262,43 @@ class _Preparation:
                     labels.count(used.cells[labels.name])
             yield from notes.sentences(self.files.paths[part].name)
 
+    def _anomalies(
+        self, parts: dict[int, np.ndarray], reader: TableReader, profiles: dict[str, Profile]
+    ) -> Iterator[str]:
+        """Sentences about the rows that are marked as anomalous, and about a column that may be such a mark."""
+        if self.marks:
+            tested = [(codes == TEST) for codes in parts.values()]
+            found = sum(int(mine[self.anomalous[part]].sum()) for part, mine in zip(parts, tested, strict=True))
+            reasons = {
+                "the test part has a file of its own": TEST in parts,
+                "validation has a file of its own": VAL in parts,
+                "normal rows of their group are in training or validation": self.roles.group is not None,
+                "dataset.limit keeps a part of the rows": self.config.limit is not None,
+            }
+            normal = sum(int(mine.sum()) for mine in tested) - found
+            yield self.marks.sentence(found, normal, reasons)
+            for name in [name for name, reason in reader.left_out.items() if reason == CONSTANT]:
+                if moved := self._moved(name, parts):
+                    yield (
+                        f"Column {name} is left out, because constant in the training part, but {moved} of {found} "
+                        "anomalous test rows have another value there: these can be told without a network."
+                    )
+        elif self.config.target is None and self.config.features is None:
+            for name in [column.name for column in reader.inputs]:
+                if said := looks_like_marks(name, self.roles.typed[name], profiles[name].values):
+                    yield said
+
+    def _moved(self, name: str, parts: dict[int, np.ndarray]) -> int:
+        """How many anomalous test rows have a value in a column that no training row has."""
+        usual, odd = set[str](), Counter[str]()
+        for part, codes in parts.items():
+            for rows in self.files.blocks(part):
+                words = one_spelling(rows.cells[name].texts.fill_null("")).to_numpy()
+                here, marked = codes[rows.place.rows], self.anomalous[part][rows.place.rows]
+                usual |= set(words[here == TRAIN])
+                odd.update(words[marked & (here == TEST)])
+        return sum(count for word, count in odd.items() if word not in usual)
+
     def _gaps(self, reader: TableReader, profiles: dict[str, Profile]) -> Iterator[str]:
         """Sentences about what becomes of missing values."""
         marks = {column.name: profiles[column.name].gaps for column in reader.inputs if profiles[column.name].gaps}
@@ -266,15 +336,16 @@ class _Preparation:
 
     def _reader(self, gathered: list[Fit], left_out: dict[str, str], label: Label | None) -> TableReader:
         found = {one.name: one.finish() for one in gathered}
-        left_out |= {name: "is constant in the training part" for name, column in found.items() if column is None}
+        left_out |= {name: CONSTANT for name, column in found.items() if column is None}
         numeric = tuple(column for column in found.values() if isinstance(column, Numeric))
         dates = tuple(column for column in found.values() if isinstance(column, Date))
         categories = tuple(column for column in found.values() if isinstance(column, Category))
         targets = tuple(Target(name, self.roles.missing[name]) for name in self.roles.targets if label is None)
+        mark = self.marks.mark if self.marks else None
         # A new file is read as this one was: where line 1 was a row here, it is one there.
         titled = self.columns != tuple(f"column_{i + 1}" for i in range(len(self.columns)))
         format = dataclasses.replace(self.format, header=titled)
-        reader = TableReader(format, self.columns, numeric, dates, categories, label, targets, left_out)
+        reader = TableReader(format, self.columns, numeric, dates, categories, label, targets, left_out, mark)
         if not reader.inputs:
             reasons = ", ".join(f"{name} {reason}" for name, reason in left_out.items())
             raise ConfigError(f"{self.first} has no column that tells anything: {reasons}. Name a richer table.")

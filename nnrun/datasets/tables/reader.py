@@ -13,6 +13,7 @@ from nnrun.datasets.tables import source as table_source
 from nnrun.datasets.tables.category import Category
 from nnrun.datasets.tables.date import Date
 from nnrun.datasets.tables.label import Label
+from nnrun.datasets.tables.mark import Mark
 from nnrun.datasets.tables.numeric import Numeric
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.values import Cells, Place, Rows
@@ -37,7 +38,8 @@ class TableReader(Reader):
 
     columns: all columns of the training table in its order, which is how a file without a header is told. numeric,
     dates, categories: the columns of the inputs, in this order. label: the target where it is a class. targets: the
-    targets where they are numbers. left_out: columns that told nothing, and why. Rows are labelled `row`, from 1.
+    targets where they are numbers. left_out: columns that told nothing, and why. anomaly: the column that marks the
+    anomalous rows. Rows are labelled `row`, from 1.
     """
 
     format: TableFormat
@@ -48,6 +50,7 @@ class TableReader(Reader):
     label: Label | None
     targets: tuple[Target, ...]
     left_out: dict[str, str]
+    anomaly: Mark | None = None
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -60,13 +63,14 @@ class TableReader(Reader):
         return tuple(name for column in self.inputs for name in column.inputs())
 
     @property
-    def _target_columns(self) -> tuple[Label | Target, ...]:
-        return (self.label,) if self.label else self.targets
+    def _answers(self) -> tuple[Label | Target | Mark, ...]:
+        """The columns that a new file may lack."""
+        return (self.label,) if self.label else (self.anomaly,) if self.anomaly else self.targets
 
     @property
     def target_names(self) -> tuple[str, ...]:
         """The columns of the targets."""
-        return tuple(target.name for target in self._target_columns)
+        return tuple(answer.name for answer in self._answers if answer is not self.anomaly)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -74,7 +78,7 @@ class TableReader(Reader):
         return tuple(column.cardinality for column in self.categories if column.embedded)
 
     def blocks(self, source: Path, size: int) -> Iterator[Block]:
-        """The rows of a csv, tsv or parquet file; `targets` only where no row lacks one."""
+        """The rows of a csv, tsv or parquet file; `targets` and `anomaly` only where no row lacks one."""
         names = self._check(table_source.column_names(source, self.format), source)
 
         def read() -> Iterator[Rows]:
@@ -82,7 +86,7 @@ class TableReader(Reader):
                 yield self._rows(frame.rename(names), place)
 
         # One more pass: the first block has targets only where no later row lacks one.
-        labelled = all(map(self._has_targets, read()))
+        labelled = all(map(self._is_labelled, read()))
         yield from (self._block(rows, labelled) for rows in read())
 
     def block(self, values: Any) -> Block:
@@ -91,7 +95,7 @@ class TableReader(Reader):
         frame = table_source.frame_of(values, tuple(name for name in self.columns if name in inputs))
         frame = frame.rename(self._check(frame.columns, "The table"))
         rows = self._rows(frame, Place("The table", np.arange(frame.height)))
-        return self._block(rows, self._has_targets(rows))
+        return self._block(rows, self._is_labelled(rows))
 
     def example_shape(self) -> tuple[int, ...]:
         """The shape (inputs,) of an example."""
@@ -113,10 +117,12 @@ class TableReader(Reader):
         return tuple(name for name in table_source.column_names(source, self.format) if name not in self.columns)
 
     def encode(self, cells: Mapping[str, Cells], labelled: bool) -> Part:
-        """A part of these rows: `inputs`, `categories` where some are embedded, and `targets` where `labelled`."""
+        """A part of these rows: `inputs`, `categories` where some are embedded, and the answers where `labelled`."""
         part: Part = self.assembled(np, [column.encode(cells[column.name]) for column in self.inputs])
         if labelled and self.label:
             part["targets"] = self.label.encode(cells[self.label.name])
+        elif labelled and self.anomaly:
+            part["anomaly"] = self.anomaly.encode(cells[self.anomaly.name])
         elif labelled:
             targets = [cells[target.name].checked_numbers().to_numpy() for target in self.targets]
             part["targets"] = np.stack(targets, -1, dtype=np.float32)
@@ -148,17 +154,18 @@ class TableReader(Reader):
 
     def _rows(self, frame: "polars.DataFrame", place: Place) -> Rows:
         """The cells of the columns of inputs and targets that a frame has."""
-        columns = [one for one in (*self.inputs, *self._target_columns) if one.name in frame.columns]
+        columns = [one for one in (*self.inputs, *self._answers) if one.name in frame.columns]
         decimal = self.format.decimal
         return Rows({one.name: Cells(frame[one.name], place, one.missing, decimal) for one in columns}, place)
 
-    def _has_targets(self, rows: Rows) -> bool:
-        names = self.target_names
+    def _is_labelled(self, rows: Rows) -> bool:
+        names = [answer.name for answer in self._answers]
         return bool(names) and all(n in rows.cells and rows.cells[n].known.null_count() == 0 for n in names)
 
     def _check(self, given: Sequence[str], source: Path | str) -> dict[str, str]:
         """New names of the columns, for a file without a header. Raises ConfigError where an input is missing."""
-        unlabelled = [name for name in self.columns if name not in self.target_names]
+        answers = [answer.name for answer in self._answers]
+        unlabelled = [name for name in self.columns if name not in answers]
         # Without a header the columns after a target that is not there would count one less.
         names = unlabelled if self.format.header is False and len(given) == len(unlabelled) else given
         if missing := [column.name for column in self.inputs if column.name not in names]:

@@ -33,6 +33,7 @@ class Roles:
     group: str | None
     time: str | None
     stratify: str | None
+    anomaly: str | None
     missing: dict[str, tuple[str, ...]]
     types: dict[str, str]
     typed: dict[str, str]
@@ -40,25 +41,30 @@ class Roles:
     @property
     def all(self) -> tuple[str, ...]:
         """Every column that is looked at, once."""
-        others = [name for name in (self.group, self.time, self.stratify) if name is not None]
+        others = [name for name in (self.group, self.time, self.stratify, self.anomaly) if name is not None]
         return tuple(dict.fromkeys([*self.inputs, *self.targets, *others]))
 
 
 def assign(config: Any, columns: Sequence[str], source: Path) -> Roles:
     """The roles that the keys of dataset=csv give to the columns. Raises ConfigError for a column that is not there."""
     found = _Finder(columns, source)
-    chosen = {key: found.all(key, getattr(config, key)) for key in ("target", "features", "drop")}
+    chosen = {key: found.all(key, getattr(config, key)) for key in ("target", "features", "drop", "anomaly")}
     group, time = (found.one(key, getattr(config, key)) for key in ("group", "time"))
     stratify = None if config.stratify == "auto" else found.one("stratify", config.stratify)
     for (other, others), (key, names) in combinations(chosen.items(), 2):
         if twice := [name for name in others if name in names]:
             raise ConfigError(f"dataset.{key} and dataset.{other} both name {twice[0]}. Leave it out of one of them.")
-    targets, named, dropped = chosen.values()
-    out = {*targets, *dropped, group, time}
+    targets, named, dropped, marks = chosen.values()
+    out = {*targets, *dropped, *marks, group, time}
     inputs = named or tuple(name for name in columns if name not in out)
     types = {found.one("types", key) or "": kind for key, kind in (config.types or {}).items()}
     typed = {name: name if PLAIN.fullmatch(name) else str(i + 1) for i, name in enumerate(columns)}
-    return Roles(inputs, targets, group, time, stratify, _missing(found, config.missing, types), types, typed)
+    missing = _missing(found, config.missing, types)
+    anomaly = marks[0] if marks else None
+    if anomaly is not None and not missing[anomaly]:
+        # That there is nothing wrong may well be written as none.
+        missing[anomaly] = NOTHING
+    return Roles(inputs, targets, group, time, stratify, anomaly, missing, types, typed)
 
 
 def hint(key: str, typed: str, value: str) -> str:
