@@ -44,6 +44,13 @@ def labelled(regression, tmp_path):
     return tmp_path
 
 
+def test_a_config_without_its_objective_has_the_default_one(nnrun, regression, tmp_path):
+    shutil.copytree(regression, tmp_path / "run")
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    (tmp_path / "run/config.yaml").write_text(yaml.safe_dump(config | {"objective": {}}))
+    assert nnrun("evaluate", "run").code == 0
+
+
 def test_the_own_test_part_gives_the_numbers_of_the_run(nnrun, regression):
     before = (regression / "summary.json").read_bytes()
     done = nnrun("evaluate", str(regression))
