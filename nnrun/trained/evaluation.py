@@ -98,7 +98,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     data = data.excerpt()
     # From number 0, so that a denoiser corrupts each example as it did in training's own test.
     outputs = evaluator.outputs(data.test, 0)
-    baseline = by_metric(run.task.baselines(outputs, data))
+    baseline = by_metric(run.task.compared(outputs, data, run.config.report.slow_baselines))
     changed = (
         f"Warning: the data of {folder} have changed since it was trained, so the test part may hold examples that it "
         "was trained on."
