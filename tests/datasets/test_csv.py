@@ -146,7 +146,10 @@ def test_columns_that_tell_nothing_are_left_out_and_named(tmp_path):
     wanted = {"id": range(1, 61), "same": [5] * 60, "void": [""] * 60, **columns()}
     data = load(write(tmp_path / "t.csv", wanted))
     assert not {"id", "same", "void"} & set(data.input_names)
-    assert data.notes == ("Left out: id numbers the rows, void is empty, same is constant in the training part.",)
+    assert data.notes == (
+        "Left out: id numbers the rows ('dataset.types={id: numeric}' keeps it), void is empty, same is constant in "
+        "the training part.",
+    )
     assert "id" in load(write(tmp_path / "t.csv", wanted), features=["id", "size"]).input_names
 
 
@@ -330,8 +333,8 @@ def test_a_table_without_a_target_is_for_reconstruction(table):
     with pytest.raises(ConfigError) as caught:
         dataset.task()
     assert str(caught.value) == (
-        "dataset.target must name the column to predict, one of: size, kind, sold, class. Without a target set for "
-        "example model=autoencoder."
+        "dataset.target must name the column to predict, one of: size, kind, sold, class. To rebuild the columns "
+        "without a target, set model=autoencoder."
     )
 
 
@@ -362,9 +365,9 @@ def test_empty_rows_and_blank_lines_count_in_training_too(large, tmp_path, monke
     rows[3], rows[8] = ",,", "\n" + rows[8]
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["id,x,class", *rows, "", ""]))
-    assert "the target class is missing in 1 of 40 rows, first in row 4. Fill it in" in refusal(path)
+    assert "the target class is missing in 1 of 40 rows, first in row 4. Write in what it was" in refusal(path)
     data = load(path, without_target="drop")
-    assert data.notes[0] == "Left out: id numbers the rows."
+    assert data.notes[0] == "Left out: id numbers the rows ('dataset.types={id: numeric}' keeps it)."
     assert sum(len(part["inputs"]) for part in (data.train, data.val, data.test)) == 39
     for row, x in zip(data.labels["row"], data.test["inputs"][:, 0], strict=True):
         assert row not in (4, 9)

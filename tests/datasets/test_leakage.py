@@ -77,8 +77,9 @@ def measured(rows=300, **more):
     [
         (
             {"number": np.random.default_rng(1).permutation(300) + 1001},
-            "Column number has another whole number in each of 300 rows, as identifiers have, of which nothing can be "
-            "learned that holds for new rows. Where it is one, leave it out: dataset.drop=[number].",
+            "Column number has another whole number in each of 300 rows, as identifiers have. Where it is one, nothing "
+            "is learned from it that holds for new rows: leave it out, dataset.drop=[number]. Where it is a quantity, "
+            "keep it; 'dataset.types={number: numeric}' says so.",
         ),
         (
             {"who": [f"P{i % 60:03}" for i in range(300)]},

@@ -51,7 +51,7 @@ def test_no_advice_takes_away_a_class_that_is_called_none(tmp_path):
     path = write(tmp_path / "t.csv", wanted)
     assert refusal(path) == (
         "t.csv: the target class is missing in 20 of 60 rows, first in row 1. 'None' is read as missing: where it is a "
-        "class, set 'dataset.missing={class: []}'. Else fill it in, or leave these rows out: "
+        "class, set 'dataset.missing={class: []}'. Else write in what it was, or leave these rows out: "
         "dataset.without_target=drop."
     )
     assert load(path, missing={"class": []}).class_names == ("None", "mild", "severe")
