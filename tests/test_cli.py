@@ -173,7 +173,7 @@ WRONG = [
     (
         ["experiment=long_memory", "model=cnn"],
         "model.hidden_size is not a setting of model=cnn. Did you mean dense_sizes? If it was not typed: "
-        "experiment=long_memory sets it for other choices.",
+        "experiment=long_memory sets it for other choices. Leave the recipe out, or what was chosen instead.",
     ),
     (
         ["optimizer.learning_rate=1e99"],

@@ -148,3 +148,32 @@ def test_a_key_that_is_defined_anew_changes_what_it_did():
     assert schema.change(OwnConfig(), "scaling") == "units"
     assert [schema.change(OwnConfig(kept=kept), "kept") for kept in (3, 4)] == [None, "question"]
     assert schema.change(RegressionConfig(), "nothing") is None
+
+
+@pytest.fixture
+def table(tmp_path):
+    rows = [f"{i / 7:.3f},{i % 3},{i / 3:.3f},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "table.csv").write_text("\n".join(["x,y,height,kind", *rows]))
+    return f"dataset=csv dataset.path={tmp_path / 'table.csv'}"
+
+
+def test_swept_targets_say_what_the_task_is(table):
+    found = settled(f"{table} dataset.target=height,x objective.metric=val/r2 task.loss=mae")
+    assert found.plan.first.choices["task"] == "regression"
+    assert [point["dataset.target"] for point in found.plan.strategy().ask(9)] == ["height", "x"]
+    with pytest.raises(ConfigError, match=r"^dataset.target changes what is predicted.* Set objective.metric=val/r2, "):
+        settled(f"{table} dataset.target=height,x")
+
+
+def test_swept_targets_of_different_tasks_are_refused(table):
+    with pytest.raises(ConfigError) as error:
+        settled(f"{table} dataset.target=height,x,kind")
+    assert str(error.value) == (
+        "dataset.target=height calls for task=regression, but dataset.target=kind for task=classification, and no "
+        "metric compares trials of different tasks. Sweep its values apart, or set one task for all with task=."
+    )
+
+
+def test_swept_targets_apply_where_the_data_set_is_swept_too(table):
+    words = f"{table.replace('dataset=csv', 'dataset=csv,iris')} dataset.target=kind,y objective.metric=val/auroc"
+    assert {base.choices["task"] for base in settled(words).plan.bases.values()} == {"classification"}

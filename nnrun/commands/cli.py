@@ -95,7 +95,9 @@ def _dispatch(argv: list[str]) -> int:
             terminal.say(" ".join(verb for verb in verbs.VERBS if verb.startswith(begun[0])))
         return train.ask_hydra(argv)
     asks = any(flag in HELP_FLAGS for flag in flags)
-    if words and "=" not in words[0] and not words[0].startswith("~") and not (asks and is_group(words[0])):
+    # `report` is a verb as well as a group of keys.
+    of_keys = asks and words and words[0] not in verbs.VERBS and is_group(words[0])
+    if words and "=" not in words[0] and not words[0].startswith("~") and not of_keys:
         if argv[0] != words[0]:
             raise ConfigError(f"nnrun {words[0]} is written first, but got {argv[0]}. Options come after it.")
         return verbs.run(argv[0], argv[1:])

@@ -34,7 +34,7 @@ def evaluate(words: list[str]) -> int:
             terminal.say(remark)
         written = evaluation_folder.write(found, source, output, reading.summary(folder))
     results.show(Terminal(), found.metrics, found.baseline)
-    objective = plain["objective"]["metric"]
+    objective = found.run.config.objective.metric
     for remark in results.remarks(found.run.task, objective, found.metrics, found.baseline, found.data):
         terminal.say(remark)
     terminal.say(f"{found.examples} examples. Everything is in {written}")

@@ -13,7 +13,7 @@ import yaml
 from nnrun import schema
 from nnrun.commands import usage
 from nnrun.config import choices
-from nnrun.config.run_config import AugmentationConfig, ObjectiveConfig, TrainingConfig
+from nnrun.config.run_config import AugmentationConfig, ObjectiveConfig, ReportConfig, TrainingConfig
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig
 from nnrun.host import terminal
@@ -24,6 +24,7 @@ CONFIGS = {
     "augmentation": AugmentationConfig,
     "execution": ExecutionConfig,
     "objective": ObjectiveConfig,
+    "report": ReportConfig,
 }
 """Groups of keys without a `_target_` that names what has them."""
 LONGEST = 80

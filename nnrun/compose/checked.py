@@ -14,7 +14,10 @@ def build(composed: Composed) -> RunConfig:
         return run_config.build(composed.plain)
     except UnknownSetting as error:
         if recipe := composed.choices.get("experiment"):
-            raise ConfigError(f"{error} If it was not typed: experiment={recipe} sets it for other choices.") from None
+            raise ConfigError(
+                f"{error} If it was not typed: experiment={recipe} sets it for other choices. Leave the recipe out, or "
+                "what was chosen instead."
+            ) from None
         raise
 
 

@@ -5,7 +5,7 @@ import importlib
 import itertools
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from nnrun.compose.grammar import parse_override
 from nnrun.compose.mistakes import explain
 from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
-from nnrun.schema import nearest
+from nnrun.schema import nearest, show
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 OF_SWEEPS = ("search", "execution", "dry_run")
 """Top-level keys that no single run has."""
+NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,13 @@ def _check_name(override: Any) -> None:
         raise ConfigError(f"{group} must be a choice's name, but got {typed}. {nearest(typed, choices.choices(group))}")
 
 
-def compose_one(overrides: list[str]) -> Composed:
-    """The config of overrides with one value each, `${...}` left as it is written. Raises ConfigError."""
+def compose_one(overrides: list[str], swept: Mapping[str, Any] = NOTHING) -> Composed:
+    """The config of overrides with one value each, `${...}` left as it is written; for `swept` see `resolve_task`.
+
+    Raises ConfigError.
+    """
     with _hydra_ready():
-        return _with_task(overrides, resolve=False)
+        return _with_task(overrides, resolve=False, swept=swept)
 
 
 def compose_all(overrides: list[str], multirun: bool) -> list[Composed]:
@@ -122,11 +126,14 @@ def resolved(plain: dict[str, Any]) -> dict[str, Any]:
     return to_plain(OmegaConf.create(plain)) if "${" in str(plain) else plain
 
 
-def resolve_task(composed: Composed) -> Composed:
-    """Puts the model's or the data set's own task, with its defaults, where the config says `auto`."""
+def resolve_task(composed: Composed, swept: Mapping[str, Any] = NOTHING) -> Composed:
+    """Puts the model's or the data set's own task, with its defaults, where the config says `auto`.
+
+    swept: the values that a sweep lists for keys of the data set; all of them must call for the same task.
+    """
     if composed.choices["task"] != "auto":
         return composed
-    task = _own_task(composed)
+    task = _own_task(composed, swept)
     typed = {name: value for name, value in composed.plain["task"].items() if not name.startswith("_")}
     plain = composed.plain | {"task": choices.load_choice("task", task) | typed}
     return replace(composed, plain=plain, choices=composed.choices | {"task": task})
@@ -170,26 +177,42 @@ def _values(override: Any) -> list[str]:
     return list(override.sweep_string_iterator())
 
 
-def _with_task(overrides: list[str], resolve: bool = True) -> Composed:
+def _with_task(overrides: list[str], resolve: bool = True, swept: Mapping[str, Any] = NOTHING) -> Composed:
     """Composes; where the task is `auto`, first to learn which it is, so that `task.*` keys can be overridden too."""
     of_task = [word for word in overrides if word.lstrip("+~").startswith("task.")]
     found = _compose([word for word in overrides if word not in of_task], resolve)
     if not of_task:
-        return resolve_task(found)
+        return resolve_task(found, swept)
     # Hydra takes one choice of a group: the task that was found stands in the place of `auto`.
-    task = resolve_task(found).choices["task"]
+    task = resolve_task(found, swept).choices["task"]
     return _compose([*(word for word in overrides if word != "task=auto"), f"task={task}"], resolve)
 
 
-def _own_task(composed: Composed) -> str:
+def _own_task(composed: Composed, swept: Mapping[str, Any]) -> str:
     for group in ("model", "dataset"):
         if name := (composed.plain.get(group) or {}).get("_task_"):
             if name != "auto":
                 return name
-            # A table's target may be classes or numbers: its data set looks at the file.
-            return str(run_config.choice("dataset", resolved(composed.plain)["dataset"]).create().task())
+            return _task_of(resolved(composed.plain)["dataset"], swept)
     name = composed.choices["dataset"]
     raise ConfigError(f"dataset={name} names no task of its own. Set for example task=regression.")
+
+
+def _task_of(dataset: dict[str, Any], swept: Mapping[str, Any]) -> str:
+    """The task that a data set calls for: a table's target may be classes or numbers, so that it looks at the file."""
+    swept = {key: values for key, values in swept.items() if key in dataset}
+    first = dataset | {key: values[0] for key, values in swept.items()}
+    others = [(key, value) for key, values in swept.items() for value in values[1:]]
+    task = str(run_config.choice("dataset", first).create().task())
+    for key, value in others:
+        other = str(run_config.choice("dataset", first | {key: value}).create().task())
+        if other != task:
+            raise ConfigError(
+                f"dataset.{key}={show(first[key])} calls for task={task}, but dataset.{key}={show(value)} for "
+                f"task={other}, and no metric compares trials of different tasks. Sweep its values apart, or set one "
+                "task for all with task=."
+            )
+    return task
 
 
 def _compose(overrides: list[str], resolve: bool) -> Composed:

@@ -92,6 +92,7 @@ class ReportConfig:
     """Keys of report."""
 
     format: PictureFormat = setting("png", "of the figures; png has 200 dots per inch")
+    slow_baselines: bool = setting(True, "gradient boosting where task.baselines is all; false: only where it names it")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Scaling
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided
+from nnrun.datasets.reader import listed
 from nnrun.datasets.tables import dialect, source
 from nnrun.datasets.tables.file import stamp_of
 from nnrun.datasets.tables.plan import Plan, prepare
@@ -138,10 +139,10 @@ class Csv(Divided):
         if self.config.anomaly is not None:
             return "reconstruction"
         if self.config.target is None:
-            columns = ", ".join(self._plan().reader.columns)
+            columns = listed(self._plan().reader.columns).partition(" ")[2]
             raise ConfigError(
-                f"dataset.target must name the column to predict, one of: {columns}. Without a target set for example "
-                "model=autoencoder."
+                f"dataset.target must name the column to predict, one of: {columns}. To rebuild the columns without a "
+                "target, set model=autoencoder."
             )
         return self.spec().task
 

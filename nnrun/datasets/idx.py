@@ -96,7 +96,7 @@ class Idx(Divided):
             if test.shape[1:] != images.shape[1:]:
                 raise RunError(
                     f"{self.config.test_images} must hold images of {images.shape[1:]} like {self.config.images}, but "
-                    f"they are of {test.shape[1:]}."
+                    f"they are of {test.shape[1:]}. Name the files of one set."
                 )
             _check_labels(self.config.test_labels, test_numbers, values.tolist())
             images, numbers = np.concatenate([images, test]), np.concatenate([numbers, test_numbers])

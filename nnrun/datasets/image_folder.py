@@ -201,11 +201,11 @@ def _tree(folder: Path, stamp: tuple[int, ...]) -> Tree:
             f"the images into one folder per class, for example {folders[0] / 'cats'}."
         )
     classes = tuple(below)
-    for name, path in below.items():
+    for path in below.values():
         if not image_files.find(path):
             raise ConfigError(
                 f"Every class needs images, but the folder {path} holds none that ends in "
-                f"{', '.join(image_files.SUFFIXES)}. Add images, or remove the folder of the class {name}."
+                f"{', '.join(image_files.SUFFIXES)}. Add images, or move the folder elsewhere."
             )
     nothing = Listing([], np.empty(0, np.int32))
     parts = [

@@ -70,7 +70,9 @@ class Sequences(Divided):
         """Reads further files like these. Raises ConfigError when they cannot be trained on."""
         for role, found in self._files.items():
             if found.labels is None:
-                raise ConfigError(f"{self._paths[role]} has no labels, which dataset=sequences learns.")
+                raise ConfigError(
+                    f"{self._paths[role]} has no labels, which dataset=sequences learns. Give every sequence one."
+                )
         train = self._files["train"]
         assert train.labels is not None
         names = tuple(sorted(set(train.labels.tolist()), key=_by_value))

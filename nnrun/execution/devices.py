@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ OPTIMIZATION = "xla_backend_optimization_level"
 CONTAINER = Path("/sys/fs/cgroup/memory.max")
 PROGRAMS_BYTES = 2 * 2**30
 """Most bytes of compiled programs that stay on the disk once a run or sweep is done."""
+UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(\w+)'")
+"""What JAX warns of a compiled program that was cut off while it was written: by a kill, or a disk that was full."""
 FAILURES = (MemoryError, JaxRuntimeError)
 """What is raised where a device or its memory fails."""
 
@@ -58,8 +62,11 @@ def prepare() -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # A damaged entry, or a disk that is full: the program is compiled as if it had not been kept, and that is all.
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
+    # A disk that is full: the program is compiled as if it were not to be kept, and that is all.
+    warnings.filterwarnings("ignore", "Error writing persistent compilation cache entry")
+    warnings.filterwarnings("always", UNREADABLE.pattern)
+    if warnings.showwarning.__module__ != __name__:
+        warnings.showwarning = _removing_damaged(warnings.showwarning)
     # By default what compiles within a second is not kept; our programs are small, and there are several in a run.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -68,6 +75,27 @@ def prepare() -> None:
 def _programs() -> Path:
     """The folder of compiled programs."""
     return cache_folder() / "programs"
+
+
+def _removing_damaged(show: Callable[..., None]) -> Callable[..., None]:
+    """`show`, the way a warning is shown, but where JAX warns of an entry that it cannot read, the entry is removed.
+
+    JAX itself would leave it there and compile anew in every process; so it writes a good one in its place.
+    """
+
+    def shown(message: Warning | str, *details: Any, **more: Any) -> None:
+        found = UNREADABLE.match(str(message))
+        if not found:
+            show(message, *details, **more)
+        # JAX says the program's name, which others have too.
+        for path in _programs().glob(f"{found[1]}-*") if found else ():
+            with contextlib.suppress(OSError):
+                try:
+                    zlib.decompress(path.read_bytes())
+                except zlib.error:
+                    path.unlink()
+
+    return shown
 
 
 def trim_programs(most: int = PROGRAMS_BYTES) -> None:

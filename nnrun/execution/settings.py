@@ -10,9 +10,11 @@ from nnrun.schema import setting, size
 class ExecutionConfig:
     """Keys of execution."""
 
-    mode: Literal["auto", "serial", "vectorized"] = setting("auto", "serial: one by one; else equal structure together")
-    batching: Literal["auto", "map", "vmap"] = setting("auto", "of trials inside a device; auto: a fixed rule")
-    chunk: int | None = size(None, "most trials in one program; null: as many as the fixed limit allows")
+    mode: Literal["auto", "serial", "vectorized"] = setting("auto", "serial: one by one; else those alike together")
+    batching: Literal["auto", "map", "vmap"] = setting(
+        "auto", "trials on one device: map one after the other, vmap at once; auto: by the network's kind and size"
+    )
+    chunk: int | None = size(None, "most trials in one program; null: as many as a fixed limit of bytes allows")
 
 
 @dataclass(frozen=True)

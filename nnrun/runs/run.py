@@ -261,7 +261,7 @@ class Run:
         self.trainer = final
         outputs = final.outputs(data.test)
         begun = time.perf_counter()
-        self.summary["baseline"] = by_metric(task.baselines(outputs, data))
+        self.summary["baseline"] = by_metric(task.compared(outputs, data, self.config.report.slow_baselines))
         self.seconds["baselines"] = time.perf_counter() - begun
         values = (self.summary["metrics"], self.summary["baseline"])
         self.summary["remarks"] = list(results.remarks(task, self.config.objective.metric, *values, data))

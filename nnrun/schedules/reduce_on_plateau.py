@@ -15,7 +15,7 @@ class ReduceOnPlateauConfig:
     """Keys of schedule=reduce_on_plateau."""
 
     factor: float = number(0.1, "what each drop multiplies with", above=0, below=1)
-    patience: int = number(5, "epochs without improvement that are borne before a drop", least=0)
+    patience: int = number(5, "epochs without improvement before a drop", least=0)
     threshold: float = number(1e-4, "least improvement, as a share of the best value", least=0)
     minimum: float = number(0.0, "the factor never falls below", least=0, most=1)
 

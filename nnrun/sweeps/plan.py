@@ -12,6 +12,7 @@ from nnrun.compose.compose import Composed
 from nnrun.compose.mistakes import SPACE, swept_itself, unknown_key
 from nnrun.config import choices, run_config
 from nnrun.config.run_config import RunConfig
+from nnrun.datasets.base import DatasetConfig
 from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig
 from nnrun.search.base import SearchConfig, Strategy
@@ -71,7 +72,8 @@ def of(overrides: list[str]) -> Plan:
     # Raises ConfigError where a file in ./conf hides a choice of ours, before Hydra takes one of the two.
     for group in choices.groups():
         choices.choices(group)
-    first = compose.compose_one([*typed, *(f"{key}={names[0]}" for key, names in _choosers(swept).items())])
+    picked = [f"{key}={names[0]}" for key, names in _choosers(swept).items()]
+    first = compose.compose_one([*typed, *picked], _of_data(swept))
     first = replace(first, sweep=_filled(first.sweep))
     recipe = grammar.from_space(first.sweep["search"]["space"])
     dimensions = {key: found for key, found in recipe.items() if key not in fixed}
@@ -116,19 +118,35 @@ def _choosers(dimensions: Mapping[str, Dimension]) -> dict[str, tuple[Any, ...]]
     return {key: found.values for key, found in dimensions.items() if key in groups and isinstance(found, Categorical)}
 
 
+def _of_data(dimensions: Mapping[str, Dimension]) -> dict[str, tuple[Any, ...]]:
+    """The listed values of the data set's own keys, which may say what its task is."""
+    every = {field.name for field in fields(DatasetConfig)}
+    found = {key.lstrip("+").partition("."): dimension for key, dimension in dimensions.items()}
+    return {
+        name: dimension.values
+        for (group, _, name), dimension in found.items()
+        if group == "dataset" and name and name not in every and not isinstance(dimension, Interval)
+    }
+
+
 def _with_bases(dimensions: dict[str, Dimension], fixed: dict[str, str], first: Composed) -> Plan:
     """The plan with a config for every combination of the swept groups; `first` is the only one where none is swept."""
     groups, choosers = choices.groups(), _choosers(dimensions)
     # A typed value of a swept group applies where the choice has its key.
     optional = {key: text for key, text in fixed.items() if key.partition(".")[0] in choosers and key not in groups}
     typed = [text for key, text in fixed.items() if key not in optional and key not in choosers]
+    values = {key: grammar.parse_override(text).value() for key, text in optional.items()}
+    of_data = _of_data(dimensions | {key: Categorical((value,)) for key, value in values.items()})
+    # A base is asked for its task and its metrics, which without a target there are none of.
+    values |= {f"dataset.{name}": listed[0] for name, listed in of_data.items()}
     bases, lacking = {}, {}
     for choice in itertools.product(*choosers.values()):
         picked = [f"{key}={value}" for key, value in zip(choosers, choice, strict=True)]
-        base = replace(compose.compose_one([*typed, *picked]), sweep=first.sweep) if picked else first
-        for key, text in optional.items():
+        base = first
+        if picked:
+            base = replace(compose.compose_one([*typed, *picked], of_data), sweep=first.sweep)
+        for key, value in values.items():
             if has(base.plain, key):
-                value = grammar.parse_override(text).value()
                 base = replace(base, plain=_with_value(base.plain, key, value))
         bases[choice] = base
         lacking[choice] = frozenset(key for key in dimensions if key not in groups and not takes(base, key))

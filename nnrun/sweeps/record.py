@@ -135,7 +135,10 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
         lacking = {tuple(one["choice"]): frozenset(one["lacking"]) for one in content["bases"]}
         _check_whole(space, content["choosers"], bases)
     except (OSError, AttributeError, KeyError, TypeError, ValueError):
-        raise ConfigError(f"{path} is missing or damaged, so the sweep cannot go on. Start it again.") from None
+        raise ConfigError(
+            f"{path} is missing or damaged, so the sweep cannot go on. What was measured is in "
+            "trials.csv and the folders of the trials. Start it again in another folder."
+        ) from None
     _check(folder, path, content, trust)
     found = Plan(Space(space, tuple(content["choosers"]), lacking), bases)
     notes = content.get("notes", [])

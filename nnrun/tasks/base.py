@@ -191,6 +191,15 @@ class Task(abc.ABC):
         """
         return {}
 
+    def slow_baselines(self, data: Data) -> dict[str, dict[str, float]]:
+        """As `baselines`, those that may take half a minute."""
+        return {}
+
+    def compared(self, outputs: Outputs, data: Data, slow: bool) -> dict[str, dict[str, float]]:
+        """All baselines; `slow`: those that take their time too, though they are not named."""
+        named = getattr(self.config, "baselines", ALL) != ALL
+        return self.baselines(outputs, data) | (self.slow_baselines(data) if slow or named else {})
+
     def tables(self, model: Model, data: Data) -> dict[str, dict[str, np.ndarray]]:
         """Further results of the trained model: {name: columns}, each a file `<name>.csv` in the run's folder."""
         return {}

@@ -210,16 +210,18 @@ class Classification(Task):
 
     def baselines(self, outputs: Outputs, data: Data) -> dict[str, dict[str, float]]:
         """`majority`: its class for accuracy and macro_f1, its class frequencies for log_loss; auroc 0.5."""
-        found = {}
-        if self.wants("majority"):
-            counts = class_counts(data.train, data.spec)
-            # A class that does not occur keeps a finite logarithm.
-            found["majority"] = self._scored(np.log(np.maximum(counts / counts.sum(), 1e-7)), data)
-        if data.spec.kind == "table" and self.wants("gradient_boosting"):
-            logits = gradient_boosting(data, self.wants("gradient_boosting", by_name=True))
-            if logits is not None:
-                found["gradient_boosting"] = self._scored(logits, data)
-        return found
+        if not self.wants("majority"):
+            return {}
+        counts = class_counts(data.train, data.spec)
+        # A class that does not occur keeps a finite logarithm.
+        return {"majority": self._scored(np.log(np.maximum(counts / counts.sum(), 1e-7)), data)}
+
+    def slow_baselines(self, data: Data) -> dict[str, dict[str, float]]:
+        """For tables `gradient_boosting`."""
+        if data.spec.kind != "table" or not self.wants("gradient_boosting"):
+            return {}
+        logits = gradient_boosting(data, self.wants("gradient_boosting", by_name=True))
+        return {} if logits is None else {"gradient_boosting": self._scored(logits, data)}
 
     def _scored(self, logits: np.ndarray, data: Data) -> dict[str, float]:
         """The metrics of logits (..., classes) that spread over the test part."""

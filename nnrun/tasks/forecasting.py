@@ -147,7 +147,7 @@ class Forecasting(Regression):
         """Which forecast mase compares with; what may help where persistence is better; that labels play no part."""
         lag = _series(data).period or 1
         ago = "the value before" if lag == 1 else f"the value {lag} steps before (dataset.period)"
-        unit = f"mase counts errors in those of the naive forecast on the training part: {ago}."
+        unit = f"mase is the mean error as a multiple of the naive forecast's on the training part, which is {ago}."
         name = f"test/{self.headline()}"
         persistence, own = baseline.get(name, {}).get("persistence"), metrics.get(name)
         is_worse = persistence is not None and own is not None and not own < persistence

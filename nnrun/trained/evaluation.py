@@ -2,7 +2,7 @@
 
 import dataclasses
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from nnrun.config import run_config
-from nnrun.datasets.base import Data
+from nnrun.datasets.base import Data, DataSpec
 from nnrun.datasets.part import Part
 from nnrun.datasets.reader import Block, UnseenNotes
 from nnrun.errors import ConfigError, NnrunError
@@ -88,8 +88,10 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     except NnrunError as error:
         raise type(error)(f"{error} Or name a labelled file: nnrun evaluate {shlex.quote(str(folder))} FILE") from None
     if loaded.spec != fitted.spec:
+        each = [(one.name, getattr(loaded.spec, one.name), getattr(fitted.spec, one.name)) for one in fields(DataSpec)]
+        changed = ", ".join(f"{name} {now} instead of {then}" for name, now, then in each if now != then)
         raise ConfigError(
-            f"The data set of {folder} is no longer what it was trained on: {loaded.spec} instead of {fitted.spec}. "
+            f"The data set of {folder} is no longer what it was trained on: {changed}. "
             f"Name a labelled file: nnrun evaluate {shlex.quote(str(folder))} FILE"
         )
     run, data = load(folder, plain, loaded), dataclasses.replace(loaded, **{n: getattr(fitted, n) for n in STANDING})
@@ -98,7 +100,7 @@ def own_test_part(folder: Path, plain: dict[str, Any]) -> Evaluated:
     data = data.excerpt()
     # From number 0, so that a denoiser corrupts each example as it did in training's own test.
     outputs = evaluator.outputs(data.test, 0)
-    baseline = by_metric(run.task.baselines(outputs, data))
+    baseline = by_metric(run.task.compared(outputs, data, run.config.report.slow_baselines))
     changed = (
         f"Warning: the data of {folder} have changed since it was trained, so the test part may hold examples that it "
         "was trained on."

@@ -101,7 +101,8 @@ def _header(path: Path) -> Header:
             kinds = {key: (tuple(one.get_shape()), one.get_dtype()) for key, one in slices.items()}
     except (SafetensorError, OSError) as error:
         raise ConfigError(
-            f"training.initial must be a safetensors file, but {path} is not, or is damaged ({str(error)[:200]})."
+            f"training.initial must be a safetensors file, but {path} is not, or is damaged ({str(error)[:200]}). "
+            "Name another one, or the folder of a run."
         ) from None
     return {key.removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1]): (key, *kind) for key, kind in kinds.items()}
 

@@ -146,7 +146,10 @@ def test_columns_that_tell_nothing_are_left_out_and_named(tmp_path):
     wanted = {"id": range(1, 61), "same": [5] * 60, "void": [""] * 60, **columns()}
     data = load(write(tmp_path / "t.csv", wanted))
     assert not {"id", "same", "void"} & set(data.input_names)
-    assert data.notes == ("Left out: id numbers the rows, void is empty, same is constant in the training part.",)
+    assert data.notes == (
+        "Left out: id numbers the rows ('dataset.types={id: numeric}' keeps it), void is empty, same is constant in "
+        "the training part.",
+    )
     assert "id" in load(write(tmp_path / "t.csv", wanted), features=["id", "size"]).input_names
 
 
@@ -330,8 +333,8 @@ def test_a_table_without_a_target_is_for_reconstruction(table):
     with pytest.raises(ConfigError) as caught:
         dataset.task()
     assert str(caught.value) == (
-        "dataset.target must name the column to predict, one of: size, kind, sold, class. Without a target set for "
-        "example model=autoencoder."
+        "dataset.target must name the column to predict, one of: size, kind, sold, class. To rebuild the columns "
+        "without a target, set model=autoencoder."
     )
 
 
@@ -351,26 +354,6 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(table, monkeypatch):
     table.write_text(table.read_text() + "1,small,2024-01-01,no\n")
     with pytest.raises(RunError, match=r"t\.csv changed while it was read\. Run the command again"):
         list(frames)
-
-
-@pytest.mark.parametrize("large", [False, True])
-def test_empty_rows_and_blank_lines_count_in_training_too(large, tmp_path, monkeypatch):
-    from nnrun.datasets.tables import source
-
-    monkeypatch.setattr(source, "LARGE", 10 if large else 2**26)
-    rows = [f"{i + 1},{i * 1.5},{'ab'[i % 2]}" for i in range(40)]
-    rows[3], rows[8] = ",,", "\n" + rows[8]
-    path = tmp_path / "t.csv"
-    path.write_text("\n".join(["id,x,class", *rows, "", ""]))
-    assert "the target class is missing in 1 of 40 rows, first in row 4. Fill it in" in refusal(path)
-    data = load(path, without_target="drop")
-    assert data.notes[0] == "Left out: id numbers the rows."
-    assert sum(len(part["inputs"]) for part in (data.train, data.val, data.test)) == 39
-    for row, x in zip(data.labels["row"], data.test["inputs"][:, 0], strict=True):
-        assert row not in (4, 9)
-        assert x == (row - 1 - (row > 9)) * 1.5
-    path.write_text("\n".join(["id,x,class", *rows, "41,x,a"]))
-    assert "column x mixes numbers and texts: row 42 is 'x'" in refusal(path, without_target="drop")
 
 
 def test_groups_of_two_files_with_blank_lines_are_apart(tmp_path):

@@ -21,7 +21,7 @@ REFUSED = {
     "missing targets": (
         {"x": range(2, 22), "class": ["a", "b"] * 9 + ["", "b"]},
         {},
-        "the target class is missing in 1 of 20 rows, first in row 19. Fill it in, or leave these rows out: "
+        "the target class is missing in 1 of 20 rows, first in row 19. Write in what it was, or leave these rows out: "
         "dataset.without_target=drop.",
     ),
     "constant column": (
@@ -236,7 +236,7 @@ def test_what_is_refused_names_rule_value_and_next_move(name, tmp_path):
         ("x", '"0,6"', "column x holds numbers with a comma before the decimals, in row 8 '0,6', which are read as"),
         ("x", "1e39", ", row 8, column x is 1e+39, but numbers must be finite."),
         ("d", "2020-02-31", "column d holds dates, but row 8 is '2020-02-31'."),
-        ("class", "", "the target class is missing in 1 of 12 rows, first in row 8. Fill it in"),
+        ("class", "", "the target class is missing in 1 of 12 rows, first in row 8. Write in what it was"),
     ],
 )
 @pytest.mark.parametrize("part", ["val", "test"])

@@ -199,7 +199,7 @@ def png_that_claims(width, height):
         (jpeg()[:-500], "is damaged or no image (image file is truncated"),
         (
             b"not an image\n",
-            "is damaged or no image (its content is none of JPEG, PNG, BMP, WEBP). Replace or remove it.",
+            "is damaged or no image (its content is none of JPEG, PNG, BMP, WEBP). Replace it, or move it elsewhere.",
         ),
         (b"", "is damaged or no image (its content is none of"),
         (png_that_claims(9000, 9000), "says that it has 9000 x 9000 pixels; images of at most 67,108,864 are read."),
@@ -242,7 +242,7 @@ def test_mistakes_in_the_folders_are_found_before_anything_is_read(tmp_path):
     (root / "empty" / ".hidden.png").write_text("no image")
     assert refused(path=str(root)) == (
         f"Every class needs images, but the folder {root}/empty holds none that ends in .jpg, .jpeg, .png, .bmp, "
-        ".webp. Add images, or remove the folder of the class empty."
+        ".webp. Add images, or move the folder elsewhere."
     )
     split = tmp_path / "split"
     write_images(split / "train", 8)

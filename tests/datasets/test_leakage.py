@@ -8,7 +8,7 @@ from nnrun.datasets.parts import fingerprints
 from nnrun.datasets.reader import Block
 from nnrun.folders import training_rows
 from nnrun.folders.training_rows import TrainedOn
-from tests.datasets.tables import load, make, write
+from tests.datasets.tables import load, make, refusal, write
 
 TABLE = DataSpec("table", (3,), (1,), "regression")
 
@@ -77,8 +77,9 @@ def measured(rows=300, **more):
     [
         (
             {"number": np.random.default_rng(1).permutation(300) + 1001},
-            "Column number has another whole number in each of 300 rows, as identifiers have, of which nothing can be "
-            "learned that holds for new rows. Where it is one, leave it out: dataset.drop=[number].",
+            "Column number has another whole number in each of 300 rows, as identifiers have. Where it is one, nothing "
+            "is learned from it that holds for new rows: leave it out, dataset.drop=[number]. Where it is a quantity, "
+            "keep it; 'dataset.types={number: numeric}' says so.",
         ),
         (
             {"who": [f"P{i % 60:03}" for i in range(300)]},
@@ -143,3 +144,11 @@ def test_evaluate_and_importance_say_that_a_file_was_trained_on(nnrun, tmp_path)
         done = nnrun(verb, "run", "t.csv", *more)
         assert "Warning: 68 of the 100 examples of t.csv have the inputs of examples that the network" in done.out, done
         assert "Warning" not in nnrun(verb, "run", "new.csv", *more).out
+
+
+def test_a_quantity_that_counts_the_rows_is_kept_by_its_type(tmp_path):
+    path = write(tmp_path / "t.csv", {"x": range(60), "y": [0.3 * i**2 for i in range(60)]})
+    assert "no column that tells anything: x numbers the rows ('dataset.types={x: numeric}' keeps it)" in refusal(
+        path, target="y"
+    )
+    assert load(path, target="y", types={"x": "numeric"}).input_names == ("x",)

@@ -212,7 +212,7 @@ def test_what_cannot_be_trained_on(tmp_path):
         make(str(rare)).spec()
     unlabelled = tmp_path / "no.ts"
     unlabelled.write_text("@classLabel false\n@data\n" + "1,2\n" * 9)
-    with pytest.raises(ConfigError, match=r"no\.ts has no labels, which dataset=sequences learns\."):
+    with pytest.raises(ConfigError, match=r"no\.ts has no labels, which dataset=sequences learns\. Give every "):
         make(str(unlabelled)).spec()
     with pytest.raises(ConfigError, match=r"Set dataset\.path, for example dataset\.path=TRAIN\.ts"):
         make(None).spec()

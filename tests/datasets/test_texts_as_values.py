@@ -51,7 +51,7 @@ def test_no_advice_takes_away_a_class_that_is_called_none(tmp_path):
     path = write(tmp_path / "t.csv", wanted)
     assert refusal(path) == (
         "t.csv: the target class is missing in 20 of 60 rows, first in row 1. 'None' is read as missing: where it is a "
-        "class, set 'dataset.missing={class: []}'. Else fill it in, or leave these rows out: "
+        "class, set 'dataset.missing={class: []}'. Else write in what it was, or leave these rows out: "
         "dataset.without_target=drop."
     )
     assert load(path, missing={"class": []}).class_names == ("None", "mild", "severe")
@@ -71,3 +71,23 @@ def test_codes_with_zeros_in_front_are_told(tmp_path):
     assert not data.notes
     path = write(tmp_path / "t.csv", {"x": ["0", "0.5", "10"] * 20, "class": ["a", "b"] * 30})
     assert not make(path)._plan().notes
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_empty_rows_and_blank_lines_count_in_training_too(large, tmp_path, monkeypatch):
+    from nnrun.datasets.tables import source
+
+    monkeypatch.setattr(source, "LARGE", 10 if large else 2**26)
+    rows = [f"{i + 1},{i * 1.5},{'ab'[i % 2]}" for i in range(40)]
+    rows[3], rows[8] = ",,", "\n" + rows[8]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["id,x,class", *rows, "", ""]))
+    assert "the target class is missing in 1 of 40 rows, first in row 4. Write in what it was" in refusal(path)
+    data = load(path, without_target="drop")
+    assert data.notes[0] == "Left out: id numbers the rows ('dataset.types={id: numeric}' keeps it)."
+    assert sum(len(part["inputs"]) for part in (data.train, data.val, data.test)) == 39
+    for row, x in zip(data.labels["row"], data.test["inputs"][:, 0], strict=True):
+        assert row not in (4, 9)
+        assert x == (row - 1 - (row > 9)) * 1.5
+    path.write_text("\n".join(["id,x,class", *rows, "41,x,a"]))
+    assert "column x mixes numbers and texts: row 42 is 'x'" in refusal(path, without_target="drop")

@@ -2,6 +2,7 @@
 
 import os
 
+import jax
 import pytest
 
 from nnrun.execution import devices
@@ -62,3 +63,35 @@ def test_the_compiled_programs_that_were_unused_longest_go_first(monkeypatch, tm
     assert len(list(folder.iterdir())) == 10
     devices.trim_programs(900)
     assert {path.name for path in folder.iterdir()} == {f"{age}-cache" for age in range(6)}
+
+
+def test_a_program_that_was_cut_off_on_the_disk_is_written_anew():
+    devices.prepare()
+
+    def cut_off(x):
+        return x + 1
+
+    def compiled():
+        jax.jit(cut_off).lower(1.0).compile()
+        return kept()
+
+    def kept():
+        return set(devices._programs().glob("jit_cut_off-*"))
+
+    for path in kept():
+        path.unlink()
+    (entry,) = compiled()
+    whole = entry.read_bytes()
+    other = entry.with_name("jit_cut_off-other-cache")
+    other.write_bytes(whole)
+    entry.write_bytes(whole[:100])
+    jax.clear_caches()
+    assert compiled() == {entry, other}, "without a warning, which would be an error here"
+    assert len(entry.read_bytes()) > 100
+
+
+def test_other_warnings_are_shown_as_before():
+    shown = []
+    hook = devices._removing_damaged(lambda *warning: shown.append(warning))
+    hook("Error of another kind", UserWarning, "a.py", 1)
+    assert shown == [("Error of another kind", UserWarning, "a.py", 1)]

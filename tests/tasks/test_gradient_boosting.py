@@ -1,6 +1,7 @@
 """Gradient boosting as a baseline: that of scikit-learn, where it tells something and takes little time."""
 
 import dataclasses
+import json
 import logging
 
 import numpy as np
@@ -42,21 +43,21 @@ def regression(data, **values):
 
 def test_numbers_are_predicted_as_by_scikit_learn():
     data = table(values=2)
-    found = regression(data).baselines(None, data)
+    found = regression(data).compared(None, data, slow=True)
     assert list(found) == ["mean", "linear", "gradient_boosting"]
     for v in range(2):
         model = HistGradientBoostingRegressor(random_state=0).fit(data.train["inputs"], data.train["targets"][:, v])
         error = model.predict(data.test["inputs"]) - data.test["targets"][:, v]
         assert found["gradient_boosting"][f"rmse/target_{v}"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-3)
     assert found["gradient_boosting"]["r2"] > found["linear"]["r2"]
-    assert found == regression(data).baselines(None, data), "the seed is fixed"
+    assert found == regression(data).compared(None, data, slow=True), "the seed is fixed"
 
 
 @pytest.mark.parametrize(("classes", "loss"), [(3, "cross_entropy"), (2, "cross_entropy"), (2, "binary_cross_entropy")])
 def test_classes_are_predicted_as_by_scikit_learn(classes, loss):
     data = table(classes)
     task = Classification(build("task", {"loss": loss}, ClassificationConfig), data.spec)
-    found = task.baselines(None, data)["gradient_boosting"]
+    found = task.compared(None, data, slow=True)["gradient_boosting"]
     model = HistGradientBoostingClassifier(random_state=0).fit(data.train["inputs"], data.train["targets"])
     probabilities = model.predict_proba(data.test["inputs"])
     assert found["accuracy"] == (probabilities.argmax(1) == data.test["targets"]).mean() > 0.9
@@ -83,18 +84,26 @@ def test_few_examples_have_none_and_what_takes_long_only_by_name(monkeypatch, ca
     caplog.set_level(logging.INFO)
     data = table()
     few = dataclasses.replace(data, train={name: values[:99] for name, values in data.train.items()})
-    assert list(regression(few).baselines(None, few)) == ["mean", "linear"]
+    assert list(regression(few).compared(None, few, slow=True)) == ["mean", "linear"]
     assert not caplog.text
     monkeypatch.setattr(module, "MOST_WORK", 10**6)
-    assert list(regression(data).baselines(None, data)) == ["mean", "linear"]
+    assert list(regression(data).compared(None, data, slow=True)) == ["mean", "linear"]
     assert "100 trees for 120 examples of 2 columns take longer than half a minute" in caplog.text
-    named = regression(data, baselines=["gradient_boosting"]).baselines(None, data)
+    named = regression(data, baselines=["gradient_boosting"]).compared(None, data, slow=True)
     assert list(named) == ["gradient_boosting"]
 
 
 def test_baselines_are_chosen_by_name():
     data = table()
-    assert list(regression(data, baselines=["mean"]).baselines(None, data)) == ["mean"]
-    assert regression(data, baselines=[]).baselines(None, data) == {}
+    assert list(regression(data, baselines=["mean"]).compared(None, data, slow=True)) == ["mean"]
+    assert regression(data, baselines=[]).compared(None, data, slow=True) == {}
     with pytest.raises(ConfigError, match=r"task.baselines must be one of all or a list \(each one of mean, linear"):
         regression(data, baselines=["boosting"])
+
+
+def test_a_tiny_run_has_it_only_by_name(nnrun, tmp_path):
+    words = ("debug=tiny", "dataset=friedman1", "dataset.limit=200")
+    for folder, more in (("tiny", ()), ("named", ("task.baselines=[mean,gradient_boosting]",))):
+        assert nnrun(*words, *more, f"hydra.run.dir={folder}").code == 0
+        found = json.loads((tmp_path / folder / "summary.json").read_text())["baseline"]["test/rmse"]
+        assert ("gradient_boosting" in found) == (folder == "named")

@@ -124,7 +124,7 @@ def _opened(path: Path) -> "Iterator[Image]":
             if width * height > LARGEST_PIXELS or not width * height:
                 raise RunError(
                     f"{path} says that it has {width} x {height} pixels; images of at most {LARGEST_PIXELS:,} are "
-                    "read. Make it smaller, or remove it."
+                    "read. Make it smaller, or move it elsewhere."
                 )
             yield image
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def _opened(path: Path) -> "Iterator[Image]":
         said = " ".join(str(error).split()) or type(error).__name__
         if "cannot identify" in said:
             said = f"its content is none of {', '.join(FORMATS)}"
-        raise RunError(f"{path} is damaged or no image ({said[:200]}). Replace or remove it.") from None
+        raise RunError(f"{path} is damaged or no image ({said[:200]}). Replace it, or move it elsewhere.") from None
 
 
 def _fitted(path: Path, image: "Image", form: Form) -> np.ndarray:

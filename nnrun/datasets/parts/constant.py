@@ -22,7 +22,7 @@ def notes(data: Data) -> Iterator[str]:
     if moving:
         yield (
             f"What is left out differs elsewhere ({_listed(moving)} of {others} validation and test examples), and the "
-            " network cannot know what that means. Give it training examples that differ, too."
+            "network cannot know what that means. Give it training examples that differ, too."
         )
 
 

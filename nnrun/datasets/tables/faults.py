@@ -78,9 +78,9 @@ def no_times(found: Found) -> str:
 
 def lacking(found: Found, missing: int, rows: int) -> str:
     """Says which is the first row without a target, of `missing` among the `rows` of its file."""
-    word, move = str(found.word or "").strip(), "Fill it in"
+    word, move = str(found.word or "").strip(), "Write in what it was"
     if word:
-        move = f"{word!r} is read as missing: where it is a class, set {_kept(found.typed)}. Else fill it in"
+        move = f"{word!r} is read as missing: where it is a class, set {_kept(found.typed)}. Else write in what it was"
     return (
         f"{found.source}: the target {found.column} is missing in {missing} of {rows} rows, first in row {found.row}. "
         f"{move}, or leave these rows out: dataset.without_target=drop."
@@ -122,8 +122,9 @@ def codes(found: Found, rows: int) -> str:
 def counter(column: str, typed: str, rows: int) -> str:
     """Says that a column has a whole number of its own in every row."""
     return (
-        f"Column {column} has another whole number in each of {rows} rows, as identifiers have, of which nothing can "
-        f"be learned that holds for new rows. Where it is one, leave it out: dataset.drop=[{typed}]."
+        f"Column {column} has another whole number in each of {rows} rows, as identifiers have. Where it is one, "
+        f"nothing is learned from it that holds for new rows: leave it out, dataset.drop=[{typed}]. Where it is a "
+        f"quantity, keep it; {hint('types', typed, 'numeric')} says so."
     )
 
 

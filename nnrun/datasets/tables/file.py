@@ -83,7 +83,7 @@ def _cached(path: Path, stamp: tuple[int, int], separator: Separator, encoding: 
         try:
             frame = polars.read_parquet(path)
         except (polars.exceptions.PolarsError, OSError) as error:
-            raise RunError(f"{path} is no whole parquet file: {first_line(error)}.") from None
+            raise RunError(f"{path} is no whole parquet file: {first_line(error)}. Save it again.") from None
         return Table(frame, np.arange(frame.height))
     table = _read_text(path, separator, encoding, header)
     if table.frame.height == 0:

@@ -22,6 +22,7 @@ from nnrun.datasets.tables.label import Label, LabelFit
 from nnrun.datasets.tables.mark import Mark, MarkFit, looks_like_marks
 from nnrun.datasets.tables.numeric import Numeric, NumericFit
 from nnrun.datasets.tables.reader import TableReader, Target
+from nnrun.datasets.tables.roles import hint
 from nnrun.datasets.tables.source import TableFormat
 from nnrun.datasets.tables.split import TEST, TRAIN, UNUSED, VAL
 from nnrun.datasets.tables.values import Rows, one_spelling
@@ -158,7 +159,10 @@ class _Preparation:
         if config.normal and config.anomaly is None:
             raise ConfigError("dataset.normal needs a dataset.anomaly, the column whose values it names.")
         if config.target is None and config.without_target == "drop":
-            raise ConfigError("dataset.without_target=drop needs a dataset.target.")
+            raise ConfigError(
+                "dataset.without_target=drop leaves out rows without a target, but no dataset.target is named. Name "
+                "it, or leave dataset.without_target out."
+            )
 
     def _gathered(self) -> tuple[dict[str, Profile], dict[int, np.ndarray]]:
         """What every column holds, and by file which of its rows (rows,) have all targets and are not anomalous.
@@ -228,7 +232,7 @@ class _Preparation:
             stated = self.roles.types.get(name)
             # By such a column a network would learn the order of the file.
             if profiles[name].counts_rows and not stated and config.features is None:
-                left_out[name] = "numbers the rows"
+                left_out[name] = f"numbers the rows ({hint('types', self.roles.typed[name], 'numeric')} keeps it)"
                 continue
             kind = profiles[name].input_kind(stated, config.max_categories, config.categorical)
             if kind.kind == "empty":

@@ -32,7 +32,7 @@ def column_names(path: Path, format: Any) -> tuple[str, ...]:
     try:
         return tuple(polars.read_parquet_schema(path))
     except (polars.exceptions.PolarsError, OSError) as error:
-        raise RunError(f"{path} is no whole parquet file: {dialect.first_line(error)}.") from None
+        raise RunError(f"{path} is no whole parquet file: {dialect.first_line(error)}. Save it again.") from None
 
 
 def tables(path: Path, format: Any, size: int) -> Iterator[Table]:
