@@ -31,7 +31,9 @@ class SearchConfig:
     patience: int | None = size(None, "so many trials in a row that do not improve end the sweep; null: never")
     pruning: Name = setting("none", "which trials leave before their last epoch")
     pruning_first_epoch: int | None = size(None, "no trial leaves before; null: by the rule and training.epochs")
-    pruning_factor: int = size(3, "at a rung one trial in so many goes on, and the next rung is after so many times the epochs", least=2)
+    pruning_factor: int = size(
+        3, "one trial in so many goes on at a rung; the next is after so many times the epochs", least=2
+    )
 
 
 class Strategy(abc.ABC):
