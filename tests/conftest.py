@@ -19,8 +19,8 @@ import jax
 import pytest
 
 from nnrun.commands import cli
+from tests import sweep_folders
 from tests.made_up_files import write_image_sets
-from tests.sweep_folders import draw_nothing
 
 jax.config.update("jax_num_cpu_devices", 2)
 gc.set_threshold(cli.COLLECTED_AFTER)
@@ -41,12 +41,16 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def _two_cores():
-    """Two devices whatever the machine has, what was compiled once is kept, and reports are drawn in this process."""
+    """Two devices whatever the machine has, what was compiled once is kept, and reports are drawn in this process.
+
+    Pictures take half of a small run, so that there are some only where a test asks for `pictures`.
+    """
     import plotly.offline  # noqa: F401
 
     from nnrun.execution import devices
 
     with pytest.MonkeyPatch.context() as patch:
+        sweep_folders.draw_nothing(patch)
         patch.setattr(devices, "cores", lambda: 2)
         devices.prepare()
         yield
@@ -93,7 +97,8 @@ TINY = ("debug=tiny", "dataset=iris", "hydra.run.dir=run")
 def finished_run(command, tmp_path_factory):
     """The folder of a small completed run, for reading only."""
     folder = tmp_path_factory.mktemp("finished")
-    done = command(*TINY, folder=folder)
+    with sweep_folders.pictures():
+        done = command(*TINY, folder=folder)
     assert done.code == 0, done
     return folder / "run"
 
@@ -124,6 +129,7 @@ def make_config():
 
 
 @pytest.fixture
-def sketchy(monkeypatch):
-    """Without pictures."""
-    draw_nothing(monkeypatch)
+def pictures():
+    """Draws what runs and sweeps draw."""
+    with sweep_folders.pictures():
+        yield

@@ -1,10 +1,15 @@
 """A small sweep, and what its folder holds, read the way other programs would."""
 
+import contextlib
 import csv
 import json
 import sqlite3
 
+import pytest
 import yaml
+
+from nnrun import report
+from nnrun.sweeps.drawing import Drawing
 
 SMALL = ("-m", "dataset=iris", "model.hidden_sizes=[8]", "training.epochs=2", "hydra.sweep.dir=sweep")
 """The beginning of a sweep of seconds."""
@@ -84,7 +89,20 @@ def assert_same(sweep, other):
         assert summary(ours) | {"seconds": 0} == summary(theirs) | {"seconds": 0}
 
 
+DRAWN, END = report.drawn, Drawing.end
+"""What draws the figures of a run, and the report of a sweep."""
+
+
 def draw_nothing(patch):
     """No pictures, which cost most of a small sweep's time."""
-    patch.setattr("nnrun.sweeps.drawing.Drawing.end", lambda _: None)
-    patch.setattr("nnrun.report.drawn", lambda *_: {})
+    patch.setattr(Drawing, "end", lambda _: None)
+    patch.setattr(report, "drawn", lambda *_: {})
+
+
+@contextlib.contextmanager
+def pictures():
+    """Within it, runs and sweeps draw again what `draw_nothing` took from them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Drawing, "end", END)
+        patch.setattr(report, "drawn", DRAWN)
+        yield

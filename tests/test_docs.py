@@ -14,9 +14,6 @@ RECIPES = [f"experiment={name}" for name in choices.choices("experiment")]
 ELSEWHERE = {Command("nnrun", (*flag, recipe)) for recipe in RECIPES for flag in ((), ("-m",))}
 """What experiment/test_recipes.py runs."""
 
-pytestmark = pytest.mark.usefixtures("sketchy")
-"""A figure that fails fails no command: drawing them here would prove nothing."""
-
 COMMANDS = [command for command in documented.everything() if command.program == "nnrun" and command not in ELSEWHERE]
 
 

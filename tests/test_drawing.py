@@ -13,6 +13,8 @@ from nnrun.search.trial import Trial
 from nnrun.sweeps import drawing
 from nnrun.sweeps.drawing import Drawing
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 SPACE = {
     "optimizer.learning_rate": Interval(1e-4, 1e-1, log=True),
     "model.hidden_sizes": Categorical(([64], [64, 32], None)),

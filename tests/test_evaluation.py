@@ -51,7 +51,7 @@ def test_a_config_without_its_objective_has_the_default_one(nnrun, regression, t
     assert nnrun("evaluate", "run").code == 0
 
 
-def test_the_own_test_part_gives_the_numbers_of_the_run(nnrun, regression):
+def test_the_own_test_part_gives_the_numbers_of_the_run(nnrun, regression, pictures):
     before = (regression / "summary.json").read_bytes()
     done = nnrun("evaluate", str(regression))
     assert done.code == 0, done
@@ -95,7 +95,7 @@ def test_metrics_of_a_file_too_large_to_keep_are_the_same_without_figures(regres
     assert KEPT_BYTES > 100
 
 
-def test_a_failure_leaves_no_half_an_evaluation(nnrun, finished_run, tmp_path, monkeypatch):
+def test_a_failure_leaves_no_half_an_evaluation(nnrun, finished_run, tmp_path, monkeypatch, pictures):
     def fail(*_):
         raise OSError(28, "No space left on device")
 

@@ -21,9 +21,7 @@ TRUST = "If the folder is your own, run again with --trust where ./conf and the 
 def finished_sweep(command, tmp_path_factory):
     """A small completed sweep, for reading only; one of its keys is as another one."""
     folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        sweep_folders.draw_nothing(patch)
-        done = command(*SWEEP, folder=folder)
+    done = command(*SWEEP, folder=folder)
     assert done.code == 0, done
     return folder / "sweep"
 
@@ -77,7 +75,7 @@ def execute(folder, statement, *values):
         database.commit()
 
 
-def test_what_a_sweep_writes_is_gone_on_with_and_drawn(nnrun, here, sketchy):
+def test_what_a_sweep_writes_is_gone_on_with_and_drawn(nnrun, here):
     assert nnrun("report", "sweep").code == 0
     assert nnrun("best", "sweep").code == 0
     assert nnrun("resume", "sweep", "search.trials=3").code == 0

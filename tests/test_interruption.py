@@ -11,6 +11,7 @@ import time
 import pytest
 
 from nnrun.host.terminal import Terminal
+from tests import sweep_folders
 from tests.test_run import rows, summary
 
 RUN = ("debug=tiny", "dataset=iris", "model.dropout=0.2", "training.epochs=8", "hydra.run.dir=run")
@@ -20,7 +21,8 @@ SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 @pytest.fixture(scope="module")
 def uninterrupted(command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    assert command(*RUN, folder=folder).code == 0
+    with sweep_folders.pictures():
+        assert command(*RUN, folder=folder).code == 0
     return folder / "run"
 
 
@@ -44,7 +46,7 @@ def signal_at(monkeypatch, epoch, number):
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_signal_saves_the_state_and_resume_equals_never_having_stopped(
-    nnrun, tmp_path, monkeypatch, uninterrupted, number, code
+    nnrun, tmp_path, monkeypatch, uninterrupted, pictures, number, code
 ):
     before = [signal.getsignal(each) for each, _ in SIGNALS]
     with monkeypatch.context() as patch:

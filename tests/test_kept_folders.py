@@ -134,7 +134,7 @@ def test_a_completed_run_is_trained_longer(command, kept):
     assert_close(columns(kept / "run" / "metrics.csv"), EXPECTED["run"]["longer"], TRAINED)
 
 
-def test_an_interrupted_run_ends_as_one_that_never_stopped(command, kept):
+def test_an_interrupted_run_ends_as_one_that_never_stopped(command, kept, pictures):
     folder, wanted = kept / "interrupted_run", EXPECTED["interrupted_run"]
     before = lines(folder / "metrics.csv", 4)
     assert content(folder / "summary.json")["status"] == "interrupted"
@@ -166,7 +166,7 @@ def test_a_sweep_goes_on_with_more_trials(command, kept):
     assert_trials(kept / "sweep", EXPECTED["sweep"]["more"])
 
 
-def test_an_interrupted_sweep_ends_as_one_that_never_stopped(command, kept):
+def test_an_interrupted_sweep_ends_as_one_that_never_stopped(command, kept, pictures):
     folder, wanted = kept / "interrupted_sweep", EXPECTED["interrupted_sweep"]
     before = trials(folder)
     assert [state for _, state, _ in before] == ["completed"] * 2 + ["running"] * 2 + ["waiting"] * 2
@@ -180,7 +180,7 @@ def test_an_interrupted_sweep_ends_as_one_that_never_stopped(command, kept):
     assert (folder / "report.html").exists()
 
 
-def test_a_run_of_the_users_own_members_is_used_with_trust_alone(command, members):
+def test_a_run_of_the_users_own_members_is_used_with_trust_alone(command, members, pictures):
     np.savez("points.npz", inputs=np.array([[0.5, 0.5], [-1.0, 0.0], [0.0, 1.75]], np.float32))
     done = command("predict", "run", "points.npz", folder=members)
     assert (done.code, done.err.count("\n")) == (2, 1)
@@ -198,7 +198,7 @@ def test_a_run_of_the_users_own_members_is_used_with_trust_alone(command, member
     assert (evaluation / "figures" / "shortfall.png").exists()
 
 
-def test_the_users_own_members_train_as_they_did(command, members):
+def test_the_users_own_members_train_as_they_did(command, members, pictures):
     words = content(members / "run" / "summary.json")["command"].split()[1:-1]
     done = command(*words, "hydra.run.dir=again", folder=members)
     assert done.code == 0

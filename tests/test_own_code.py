@@ -155,7 +155,6 @@ def test_what_fails_in_training_alone_ends_with_1_and_keeps_the_folder(nnrun, ow
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_what_a_strategys_file_leaves_out_has_its_default(nnrun, tmp_path):
     (tmp_path / "conf" / "search").mkdir(parents=True)
     (tmp_path / "conf" / "search" / "mine.yaml").write_text("_target_: nnrun.search.random.Random\n")

@@ -9,7 +9,6 @@ from jax import export
 
 import nnrun
 from tests.execution.lockstep import LONG_LOOP
-from tests.sweep_folders import draw_nothing
 
 PARITY = """\
 from dataclasses import dataclass
@@ -87,10 +86,8 @@ def home(command, tmp_path_factory, request):
         (folder / f"conf/{name}.yaml").parent.mkdir(parents=True)
         (folder / f"conf/{name}.yaml").write_text(text)
     precision = f"training.precision={request.param}"
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        words = (f"optimizer.learning_rate={RATE}", precision, "hydra.run.dir=run")
-        done = command(*WORDS, *words, folder=folder)
+    words = (f"optimizer.learning_rate={RATE}", precision, "hydra.run.dir=run")
+    done = command(*WORDS, *words, folder=folder)
     assert done.code == 0, done
     return folder, precision
 
@@ -117,7 +114,7 @@ def test_words_are_told_apart_in_every_precision(home):
     assert [field["name"] for field in fitted["reader"]["fields"]] == ["inputs", "speed", "rare"]
 
 
-def test_a_group_of_trials_gives_what_single_runs_give(command, home, sketchy):
+def test_a_group_of_trials_gives_what_single_runs_give(command, home):
     folder, precision = home
     rates = f"optimizer.learning_rate={RATE},0.05"
     done = command("-m", *WORDS, rates, precision, "hydra.sweep.dir=sweep", "search=grid", folder=folder)
@@ -128,7 +125,7 @@ def test_a_group_of_trials_gives_what_single_runs_give(command, home, sketchy):
     np.testing.assert_allclose(trials[RATE], alone, rtol=0, atol=LONG_LOOP)
 
 
-def test_it_is_evaluated_and_exported(command, home, monkeypatch, sketchy):
+def test_it_is_evaluated_and_exported(command, home, monkeypatch):
     folder, _ = home
     given = arrays()
     np.savez(folder / "new.npz", **given)

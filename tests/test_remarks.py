@@ -57,7 +57,7 @@ def test_a_best_epoch_is_the_last(epoch, epochs, early, said):
     assert is_best_at_last({"objective": {"epoch": epoch}, "epochs": epochs, "stopped_early": early}) is said
 
 
-def test_a_run_says_in_its_last_line_how_it_goes_on_where_the_last_epoch_was_the_best(nnrun, tmp_path, sketchy):
+def test_a_run_says_in_its_last_line_how_it_goes_on_where_the_last_epoch_was_the_best(nnrun, tmp_path):
     assert nnrun("dataset=iris", "training.epochs=2", "hydra.run.dir=run").code == 0
     assert summary(tmp_path / "run")["objective"]["epoch"] == 2
     last = (tmp_path / "run" / "run.log").read_text().splitlines()[-1]
@@ -65,7 +65,7 @@ def test_a_run_says_in_its_last_line_how_it_goes_on_where_the_last_epoch_was_the
     assert last == f"{text}{tmp_path}/run training.epochs=4"
 
 
-def test_a_comparison_names_the_strategy_of_every_trial(nnrun, tmp_path):
+def test_a_comparison_names_the_strategy_of_every_trial(nnrun, tmp_path, pictures):
     words = ("search=compare", "search.points=2", "optimizer.learning_rate=tag(log,interval(1e-3,1e-2))")
     done = nnrun(*SMALL, *words)
     assert done.code == 0

@@ -24,8 +24,6 @@ from nnrun.host.disk import hold
 from nnrun.host.interruption import Interrupted
 from tests.test_run import rows, summary
 
-pytestmark = pytest.mark.usefixtures("sketchy")
-
 RUN = ("debug=tiny", "dataset=iris", "model.dropout=0.2", "hydra.run.dir=run")
 
 

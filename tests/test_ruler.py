@@ -119,7 +119,7 @@ def test_what_was_asked_for_stays_and_what_it_cannot_compare_is_said(words, note
     assert (found.notes, found.plan) == (notes, asked.plan)
 
 
-def test_the_winner_best_epochs_and_report_go_by_the_common_metric(nnrun, tmp_path):
+def test_the_winner_best_epochs_and_report_go_by_the_common_metric(nnrun, tmp_path, pictures):
     words = ("-m", "dataset=diabetes", "task=regression", "task.loss=huber", "task.huber_delta=0.05,1.0")
     done = nnrun(*words, "training.epochs=6", "optimizer.learning_rate=0.01", "hydra.sweep.dir=sweep")
     assert done.code == 0

@@ -128,7 +128,7 @@ def test_the_log_has_the_lines_of_the_terminal(command, tmp_path):
     assert last == f"Everything is in {tmp_path}/run"
 
 
-def test_the_same_command_gives_the_same_files_but_for_seconds(command, finished_run, tmp_path):
+def test_the_same_command_gives_the_same_files_but_for_seconds(command, finished_run, tmp_path, pictures):
     assert command(*SMALL, "hydra.run.dir=run", folder=tmp_path).code == 0
     again = tmp_path / "run"
     names = {str(path.relative_to(again)) for path in again.rglob("*") if path.is_file()}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nnrun.folders.ledger import Ledger
-from tests.sweep_folders import SMALL, ledger, names, record, rows, summary, table
+from tests.sweep_folders import SMALL, ledger, names, pictures, record, rows, summary, table
 
 RATES = "optimizer.learning_rate=tag(log,interval(1e-3,1e-1))"
 NAN = (
@@ -25,7 +25,8 @@ def random_sweep(command, tmp_path_factory):
     """A random search over numbers and structure, for reading only, with what it showed."""
     folder = tmp_path_factory.mktemp("random")
     words = ("search=random", "search.trials=7", "search.seed=3", "model.hidden_sizes=[8],[8,8]", RATES)
-    done = command(*SMALL[:2], *SMALL[3:], *words, folder=folder)
+    with pictures():
+        done = command(*SMALL[:2], *SMALL[3:], *words, folder=folder)
     assert done.code == 0, done
     return folder / "sweep", done.out
 
@@ -124,7 +125,6 @@ def test_the_report_can_be_written_again(command, random_sweep, tmp_path):
     assert len((folder / "report.html").read_text()) == len(before)
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_grid_is_the_default_and_goes_through_all_of_it(nnrun, tmp_path):
     words = ("model.activation=relu,tanh", "optimizer.learning_rate=1e-2,1e-1", "objective.metric=val/accuracy")
     done = nnrun(*SMALL, *words)
@@ -142,7 +142,6 @@ def test_a_grid_is_the_default_and_goes_through_all_of_it(nnrun, tmp_path):
     assert nnrun("best", "sweep").out.startswith(f"# trial {best[0]}: val/accuracy ")
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_bayes_asks_in_batches_and_resume_with_more_trials_goes_on_as_if_asked_for_at_once(command, tmp_path):
     words = (*SMALL, "search=bayes", "search.initial_trials=2", "search.parallel_trials=2", RATES)
     found = []
@@ -162,9 +161,7 @@ def test_bayes_asks_in_batches_and_resume_with_more_trials_goes_on_as_if_asked_f
 def with_failures(command, tmp_path_factory):
     """Three trials, one of them with a learning rate that breaks it."""
     folder = tmp_path_factory.mktemp("failures")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnrun.sweeps.drawing.Drawing.end", lambda _: None)
-        done = command(*SMALL, *SGD, "optimizer.learning_rate=1e-2,1e30,1e-1", folder=folder)
+    done = command(*SMALL, *SGD, "optimizer.learning_rate=1e-2,1e30,1e-1", folder=folder)
     assert done.code == 0, done
     return folder / "sweep"
 
@@ -185,7 +182,6 @@ def test_a_trial_that_turns_nan_fails_alone(command, with_failures, tmp_path):
         assert trials[i][3] == others[i][3]
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_when_all_trials_fail_the_commonest_reason_is_told(nnrun, tmp_path):
     done = nnrun(*SMALL, *SGD, "optimizer.learning_rate=1e30,1e29")
     text = f"nnrun: All 2 trials failed. The commonest reason (2 of 2): {NAN} The folders of the trials are in sweep.\n"
@@ -194,7 +190,6 @@ def test_when_all_trials_fail_the_commonest_reason_is_told(nnrun, tmp_path):
     assert len(rows(tmp_path / "sweep" / "trials.csv")) == 2
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_more_failures_than_allowed_end_the_sweep(nnrun, tmp_path):
     done = nnrun(*SMALL, *SGD, "search.max_failures=1", "execution=serial", "optimizer.learning_rate=1e30,2e30,1e-2")
     start = (
@@ -208,7 +203,6 @@ def test_more_failures_than_allowed_end_the_sweep(nnrun, tmp_path):
     assert len(rows(tmp_path / "sweep" / "trials.csv")) == 3
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_when_the_time_is_over_trials_are_cut_short_and_the_best_so_far_wins(nnrun, tmp_path, monkeypatch):
     recorded, clock, late = Ledger.record, time.monotonic, []
     monkeypatch.setattr(Ledger, "record", lambda self, *rows: (recorded(self, *rows), late.append(1e6))[0])
@@ -235,7 +229,6 @@ def test_when_the_time_is_over_trials_are_cut_short_and_the_best_so_far_wins(nnr
     assert nnrun("resume", "sweep", "search.timeout_seconds=9").err.startswith("nnrun: sweep is completed: nothing is")
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_time_that_no_epoch_fits_into_is_told_with_the_way_on(nnrun, tmp_path):
     done = nnrun(*SMALL, "search.timeout_seconds=1e-6", "seed=0,1")
     text = "search.timeout_seconds ran out before any trial had trained an epoch. To give them more time: nnrun resume "
@@ -255,7 +248,6 @@ def test_a_space_means_nothing_to_a_single_run(nnrun, tmp_path):
     )
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_budget_larger_than_the_space_and_a_table_with_the_best_alone_are_told_once(nnrun):
     asked = nnrun("-m", "debug=tiny", "dataset=iris", "seed=range(11)", "search.trials=20", "hydra.sweep.dir=sweep").out
     assert asked.count("The space has 11 different trials and no more.\n") == 1
@@ -265,7 +257,6 @@ def test_a_budget_larger_than_the_space_and_a_table_with_the_best_alone_are_told
     assert "These are" not in plain
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_keys_of_a_choice_train_where_they_exist(nnrun, tmp_path):
     words = ("-m", "dataset=shapes", "dataset.limit=60", "training.epochs=1", "model=cnn,mlp", "model.filters=[4]")
     assert nnrun(*words, "model.kernel_size=choice(3)", "hydra.sweep.dir=sweep").code == 0
@@ -350,7 +341,6 @@ def test_two_processes_do_not_work_on_one_sweep(command, random_sweep, tmp_path)
     assert record(folder)["search"]["trials"] == 7
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_serial_and_grouped_sweeps_agree(command, tmp_path):
     found = []
     for mode in ("serial", "vectorized"):

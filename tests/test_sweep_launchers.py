@@ -7,9 +7,7 @@ import sys
 import pytest
 
 from nnrun.host.terminal import Terminal
-from tests.sweep_folders import draw_nothing, ledger, names, record, rows, summary
-
-pytestmark = pytest.mark.usefixtures("sketchy")
+from tests.sweep_folders import ledger, names, record, rows, summary
 
 SMALL = ("-m", "dataset=iris", "model.hidden_sizes=[8]", "training.epochs=1", "hydra.sweep.dir=sweep")
 NOISE = "task.label_smoothing=0,0.2"
@@ -19,9 +17,7 @@ NOISE = "task.label_smoothing=0,0.2"
 def grouped(command, tmp_path_factory):
     """Objectives of the same trials as a group."""
     folder = tmp_path_factory.mktemp("grouped")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        done = command(*SMALL, NOISE, folder=folder)
+    done = command(*SMALL, NOISE, folder=folder)
     assert done.code == 0, done
     return [trial[3] for trial in ledger(folder / "sweep")[0]]
 

@@ -53,7 +53,6 @@ def expected(whole, first=1, factor=2, epochs=4):
     return length | dict.fromkeys(left, epochs)
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_groups_are_judged_together_and_survivors_are_those_of_an_undisturbed_sweep(halved, to_the_end):
     folder, _ = halved
     length = expected(to_the_end)
@@ -90,7 +89,6 @@ def test_the_end_says_how_many_left_and_ranks_those_that_did_not(halved):
     assert winner["status"] == "completed"
 
 
-@pytest.mark.usefixtures("sketchy")
 @pytest.mark.parametrize(("rule", "first"), [("successive_halving", 1), ("asha", 1)])
 def test_one_group_is_judged_while_it_trains(nnrun, tmp_path, to_the_end, rule, first):
     done = nnrun(*ONE, f"search.pruning={rule}", f"search.pruning_first_epoch={first}", "search.pruning_factor=2")
@@ -118,7 +116,6 @@ def test_a_sweep_that_was_stopped_between_rungs_ends_as_if_it_never_had(nnrun, t
     assert_same(tmp_path / "sweep", halved[0])
 
 
-@pytest.mark.usefixtures("sketchy")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -135,7 +132,6 @@ def test_where_nobody_could_leave_it_is_refused(nnrun, tmp_path, words, said):
     assert not (tmp_path / "sweep" / "sweep.yaml").exists()
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_what_a_pruned_trial_would_have_cost_is_told_before_more_are_asked_for(nnrun, tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(Random, "propose", propose := Random.propose)
@@ -154,7 +150,6 @@ def test_what_a_pruned_trial_would_have_cost_is_told_before_more_are_asked_for(n
         assert gain < 0
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_patience_ends_a_sweep_that_no_longer_improves(nnrun, tmp_path):
     rates = "optimizer.learning_rate=1e-2,1e-5,1e-6,1e-7,1e-8"
     done = nnrun(*WORDS, "model.hidden_sizes=[8]", rates, "search.patience=2")
@@ -164,7 +159,6 @@ def test_patience_ends_a_sweep_that_no_longer_improves(nnrun, tmp_path):
     assert record(tmp_path / "sweep")["status"] == "completed"
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_where_the_time_is_short_the_best_finish_in_it(nnrun, tmp_path, monkeypatch):
     clock, sweeps = time.monotonic, []
     begin = Sweep._work

@@ -23,7 +23,7 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_is_trained(nnr
     assert (done.code, done.err) == (2, f"nnrun: {text}\n")
 
 
-def test_a_group_is_saved_between_its_epochs_and_not_after_the_last(nnrun, monkeypatch, sketchy):
+def test_a_group_is_saved_between_its_epochs_and_not_after_the_last(nnrun, monkeypatch):
     epochs = set()
 
     def save(folder, number, state, notes):
@@ -34,7 +34,6 @@ def test_a_group_is_saved_between_its_epochs_and_not_after_the_last(nnrun, monke
     assert {1, 2} <= epochs <= {0, 1, 2}
 
 
-@pytest.mark.usefixtures("sketchy")
 @pytest.mark.parametrize("what", ["save_group", "save_weights", "write_record"])
 def test_a_full_disk_stops_the_sweep_and_resume_finishes_it(nnrun, tmp_path, monkeypatch, what):
     calls, write = [], getattr(SweepFolder, what)
@@ -98,7 +97,6 @@ def test_rows_of_another_sweep_are_refused(nnrun, tmp_path, monkeypatch, stateme
     assert names(tmp_path / "sweep") == before
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_group_that_is_too_large_for_the_memory_is_halved(nnrun, tmp_path, monkeypatch):
     run = Local.run
 
@@ -116,7 +114,6 @@ def test_a_group_that_is_too_large_for_the_memory_is_halved(nnrun, tmp_path, mon
     assert [group["chunk"] for group in record(tmp_path / "sweep")["groups"]] == [2, 1, 2]
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_group_that_cannot_be_trained_fails_and_the_others_go_on(nnrun, tmp_path, monkeypatch):
     run = Local.run
 
@@ -141,7 +138,6 @@ def test_a_mistake_that_only_the_data_tell_leaves_no_folder(nnrun, tmp_path):
     assert not names(tmp_path)
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_data_that_cannot_be_loaded_hold_up_their_own_trials_alone(nnrun, tmp_path, monkeypatch):
     def missing(self):
         raise RunError("wine.csv is gone.")
@@ -164,7 +160,6 @@ def test_data_that_cannot_be_loaded_hold_up_their_own_trials_alone(nnrun, tmp_pa
     assert [state for _, state, *_ in ledger(tmp_path / "sweep")[0]] == ["completed", "completed"]
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_resume_keeps_a_sweep_whose_trials_all_wait_for_data_that_are_gone(nnrun, tmp_path):
     table, away = tmp_path / "table.csv", tmp_path / "away.csv"
     table.write_text("a,b,y\n" + "".join(f"{i},{i % 7},{i * 0.5}\n" for i in range(60)))
@@ -193,7 +188,6 @@ def reset(sweep):
     (sweep / "sweep.yaml").write_text((sweep / "sweep.yaml").read_text().replace("completed", "failed"))
 
 
-@pytest.mark.usefixtures("sketchy")
 @pytest.mark.parametrize(
     ("change", "text"),
     [

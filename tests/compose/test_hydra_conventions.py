@@ -22,8 +22,6 @@ class Told(Callback):
         return super().__getattribute__(name)
 """
 
-pytestmark = pytest.mark.usefixtures("sketchy")
-
 
 def status(folder):
     return json.loads((folder / "summary.json").read_text())["status"]

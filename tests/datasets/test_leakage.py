@@ -53,7 +53,6 @@ def test_equal_rows_across_parts_are_told_with_their_count(tmp_path):
     assert not list(fingerprints.notes(load(repeated(tmp_path, 1))))
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_sweep_tells_it_once_however_many_splits_it_tries(nnrun, tmp_path):
     repeated(tmp_path, 10)
     words = ("dataset=csv", "dataset.path=t.csv", "dataset.target=class", "dataset.seed=0,1")

@@ -318,7 +318,7 @@ def test_a_run_forecasts_in_the_targets_unit_with_times(nnrun, tmp_path, words):
     )
 
 
-def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tmp_path):
+def test_a_run_of_an_autoencoder_keeps_its_threshold_and_flags_with_it(nnrun, tmp_path, pictures):
     values = np.sin(np.arange(200) / 2)
     values[180] = 9
     times = np.datetime64("2020-01-01") + np.arange(200)

@@ -3,7 +3,6 @@
 import sqlite3
 
 import numpy as np
-import pytest
 
 from tests import documented
 
@@ -19,7 +18,6 @@ def ledger(folder):
     return trials, metrics
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_the_executor_of_the_documentation_trains_a_sweep(nnrun, tmp_path, monkeypatch):
     code: dict = {}
     exec(documented.file("one_by_one.py"), code)

@@ -1,13 +1,11 @@
 """The executor of this machine forgets the programs of groups that are done."""
 
 import jax
-import pytest
 
 from nnrun.execution import local
 from tests.sweep_folders import SMALL
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_programs_are_forgotten_once_so_many_were_built(nnrun, monkeypatch):
     forgotten = []
     # Not in earnest: the tests that follow would trace everything anew.

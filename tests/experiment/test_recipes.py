@@ -22,8 +22,6 @@ FILES = {
 }
 """Recipes on files: whose made-up ones they run on."""
 
-pytestmark = pytest.mark.usefixtures("sketchy")
-
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_header_states_command_wall_time_and_numbers(name):

@@ -33,7 +33,7 @@ def _few_blocks(monkeypatch):
     monkeypatch.setitem(inception.LAYOUTS, "small", small._replace(blocks=small.blocks[:2]))
 
 
-@pytest.mark.usefixtures("_few_blocks", "sketchy")
+@pytest.mark.usefixtures("_few_blocks")
 @pytest.mark.parametrize(("model", "kind"), FITS)
 def test_it_runs(model, kind, nnrun, tmp_path):
     words = [*DATASETS[kind], *OF_MODELS.get(model, [])]

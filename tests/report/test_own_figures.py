@@ -11,6 +11,8 @@ from nnrun import report
 from nnrun.config import choices
 from nnrun.schema import locate
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 MODEL = """\
 from dataclasses import dataclass
 from flax import nnx

@@ -107,7 +107,7 @@ def test_shallow_networks_have_no_picture_of_gradients():
     assert layer_gradients.draw(run(hidden_sizes=(4, 4))) is None
 
 
-def test_a_run_keeps_its_stages(nnrun, tmp_path, monkeypatch):
+def test_a_run_keeps_its_stages(nnrun, tmp_path, monkeypatch, pictures):
     seen = {}
     monkeypatch.setattr(through_training, "draw", lambda run: seen.update(run.stages))
     words = ("model=mlp", "dataset=two_moons", "dataset.limit=40", "training.epochs=4", "model.hidden_sizes=[3]")

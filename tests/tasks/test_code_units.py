@@ -40,7 +40,7 @@ def test_pixels_are_named_by_their_place():
     assert code_units._names(Data(spec, part, part, part)) == expected
 
 
-def test_a_run_writes_the_table_and_the_metrics(nnrun, tmp_path, sketchy):
+def test_a_run_writes_the_table_and_the_metrics(nnrun, tmp_path):
     words = ("debug=tiny", "model=autoencoder", "dataset=iris", "model.hidden_sizes=[]", "model.latent_size=3")
     assert nnrun(*words, "model.sparsity=0.1", "hydra.run.dir=run").code == 0
     rows = list(csv.DictReader((tmp_path / "run/code_units.csv").read_text().splitlines()))

@@ -31,7 +31,7 @@ def test_the_bytes_of_a_jpeg_are_those_of_its_pixels():
 
 
 @pytest.mark.parametrize("model", ["autoencoder", "vae"])
-def test_the_run_compares_bytes_and_errors(nnrun, tmp_path, sketchy, model):
+def test_the_run_compares_bytes_and_errors(nnrun, tmp_path, model):
     words = ("debug=tiny", f"model={model}", "dataset=digits", "task=reconstruction", "task.compression=true")
     assert nnrun(*words, "model.hidden_sizes=[8]", "model.latent_size=4", "hydra.run.dir=run").code == 0
     rows = list(csv.DictReader((tmp_path / "run/compression.csv").read_text().splitlines()))

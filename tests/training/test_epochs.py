@@ -69,7 +69,7 @@ def test_few_validation_examples_do_not_choose_by_their_loss(make_config, words,
         assert prepared.notes[0].startswith("The validation part has 9 examples, too few for their val/loss to choose")
 
 
-def test_a_run_records_the_number_and_tells_how_the_epoch_was_chosen(nnrun, tmp_path, sketchy, monkeypatch):
+def test_a_run_records_the_number_and_tells_how_the_epoch_was_chosen(nnrun, tmp_path, monkeypatch):
     monkeypatch.setattr("nnrun.training.epochs.automatic", lambda examples, batch_size: 3)
     done = nnrun(*IRIS, "hydra.run.dir=run")
     assert done.code == 0
@@ -83,7 +83,7 @@ def test_a_run_records_the_number_and_tells_how_the_epoch_was_chosen(nnrun, tmp_
 
 
 @pytest.mark.parametrize("batching", ["auto", "serial"])
-def test_a_sweep_knows_the_number_too(nnrun, tmp_path, sketchy, monkeypatch, batching):
+def test_a_sweep_knows_the_number_too(nnrun, tmp_path, monkeypatch, batching):
     monkeypatch.setattr("nnrun.training.epochs.automatic", lambda examples, batch_size: 2)
     assert nnrun("-m", *IRIS, "seed=0,1", f"execution.mode={batching}", "hydra.sweep.dir=sweep").code == 0
     for folder in ("0", "1", "best"):

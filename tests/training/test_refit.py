@@ -53,7 +53,7 @@ def test_a_loss_that_is_lost_is_told(make_config):
         list(refit(SerialRun(prepared.config, joined(prepared.data)), [0.0] * 2))
 
 
-def test_the_run_keeps_the_network_of_both_parts_and_the_metrics_of_the_first(nnrun, tmp_path, sketchy):
+def test_the_run_keeps_the_network_of_both_parts_and_the_metrics_of_the_first(nnrun, tmp_path):
     for name in ("false", "true"):
         assert nnrun(*IRIS, f"training.refit={name}", f"hydra.run.dir=run_{name}").code == 0
     plain, again = read(tmp_path / "run_false"), read(tmp_path / "run_true")
@@ -67,7 +67,7 @@ def test_the_run_keeps_the_network_of_both_parts_and_the_metrics_of_the_first(nn
     assert nnrun("evaluate", "run_true").code == 0
 
 
-def test_the_winner_of_a_sweep_is_trained_as_a_run_alone_would_be(nnrun, tmp_path, sketchy):
+def test_the_winner_of_a_sweep_is_trained_as_a_run_alone_would_be(nnrun, tmp_path):
     assert nnrun("-m", *IRIS, "training.refit=true", "seed=0,1", "hydra.sweep.dir=sweep").code == 0
     best = read(tmp_path / "sweep/best")
     assert nnrun(*IRIS, "training.refit=true", f"seed={best['seed']}", "hydra.run.dir=run").code == 0
