@@ -154,7 +154,7 @@ def make_good(folder: Path, command) -> Path:
     """A good run and sweep, and examples for them."""
     import numpy as np
 
-    small = ("model.hidden_sizes=[4]", "dataset=iris", "training.epochs=1")
+    small = ("model.hidden_sizes=[4]", "dataset=iris", "training.epochs=1", "report.slow_baselines=false")
     assert command(*small, "hydra.run.dir=run", folder=folder).code == 0
     swept = ("-m", "search=random", "search.trials=2", "optimizer.learning_rate=interval(1e-3,1e-2)")
     assert command(*swept, *small, "hydra.sweep.dir=sweep", folder=folder).code == 0

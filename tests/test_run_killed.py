@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from nnrun.folders import checkpoint
+from tests import sweep_folders
 from tests.test_run import rows, summary
 
 KILLS = int(os.environ.get("NNRUN_KILLS", "3"))
@@ -81,7 +82,7 @@ DRIVER = """
 POINTS = {
     "between writing and renaming a checkpoint": 20,
     "with a checkpoint half on the disk": 20,
-    "training": 20,
+    "training": 8,
     "recording an epoch": 4,
     "writing a checkpoint": 20,
     "compiling": 1,
@@ -101,7 +102,8 @@ def killed(folder, point, count, delay, *words):
 @pytest.fixture(scope="module")
 def undisturbed(command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = command(*RUN, folder=folder)
+    with sweep_folders.pictures():
+        done = command(*RUN, folder=folder)
     assert done.code == 0, done
     return folder / "run"
 
@@ -141,7 +143,7 @@ def test_the_undisturbed_run_uses_all_that_can_be_lost(undisturbed):
     assert len({row["learning_rate"] for row in rows(undisturbed)}) > 1
 
 
-def test_after_kill_9_at_any_moment_resume_ends_with_the_same_files(command, tmp_path, undisturbed):
+def test_after_kill_9_at_any_moment_resume_ends_with_the_same_files(command, tmp_path, undisturbed, pictures):
     dice, folders = random.Random(KILLS), (tmp_path / str(number) for number in itertools.count())
     folder, kills, said = next(folders), 0, ""
     while kills < KILLS:

@@ -12,11 +12,11 @@ import time
 import pytest
 
 from nnrun.folders.ledger import Ledger
-from tests.sweep_folders import assert_same, ledger, measured, names, record, table
+from tests.sweep_folders import assert_same, ledger, measured, names, pictures, record, table
 
 KILLS = int(os.environ.get("NNRUN_KILLS", "3"))
 SMALL = ("-m", "dataset=iris", "training.early_stopping.patience=1", "hydra.sweep.dir=sweep")
-SMALL = (*SMALL, "training.checkpoint_seconds=0")
+SMALL = (*SMALL, "training.checkpoint_seconds=0", "report.slow_baselines=false")
 GRID = (*SMALL, "training.epochs=6", "model.hidden_sizes=[8],[64,64]", "optimizer.learning_rate=1e-3,1e-1,1e30")
 """A group under vmap and one under map, in each a trial that fails and one that stops early."""
 PRUNED = ("search.pruning=successive_halving", "search.pruning_first_epoch=1", "search.pruning_factor=2")
@@ -31,11 +31,13 @@ PRUNED = (
 BAYES = ("search=bayes", "search.trials=8", "search.parallel_trials=3", "search.initial_trials=3")
 BAYES = (*SMALL, *BAYES, "training.epochs=2", "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))")
 
+pytestmark = pytest.mark.usefixtures("pictures")
+
 DRIVER = """
     import faulthandler, os, signal, sys, threading
     faulthandler.dump_traceback_later(900, exit=True)
     from nnrun.commands import cli
-    from nnrun.sweeps import results
+    from nnrun.sweeps import drawing, results
     from nnrun.execution import devices, vectorized
     from nnrun.folders.ledger import Ledger
 
@@ -70,6 +72,8 @@ DRIVER = """
         "reporting": lambda: before(results.Results, "tabulate", soon),
         "crowning": lambda: before(results.Run, "crown", soon),
     }
+    if point not in ("reporting", "crowning"):
+        drawing._start = lambda: None  # a process that would draw what is never asked for
     points[point]()
     sys.exit(cli.run(sys.argv[4:]))
 """
@@ -92,7 +96,8 @@ def undisturbed(command, tmp_path_factory):
     def run(words):
         if words not in found:
             found[words] = tmp_path_factory.mktemp("undisturbed")
-            done = command(*words, folder=found[words])
+            with pictures():
+                done = command(*words, folder=found[words])
             assert done.code == 0, done
         return found[words] / "sweep"
 
