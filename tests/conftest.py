@@ -52,6 +52,8 @@ def _two_cores():
     with pytest.MonkeyPatch.context() as patch:
         sweep_folders.draw_nothing(patch)
         patch.setattr(devices, "cores", lambda: 2)
+        # Hydra composes the config of a run twice, first to see whether it sets hydra.mode, which none here does.
+        patch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *_, **__: None)
         devices.prepare()
         yield
 

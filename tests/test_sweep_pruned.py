@@ -11,6 +11,7 @@ from nnrun.sweeps.sweep import Sweep
 from tests.sweep_folders import assert_same, ledger, record, rows, summary, table
 
 WORDS = ("-m", "dataset=iris", "training.epochs=4", "hydra.sweep.dir=sweep", "execution.batching=map")
+WORDS = (*WORDS, "report.slow_baselines=false")
 RATES = "optimizer.learning_rate=1e-5,1e-4,1e-3,1e-2,1e-1,0.2"
 HALVING = ("search.pruning=successive_halving", "search.pruning_first_epoch=1", "search.pruning_factor=2")
 ONE = (*WORDS, "model.hidden_sizes=[8]", RATES)
