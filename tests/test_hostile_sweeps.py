@@ -1,6 +1,7 @@
 """A sweep's folder from somebody else: nothing of it is executed, written through or offered for pasting."""
 
 import json
+import logging
 import os
 import shutil
 import sqlite3
@@ -152,7 +153,9 @@ def test_what_is_written_does_not_go_through_a_link_with_trust_either(nnrun, her
     assert (here / "mine/file").read_text() == "of the user's"
     (here / "sweep/.lock").unlink()
     (here / "sweep/.lock").symlink_to(here / "mine/file")
+    listening = list(logging.getLogger("nnrun").handlers)
     assert "is a link, and nothing is written through it" in nnrun("resume", "sweep", "search.trials=3", "--trust").err
+    assert logging.getLogger("nnrun").handlers == listening
 
 
 def test_a_pipe_is_not_waited_at(both, here):

@@ -79,24 +79,23 @@ class Sweep:
         Raises RunError when all trials or too many failed or the folder cannot be written, ConfigError for a mistake
         that only the data tell, and Interrupted after a signal; nothing that was measured is lost.
         """
-        try:
-            self.ledger = Ledger(self.folder.path)
-        except UNWRITABLE as error:
-            self.terminal.close()
-            raise self._stopped(error) from error
-        self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
-        self.recorder = Recorder(
-            self.folder, self.ledger, self.objective, self._tell, self.progress.trained, self._note
-        )
-        try:
-            with Watch(self._emergency) as watch:
-                return self._recorded(watch)
-        except (*UNWRITABLE, *devices.FAILURES) as error:
-            raise self._stopped(error) from error
-        finally:
-            self.terminal.close()
-            self.ledger.close()
-            devices.trim_programs()
+        with contextlib.closing(self.terminal):
+            try:
+                self.ledger = Ledger(self.folder.path)
+            except UNWRITABLE as error:
+                raise self._stopped(error) from error
+            self.results = Results(self.record, self.folder, self.ledger, self.objective, self.terminal, self.drawing)
+            self.recorder = Recorder(
+                self.folder, self.ledger, self.objective, self._tell, self.progress.trained, self._note
+            )
+            try:
+                with Watch(self._emergency) as watch:
+                    return self._recorded(watch)
+            except (*UNWRITABLE, *devices.FAILURES) as error:
+                raise self._stopped(error) from error
+            finally:
+                self.ledger.close()
+                devices.trim_programs()
 
     def _stopped(self, error: BaseException) -> RunError:
         """What the disk or the device is told of; a folder that could not be begun is given back."""
