@@ -52,10 +52,22 @@ def _two_cores():
     with pytest.MonkeyPatch.context() as patch:
         sweep_folders.draw_nothing(patch)
         patch.setattr(devices, "cores", lambda: 2)
-        # Hydra composes the config of a run twice, first to see whether it sets hydra.mode, which none here does.
-        patch.setattr("hydra._internal.hydra.Hydra.get_mode", lambda *_, **__: None)
         devices.prepare()
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def get_mode():
+    """Hydra's own look at a run's config for hydra.mode, for which it composes all of it once more.
+
+    Tests of Hydra's conventions put it back; for all others it finds none, as it would.
+    """
+    from hydra._internal.hydra import Hydra
+
+    kept = Hydra.get_mode
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
+        yield kept
 
 
 @pytest.fixture(scope="session")

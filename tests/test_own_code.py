@@ -159,6 +159,7 @@ def test_what_a_strategys_file_leaves_out_has_its_default(nnrun, tmp_path):
     (tmp_path / "conf" / "search").mkdir(parents=True)
     (tmp_path / "conf" / "search" / "mine.yaml").write_text("_target_: nnrun.search.random.Random\n")
     words = ("-m", "dataset=iris", "search=mine", "training.epochs=1", "seed=range(20)", "hydra.sweep.dir=sweep")
+    words = (*words, "report.slow_baselines=false")
     done = nnrun(*words, "search.trials=2")
     where = tmp_path / "conf" / "search" / "mine.yaml"
     text = f"{where} leaves trials out. Write +search.trials=VALUE, or add a line to the file: trials: VALUE"

@@ -23,6 +23,11 @@ class Told(Callback):
 """
 
 
+@pytest.fixture(autouse=True)
+def _as_hydra_does(monkeypatch, get_mode):
+    monkeypatch.setattr("hydra._internal.hydra.Hydra.get_mode", get_mode)
+
+
 def status(folder):
     return json.loads((folder / "summary.json").read_text())["status"]
 
