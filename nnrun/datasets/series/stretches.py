@@ -70,7 +70,8 @@ def _moment(text: str, stretch: str, kind: np.dtype) -> tuple[np.datetime64 | fl
             # A zone is turned to UTC, as those of the series are; NumPy warns that it then forgets it.
             warnings.simplefilter("ignore", UserWarning)
             time = np.datetime64(text)
-        return time.astype("datetime64[us]"), (time + 1).astype("datetime64[us]") - np.timedelta64(1, "us")
+        after = time + np.int64(1).astype(f"timedelta64[{np.datetime_data(time.dtype)[0]}]")
+        return time.astype("datetime64[us]"), after.astype("datetime64[us]") - np.timedelta64(1, "us")
     except ValueError:
         raise ConfigError(
             f"dataset.anomalies has {stretch}, of which {text} is no time like those of the series. Write for example "
