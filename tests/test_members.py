@@ -20,7 +20,7 @@ GROUPS = (*MEMBERS, "search")
 CHOICES = [(group, name) for group in GROUPS for name in choices.choices(group) if (group, name) != ("task", "auto")]
 OUR_CLASSES = [("training", TrainingConfig), ("early_stopping", EarlyStoppingConfig), ("objective", ObjectiveConfig)]
 OUR_CLASSES += [("augmentation", AugmentationConfig)]
-SIGNED = {"amplitudes", "target", "stratify", "group", "time"}
+SIGNED = {"amplitudes", "target", "stratify", "group", "time", "anomaly", "normal"}
 """Numbers that may be anything."""
 
 
