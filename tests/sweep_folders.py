@@ -46,7 +46,9 @@ def ledger(folder):
     """Everything in sweep.db that a repeat gives again: all but seconds."""
     columns = "number, state, params, objective, metrics, group_id, error"
     trials = table(folder, f"SELECT {columns} FROM trials ORDER BY number")
-    return trials, table(folder, "SELECT * FROM metrics WHERE name != 'seconds' ORDER BY trial, epoch, name")
+    metrics = table(folder, "SELECT * FROM metrics WHERE name != 'seconds' ORDER BY trial, epoch, name")
+    members = table(folder, "SELECT * FROM members ORDER BY trial, epoch, member")
+    return trials, metrics + members
 
 
 def rows(path):

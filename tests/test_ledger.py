@@ -33,7 +33,7 @@ def columns(folder, table):
 
 def test_the_tables_have_the_columns_that_other_programs_read(ledger, tmp_path):
     ours = ["number", "state", "params", "objective", "metrics", "group_id", "seconds", "error"]
-    assert columns(tmp_path, "trials") == [*ours, "started", "ended", "epochs", "batch"]
+    assert columns(tmp_path, "trials") == [*ours, "started", "ended", "epochs", "batch", "spread"]
     assert columns(tmp_path, "metrics") == ["trial", "epoch", "name", "value"]
 
 
@@ -217,4 +217,4 @@ def test_a_ledger_of_an_earlier_version_is_read_as_it_is_and_gets_the_columns_it
     for writes in (False, True, True):
         with contextlib.closing(Ledger(tmp_path, writes)) as found:
             assert found.trials() == [Trial(0, "running", {})]
-    assert columns(tmp_path, "trials")[-4:] == [*ADDED]
+    assert columns(tmp_path, "trials")[-len(ADDED) :] == [*ADDED]

@@ -28,6 +28,14 @@ PRUNED = (
     *PRUNED,
 )
 """Two groups that wait for each other after epochs 1 and 2."""
+FOLDED = (
+    *SMALL,
+    "training.epochs=4",
+    "training.folds=2",
+    "training.repeats=2",
+    "optimizer.learning_rate=1e-3,1e-1,1e30",
+)
+"""Three trials of four networks each, of which one fails."""
 BAYES = ("search=bayes", "search.trials=8", "search.parallel_trials=3", "search.initial_trials=3")
 BAYES = (*SMALL, *BAYES, "training.epochs=2", "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))")
 
@@ -114,7 +122,7 @@ def test_the_undisturbed_sweep_has_ends_of_every_kind(undisturbed):
 
 def test_after_kill_9_at_any_moment_resume_ends_with_the_same_ledger(command, tmp_path, undisturbed):
     dice = random.Random(KILLS)
-    folder, kills, sweeps = tmp_path / "0", 0, itertools.cycle((PRUNED, GRID))
+    folder, kills, sweeps = tmp_path / "0", 0, itertools.cycle((PRUNED, GRID, FOLDED))
     sweep = next(sweeps)
     while kills < KILLS:
         folder.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
 """`nnrun [-m] OVERRIDES`: from the typed words to a run, or to a sweep."""
 
+import re
 import shlex
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from nnrun.sweeps.record import Record
 
 
+class Several(ConfigError):
+    """A command without -m asks for several networks, which are a sweep of one setting."""
+
+
 def launch(flags: list[str], overrides: list[str], finished: list[Path] | None = None) -> int:
     """Checks a command, then hands it to Hydra. Raises ConfigError before anything is written.
 
@@ -37,11 +42,17 @@ def launch(flags: list[str], overrides: list[str], finished: list[Path] | None =
     if not flags:
         # Keys of a task mean nothing to Hydra before it is known which task that is.
         has_keys = any(word.startswith("task.") for word in typed) and not any(w.startswith("task=") for w in typed)
-        return hand_over([*typed, *_task([compose.compose_one(typed)], typed)] if has_keys else typed, job)
+        try:
+            return hand_over([*typed, *_task([compose.compose_one(typed)], typed)] if has_keys else typed, job)
+        except Several:
+            words = [re.sub(r"^hydra\.run\.dir=", "hydra.sweep.dir=", word) for word in typed]
+            return _launch_sweep(["-m"], words, finished, shlex.join(["nnrun", *typed]))
     # Hydra's other sweepers compose a config per job, so that all of them are checked here.
     composed = compose.compose_all(overrides, multirun=True)
     refuse_dry_run(composed[0])
-    checked.check([checked.build(one) for one in composed])
+    configs = [checked.build(one) for one in composed]
+    _refuse_several(configs)
+    checked.check(configs)
     name = f"grid_{composed[0].choices['model']}_{composed[0].choices['dataset']}"
     with claim.claimed(overrides, name) as extra:
         return hand_over([*flags, *typed, *_task(composed, overrides), *extra], job)
@@ -57,10 +68,20 @@ def accept(composed: Composed) -> RunConfig:
     """Checks the config of a single run, before anything is written. Raises ConfigError."""
     refuse_dry_run(composed)
     config = checked.build(composed)
+    _refuse_several([config])
     checked.check([config])
     if composed.sweep["search"].get("space"):
         terminal.say("search.space is for sweeps: without -m one run is trained with the values of the config.")
     return config
+
+
+def _refuse_several(configs: list[RunConfig]) -> None:
+    """Raises Several where a config asks for more networks than one."""
+    if any(config.training.members > 1 for config in configs):
+        raise Several(
+            "training.folds and training.repeats train several networks together, which Hydra's own sweeper cannot. "
+            "Leave hydra/sweeper out."
+        )
 
 
 def refuse_dry_run(composed: Composed) -> None:
@@ -80,11 +101,13 @@ def _train(
     return value
 
 
-def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
+def _launch_sweep(
+    flags: list[str], overrides: list[str], finished: list[Path] | None = None, command: str | None = None
+) -> int:
     """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
     from nnrun.sweeps import plan, record, ruler
 
-    command = shlex.join(["nnrun", *flags, *overrides])
+    command = command or shlex.join(["nnrun", *flags, *overrides])
     asked = record.start(overrides, command)
     if asked.plan.first.sweep["dry_run"]:
         from nnrun.sweeps import dry_run
@@ -98,18 +121,22 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
         plan.check(asked.plan)
         asked = ruler.settled(asked)
         first = asked.plan.first
-        name = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
-        job = SweepJob(partial(_train, command, None), partial(_sweep, asked, drawing))
+        what = first.sweep["strategy"] if asked.plan.space.dimensions else re.sub(r"\W+", "_", asked.kind)
+        name = f"{what}_{first.choices['model']}_{first.choices['dataset']}"
+        job = SweepJob(partial(_train, command, None), partial(_sweep, asked, drawing, finished))
         with claim.claimed(overrides, name) as extra:
             return hand_over([*flags, *(word for word in asked.typed if _is_of_sweep(word)), *extra], job)
 
 
-def _sweep(asked: "Record", drawing: Drawing, folder: Path, launcher: Any) -> float:
+def _sweep(asked: "Record", drawing: Drawing, finished: list[Path] | None, folder: Path, launcher: Any) -> float:
     """Trains the sweep in the folder that Hydra names."""
     claim.check_sweep(folder)
     from nnrun.sweeps.sweep import Sweep
 
-    return Sweep(asked, folder, begun(), drawing, launcher).execute()
+    value = Sweep(asked, folder, begun(), drawing, launcher).execute()
+    if finished is not None:
+        finished.append(folder / "best")
+    return value
 
 
 def _is_of_sweep(word: str) -> bool:

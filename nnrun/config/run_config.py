@@ -40,6 +40,12 @@ class TrainingConfig:
     precision: Literal["float32", "bfloat16"] = setting("float32", "of the arithmetic; weights stay float32")
     devices: int | Literal["auto"] = size("auto", "devices that share a batch; auto: all CPU cores for recurrent nets")
     early_stopping: EarlyStoppingConfig = dataclasses.field(default=EarlyStoppingConfig())
+    folds: int = size(
+        1,
+        "cross-validation: the training and validation part in so many equal folds, of which each validates the "
+        "networks that learn from the others; 1: the parts as they are",
+    )
+    repeats: int = size(1, "networks that learn the same with other seeds: seed, seed + 1, ...; means go by all")
     refit: bool = setting(
         False, "train anew on training and validation part for as many epochs as were best; a sweep's winner alone"
     )
@@ -53,6 +59,11 @@ class TrainingConfig:
         if self.epochs == "auto":
             raise ValueError("training.epochs=auto has no number yet: execution.prepared.prepare gives it")
         return self.epochs
+
+    @property
+    def members(self) -> int:
+        """How many networks a setting is judged by: its folds, each with its repeats."""
+        return self.folds * self.repeats
 
 
 @dataclass(frozen=True)

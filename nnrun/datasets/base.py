@@ -161,7 +161,8 @@ class Data:
     examples apart. `season_before` (n, horizon, variables) are the values a season before those that the test windows
     forecast, where windows are shorter than a season. `places` of training and test, (n,) each, are those of the
     windows' newest steps in their season. `notes` are sentences for the user, `error_threshold` is the reconstruction
-    error above which an example is flagged.
+    error above which an example is flagged. `folds` divide the training and the validation part anew, where
+    training.folds asks for it.
     """
 
     spec: DataSpec
@@ -181,6 +182,7 @@ class Data:
     notes: tuple[str, ...] = ()
     error_threshold: float | None = None
     scalings: dict[str, Scaling] = field(default_factory=dict)
+    folds: "Folds | None" = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError where the parts are not what `spec.fields` says, or one of these lacks its scaling."""
@@ -207,6 +209,24 @@ class Data:
             return self
         train, val, test = map(_excerpt, (self.train, self.val, self.test))
         return replace(self, train=train, val=val, test=test, labels=take(self.labels, slice(count(test))))
+
+
+NO_EXAMPLE = -1
+"""The place of an example that a fold lacks: folds of unequal sizes are filled up with it at their end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Divisions of a pool of examples, a fold each.
+
+    pool: every field, (n, ...). train, val: (folds, most) int32 places in the pool, NO_EXAMPLE behind the last ones.
+    divisions: the data as each fold has them, with its own parts and with what was fitted on its training part alone.
+    """
+
+    pool: Part
+    train: np.ndarray
+    val: np.ndarray
+    divisions: tuple[Data, ...]
 
 
 def _excerpt(part: Part) -> Part:
@@ -252,3 +272,10 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def load(self) -> Data:
         """Reads or generates, splits, and fits the scaling. Raises RunError when files are missing or damaged."""
+
+    def folds(self, data: Data, count: int) -> Folds | None:
+        """So many folds of what `load` gave; None: those of independent examples, of which a scaling alone is fitted.
+
+        Raises ConfigError where the data cannot be divided so.
+        """
+        return None

@@ -10,12 +10,13 @@ import numpy as np
 
 from nnrun.datasets.arrays import cache as array_cache
 from nnrun.datasets.arrays.cache import ArrayCache, Caching
-from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Scaling
+from nnrun.datasets.base import Data, DatasetConfig, DataSpec, Folds, Scaling
 from nnrun.datasets.part import Part
 from nnrun.datasets.parts.scaling import fit, fit_inputs
 from nnrun.datasets.parts.split import Divided
 from nnrun.datasets.reader import listed
 from nnrun.datasets.tables import dialect, source
+from nnrun.datasets.tables import folds as table_folds
 from nnrun.datasets.tables.file import stamp_of
 from nnrun.datasets.tables.plan import Plan, prepare
 from nnrun.datasets.tables.roles import Column
@@ -156,14 +157,13 @@ class Csv(Divided):
         parts = self._parts(plan)
         # The plan outlives this call in a cache, and with it would all cells.
         plan.files.forget()
-        reader, kind = plan.reader, self.config.scaling
+        reader = plan.reader
         return Data(
             plan.spec,
             parts[TRAIN],
             parts[VAL],
             parts[TEST],
-            _input_scaling(plan, parts[TRAIN]["inputs"], kind),
-            fit(parts[TRAIN]["targets"], kind) if reader.targets else None,
+            *self._scalings(plan, parts[TRAIN]),
             reader.input_names,
             reader.target_names,
             reader.label.classes if reader.label else (),
@@ -171,6 +171,23 @@ class Csv(Divided):
             labels={"row": np.concatenate([np.flatnonzero(codes == TEST) + 1 for codes in plan.parts.values()])},
             notes=_notes(plan),
         )
+
+    def folds(self, data: Data, count: int) -> Folds:
+        """Folds in which groups stay whole, and gaps, categories and scalings are those of each one's training rows."""
+        plan = self._plan()
+
+        def scaled(division: Data) -> Data:
+            inputs, targets = self._scalings(plan, division.train)
+            return dataclasses.replace(division, input_scaling=inputs, target_scaling=targets)
+
+        found = table_folds.folds(plan, data, count, self.config, _fill, scaled)
+        plan.files.forget()
+        return found
+
+    def _scalings(self, plan: Plan, train: Part) -> tuple[Scaling, Scaling | None]:
+        """The scalings of inputs and of targets that are numbers, fitted on these examples."""
+        kind = self.config.scaling
+        return _input_scaling(plan, train["inputs"], kind), fit(train["targets"], kind) if plan.reader.targets else None
 
     def _plan(self) -> Plan:
         sources = self._sources()

@@ -8,7 +8,7 @@ import numpy as np
 from nnrun.datasets.part import Part, is_mapped
 from nnrun.execution.devices import Placement
 from nnrun.training import batches
-from nnrun.training.program import Chunk
+from nnrun.training.program import Chunk, Pool
 
 CHUNK_BYTES = 32 * 2**20
 """Bytes of a chunk; four of them are in memory at a time."""
@@ -23,23 +23,26 @@ class Feed(Protocol):
         """What the step of this number (from 0, over all epochs) trains on, and how many steps it lasts for."""
 
 
-def feed(part: Part, batch_size: int, seed: int, placement: Placement, in_order: bool = False) -> Feed:
-    """The feed of a training part; `seed` shuffles rows that are mapped, others are shuffled on the device.
+def feed(part: Part | Pool, batch_size: int, seed: int, placement: Placement, in_order: bool = False) -> Feed:
+    """The feed of a training part, or of the Pool of folds, which lies on the devices.
 
-    in_order: rows are not shuffled, but read side by side as Model.streams says.
+    `seed` shuffles rows that are mapped, others are shuffled on the device. in_order: rows are not shuffled, but read
+    side by side as Model.streams says.
     """
+    if isinstance(part, Pool):
+        return Resident(part, -(-part.places.shape[1] // batch_size))
     if is_mapped(part):
         return Streamed(part, batch_size, seed, placement, in_order)
-    return Resident(part, batch_size, placement)
+    return Resident(placement.share(part), -(-batches.count(part) // batch_size))
 
 
 class Resident:
     """A part that lies on the devices whole; steps take their rows from it."""
 
-    def __init__(self, part: Part, batch_size: int, placement: Placement) -> None:
-        self._part, self._steps = placement.share(part), -(-batches.count(part) // batch_size)
+    def __init__(self, part: Any, steps: int) -> None:
+        self._part, self._steps = part, steps
 
-    def take(self, step: int) -> tuple[Part, int]:
+    def take(self, step: int) -> tuple[Any, int]:
         """The whole part, to the end of the epoch."""
         return self._part, self._steps - step % self._steps
 

@@ -49,13 +49,15 @@ def plan(configs: Sequence[RunConfig], execution: ExecutionConfig) -> list[Group
         batching = _batching(static, parameters, execution)
         placement = TrialPlacement(devices, batching)
         alone = execution.mode == "serial" or static.training.devices not in ("auto", 1)
-        most = 1 if alone else min(execution.chunk or MOST_TRIALS, _fitting(size, devices))
+        networks = static.training.members
+        most = 1 if alone else max(1, min(execution.chunk or MOST_TRIALS, _fitting(size, devices)) // networks)
         for start in range(0, len(members), most):
             chunk = tuple(members[start : start + most])
-            if len(chunk) == 1:
+            if len(chunk) * networks == 1:
                 found.append(Group(static, chunk, "serial", batch_devices(configs[chunk[0]]), 2 * size))
             else:
-                found.append(Group(static, chunk, batching, devices, 2 * size * placement.slots(len(chunk))))
+                slots = placement.slots(len(chunk) * networks)
+                found.append(Group(static, chunk, batching, devices, 2 * size * slots))
     return found
 
 

@@ -21,6 +21,10 @@ class Evaluation:
     sums: Arrays
     rows: Arrays
 
+    def of_first(self, count: int) -> "Evaluation":
+        """With the rows of the first examples alone: those behind them are padding."""
+        return Evaluation(self.sums, {name: rows[:count] for name, rows in self.rows.items()})
+
     @property
     def loss(self) -> float:
         """Mean loss per example."""

@@ -1,13 +1,15 @@
 """The executor of this machine: a group of trials is one compiled program on its devices."""
 
+import dataclasses
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 
 from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
@@ -19,7 +21,7 @@ from nnrun.execution.serial import Judged, SerialRun
 from nnrun.execution.settings import GroupSettings
 from nnrun.execution.vectorized import CompiledGroup, GroupRun, TrainedMember
 from nnrun.host.interruption import Watch
-from nnrun.training.fit import Epoch, Failure, Stretch, fit
+from nnrun.training.fit import Epoch, Failure, Stretch, fit, members
 from nnrun.training.state import State
 
 MOST_PROGRAMS = 16
@@ -33,12 +35,13 @@ Restore = Callable[[GroupSettings, Callable[[], State], Data], tuple[State, dict
 class Lockstep:
     """The jobs of a group while one trainer drives them: their rows so far, and which of them have not ended.
 
-    seconds: of building, a job's share. Members of the trainer are the jobs in their order.
+    seconds: of building, a job's share. Units of the trainer are the jobs in their order.
     """
 
     def __init__(self, jobs: list[Job], trainer: Trainer, prepared: Prepared, seconds: float) -> None:
         self._jobs, self._trainer, self._seconds = jobs, trainer, seconds
-        self._epochs, self._objective = prepared.config.training.passes, prepared.objective
+        training = prepared.config.training
+        self._epochs, self._objective, self._members = training.passes, prepared.objective, training.members
         self.histories: list[list[Row]] = [[] for _ in jobs]
         self.open = {i for i, job in enumerate(jobs) if not job.is_final}
 
@@ -66,7 +69,7 @@ class Lockstep:
 
     def failed(self, event: Failure) -> Trained:
         """A job whose loss is no longer finite ends, unless it had ended before."""
-        lost = [event.member] if event.member in self.open else []
+        lost = [event.unit] if event.unit in self.open else []
         return Trained({}, tuple(self._ended(i, "failed", str(event.error)) for i in lost))
 
     def cut_short(self) -> Trained:
@@ -81,7 +84,7 @@ class Lockstep:
     def pruned(self, reasons: dict[int, str]) -> Trained:
         """The jobs with these numbers are trained no further."""
         leaving = [i for i in sorted(self.open) if self._jobs[i].number in reasons]
-        self._trainer.stop(leaving)
+        self.stop(leaving)
         return Trained({}, tuple(self._ended(i, "pruned", reasons[self._jobs[i].number]) for i in leaving))
 
     def late(self, event: Epoch, deadline: float) -> dict[int, str]:
@@ -101,7 +104,11 @@ class Lockstep:
     def leave(self, epoch: int) -> None:
         """Jobs that an earlier process let go leave where they did: under vmap the size of a group changes bits."""
         gone = [i for i, job in enumerate(self._jobs) if job.pruned_after is not None and job.pruned_after <= epoch]
-        self._trainer.stop(gone)
+        self.stop(gone)
+
+    def stop(self, leaving: Iterable[int]) -> None:
+        """Trains some units no further."""
+        self._trainer.stop(members(leaving, self._members))
 
     @property
     def trained(self) -> int:
@@ -120,8 +127,13 @@ class Lockstep:
 
     def _ended(self, i: int, state: str, error: str | None = None) -> Ended:
         self.open.discard(i)
-        number, weights = self._jobs[i].number, partial(self._trainer.weights, i)
-        return Ended(number, state, error, self._trainer.parameters, self._seconds, weights)
+        number = self._jobs[i].number
+        return Ended(number, state, error, self._trainer.parameters, self._seconds, partial(self._weights, i))
+
+    def _weights(self, i: int) -> Any:
+        """Those of a job's network; of several, with a leading axis of them."""
+        found = [self._trainer.weights(member) for member in members([i], self._members)]
+        return found[0] if len(found) == 1 else jax.tree.map(lambda *leaves: np.stack(leaves), *found)
 
 
 class Local:
@@ -150,7 +162,7 @@ class Local:
         del saved
         # Under vmap every slot is computed anyway, so that only map saves by leaving members out.
         if group.batching == "map":
-            trainer.stop(i for i, job in enumerate(jobs) if job.is_final)
+            lockstep.stop(i for i, job in enumerate(jobs) if job.is_final)
         lockstep.leave(lockstep.trained)
         trainer.repack()
         yield Started(tuple(job.number for job in jobs), training.passes, trainer.parameters)
@@ -191,17 +203,20 @@ class Local:
     def judged(self, group: GroupSettings | None, config: RunConfig) -> tuple[Prepared, Judged]:
         """The network is judged by the group's own program where that answers, so that no other is compiled."""
         prepared = self._prepare(config)
-        if group is not None:
+        if prepared.data.folds is None and group is not None:
             compiled = self._compiled(group, prepared.config.split()[0], prepared.data)
             if isinstance(compiled, CompiledGroup) and compiled.answers:
-                return prepared, TrainedMember(prepared.config, prepared.data, compiled, group.chunk)
-        return prepared, Judged(prepared.config, prepared.data)
+                slots = group.chunk * config.training.members
+                return prepared, TrainedMember(prepared.config, prepared.data, compiled, slots)
+        whole = dataclasses.replace(prepared.data, folds=None)
+        return prepared, Judged(prepared.config, whole)
 
     def _prepare(self, config: RunConfig) -> Prepared:
-        if config.dataset not in self._data:
+        key = config.dataset, config.training.folds
+        if key not in self._data:
             self._data = dict(list(self._data.items())[1 - KEPT_DATA :])
-            self._data[config.dataset] = prepare(config).data
-        return prepare(config, self._data[config.dataset])
+            self._data[key] = prepare(config).data
+        return prepare(config, self._data[key])
 
     def _of_data(self, prepared: Prepared) -> tuple[str, ...]:
         # Once a data set: to look for examples that occur twice takes as long as reading them all.

@@ -7,8 +7,10 @@ import jax
 import numpy as np
 
 from nnrun.config.run_config import RunConfig
-from nnrun.datasets.base import Data
+from nnrun.datasets.base import Data, Folds
 from nnrun.datasets.parts import classes, constant, fingerprints
+from nnrun.datasets.parts.folds import checked_refit, divide
+from nnrun.errors import ConfigError
 from nnrun.execution import devices
 from nnrun.tasks.base import Task
 from nnrun.training import batches, epochs
@@ -45,16 +47,22 @@ def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
         # A limit may leave a class out of the training part that it has.
         if getattr(config.dataset.config, "limit", None) is None:
             classes.check(data)
+        if config.training.folds > 1:
+            data = dataclasses.replace(data, folds=_folds(config, data))
     kind = config.task.cls
     prepared = dataclasses.replace(config.task, config=kind.prepare(config.task.config, data))
-    examples, asked = batches.count(data.train), config.training.epochs
+    examples, held_out = (batches.count(part) for part in (data.train, data.val))
+    if data.folds is not None:
+        # Every example of the pool is held out once.
+        examples, held_out = data.folds.train.shape[1], batches.count(data.folds.pool)
+    asked = config.training.epochs
     batch_size = devices.useful_batch(config.training, examples)
     known = config.dataset.cls.auto_epochs or epochs.automatic(examples, batch_size) if asked == "auto" else asked
     training = dataclasses.replace(config.training, batch_size=batch_size, epochs=known)
     config = dataclasses.replace(config, task=prepared, training=training)
     task = kind(prepared.config, data.spec)
     direction = check_objective(config.objective, task, config.model.cls.terms)
-    objective, held_out = Objective(config.objective.metric, direction), batches.count(data.val)
+    objective = Objective(config.objective.metric, direction)
     # The default alone: whoever names another metric wants its best epoch. Generated data can be had in any number.
     few = held_out < epochs.FEW_EXAMPLES and config.dataset.cls.auto_epochs is None
     if not few or not kind.overconfident or objective.metric != "val/loss":
@@ -64,6 +72,30 @@ def prepare(config: RunConfig, data: Data | None = None) -> Prepared:
         "one is kept. To choose by a metric all the same, set objective.metric, for example to val/accuracy."
     )
     return Prepared(config, data, task, dataclasses.replace(objective, last=True), (note,))
+
+
+def _folds(config: RunConfig, data: Data) -> Folds:
+    """The folds that training.folds asks for. Raises ConfigError where the data or the task have none."""
+    dataset, count = config.dataset.create(), config.training.folds
+    if getattr(config.task.config, "class_weights", None) == "balanced":
+        raise ConfigError(
+            f"task.class_weights=balanced counts the classes of one training part, but training.folds={count} has one "
+            "in every fold. Give the weights as numbers, task.class_weights=[1,2], or set training.folds=1."
+        )
+    if config.model.cls.streams(config.model.config, data.spec):
+        raise ConfigError(
+            f"training.folds={count} leaves gaps in what model.stateful=true reads in its order. Set "
+            "model.stateful=false, or training.folds=1."
+        )
+    if found := dataset.folds(data, count):
+        return found
+    if data.spec.task == "forecasting":
+        raise ConfigError(
+            f"training.folds={count} would let a forecast learn from what comes later: windows of one series are no "
+            "independent examples. Set training.folds=1, and training.repeats to see the spread over seeds."
+        )
+    refit = checked_refit(data, config.dataset.config.scaling)
+    return divide(data, count, config.dataset.config.seed, refit)
 
 
 def counts(data: Data) -> list[int]:

@@ -113,9 +113,9 @@ class SerialRun:
             self.state = self.compiled.steps(self.traced, self.state, source, some)
         return [EpochSums(*(float(value) for value in jax.device_get(self.state.sums)))]
 
-    def stop(self, members: Iterable[int]) -> None:
+    def stop(self, leaving: Iterable[int]) -> None:
         """Trains no further; the state stays as it is."""
-        self.stopped |= set(members)
+        self.stopped |= set(leaving)
 
     def end_epoch(self, values: list[float], improved: list[bool]) -> None:
         """Keeps the weights if the objective improved; values are smaller where better."""

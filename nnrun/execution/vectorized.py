@@ -9,15 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnrun.config.run_config import RunConfig, as_arrays
+from nnrun.config.run_config import RunConfig
 from nnrun.datasets.base import Data
 from nnrun.datasets.part import Part
-from nnrun.execution import judge
+from nnrun.execution import judge, members
 from nnrun.execution.compiled import Compiled, compile_together
 from nnrun.execution.devices import Placement, TrialPlacement
 from nnrun.execution.judge import Evaluation
 from nnrun.execution.serial import Judged
-from nnrun.training import batches
 from nnrun.training.state import EpochSums, State
 
 EMPTY = -1
@@ -105,7 +104,7 @@ def _zeros(shapes: Any, *axis: int) -> Any:
 
 
 class GroupRun:
-    """The state of a group of trials; member i is the i-th of `configs`.
+    """The state of a group of trials; the members of the i-th of `configs` follow those of the one before.
 
     Members sit in slots, spread evenly over the devices; a slot may be empty. A member that is stopped costs nothing
     from then on under `map`; under `vmap` the group is packed into half the slots as soon as half have left.
@@ -113,8 +112,8 @@ class GroupRun:
 
     def __init__(self, configs: list[RunConfig], compiled: CompiledGroup) -> None:
         self.compiled, self.placement = compiled, compiled.placement
-        self.members, self.train_steps = len(configs), compiled.program.train_steps
-        numbers = [as_arrays(config.split()[1]) for config in configs]
+        numbers = [one for config in configs for one in members.numbers(config)]
+        self.members, self.train_steps = len(numbers), compiled.program.train_steps
         self._numbers_of_members = jax.tree.map(lambda *values: np.stack(values), *numbers)
         slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
         self._seat(slots, slots != EMPTY)
@@ -175,9 +174,9 @@ class GroupRun:
         """Members that are trained no further."""
         return set(range(self.members)) - set(self.slots[self._active].tolist())
 
-    def stop(self, members: Iterable[int]) -> None:
+    def stop(self, leaving: Iterable[int]) -> None:
         """Trains these members no further."""
-        for member in members:
+        for member in leaving:
             if member in self._slot_of:
                 self._active[self._slot_of[member]] = False
 
@@ -196,22 +195,26 @@ class GroupRun:
         def statistics(chunk: Part) -> Any:
             return jax.device_get(self.compiled.evaluate(*arguments, chunk)[0])
 
-        return self._of_members(judge.evaluations(statistics, self.compiled.chunks(part), batches.count(part)))
+        sizes = self.compiled.sizes(part)
+        found = judge.evaluations(statistics, self.compiled.chunks(part), int(sizes.max()))
+        if len(sizes) == 1:
+            return self._of_members(found)
+        return self._of_members(lambda slot: found(slot).of_first(sizes[self._numbers["fold"][slot]]))
 
     def repack(self) -> None:
         """Spreads the active members over the devices again where that saves work; call between epochs."""
-        members, devices, size = self.slots[self._active], len(self.placement.devices), len(self.slots)
-        if not len(members):
+        staying, devices, size = self.slots[self._active], len(self.placement.devices), len(self.slots)
+        if not len(staying):
             return
         if self.placement.batching == "vmap":
-            fitting = self.placement.slots(len(members))
+            fitting = self.placement.slots(len(staying))
             saves = fitting < size
         else:
             load = self._active.reshape(devices, -1).sum(1)
-            fitting, saves = size, load.max() > TOLERATED_LOAD * -(-len(members) // devices)
+            fitting, saves = size, load.max() > TOLERATED_LOAD * -(-len(staying) // devices)
         if not saves:
             return
-        slots = _spread(members, fitting, devices)
+        slots = _spread(staying, fitting, devices)
         source = np.array([self._slot_of.get(int(member), 0) for member in slots])
         self.state = self.placement.put(jax.tree.map(lambda leaf: np.asarray(leaf)[source], self.state))
         self._seat(slots, slots != EMPTY)
@@ -240,13 +243,13 @@ class GroupRun:
 
 
 class TrainedMember(Judged):
-    """A network of a group of so many members, judged by the group's program: it sits in the first slot, alone."""
+    """A network of a group of `count` members, judged by the group's program: it sits in the first slot, alone."""
 
     compiled: CompiledGroup
 
-    def __init__(self, config: RunConfig, data: Data, compiled: CompiledGroup, members: int) -> None:
+    def __init__(self, config: RunConfig, data: Data, compiled: CompiledGroup, count: int) -> None:
         super().__init__(config, data, compiled, Placement(1))
-        self._slots = compiled.placement.slots(members)
+        self._slots = compiled.placement.slots(count)
         self._seated: tuple[Any, Any] = None, None
 
     def _lowered(self) -> Iterator[Any]:

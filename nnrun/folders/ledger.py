@@ -29,8 +29,11 @@ CREATE TABLE IF NOT EXISTS trials (
 CREATE TABLE IF NOT EXISTS metrics (
     trial INTEGER, epoch INTEGER, name TEXT, value REAL, PRIMARY KEY (trial, epoch, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS members (
+    trial INTEGER, epoch INTEGER, member INTEGER, metrics TEXT, PRIMARY KEY (trial, epoch, member)
+) WITHOUT ROWID;
 """
-ADDED = {"started": "REAL", "ended": "REAL", "epochs": "INTEGER", "batch": "INTEGER"}
+ADDED = {"started": "REAL", "ended": "REAL", "epochs": "INTEGER", "batch": "INTEGER", "spread": "TEXT"}
 """Columns that the table of trials of earlier versions lacks, in the order in which they are added to it."""
 LONGEST = 2**22
 """Bytes of a text that is read; no sweep writes as many."""
@@ -42,7 +45,7 @@ STATES = ("waiting", "running", *FINAL)
 Rows = list[tuple[Any, ...]]
 Metrics = dict[str, float | None]
 Row = tuple[int, str, dict[str, Any], float | None, Metrics, int | None, float | None, str | None]
-Added = tuple[float | None, float | None, int | None, int | None]
+Added = tuple[float | None, float | None, int | None, int | None, dict[str, float]]
 """A row of the table `trials`: its first columns, and those that were added."""
 
 
@@ -52,9 +55,9 @@ def _words(text: str) -> str:
 
 
 def _ours() -> set[str]:
-    trials, metrics, _ = map(_words, SCHEMA.split(";"))
+    trials, *others, _ = map(_words, SCHEMA.split(";"))
     columns = [f", {name} {kind}" for name, kind in ADDED.items()]
-    return {metrics, *(_words(f"{trials.rstrip(') ')}{''.join(columns[:n])})") for n in range(len(columns) + 1))}
+    return {*others, *(_words(f"{trials.rstrip(') ')}{''.join(columns[:n])})") for n in range(len(columns) + 1))}
 
 
 OURS = _ours()
@@ -89,7 +92,7 @@ class Ledger:
             raise
 
     def _check(self) -> None:
-        """Raises ConfigError where the file is no database, or holds more than our two tables."""
+        """Raises ConfigError where the file is no database, or holds more than our tables."""
         self._database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         self._database.execute("PRAGMA trusted_schema=OFF")
         # A view could compute for ever, a trigger would run when a trial is written.
@@ -156,14 +159,35 @@ class Ledger:
         for t in finished:
             known = {name: value if math.isfinite(value) else None for name, value in t.metrics.items()}
             error = t.error and t.error[:LONGEST_ERROR]
-            ends.append((t.state, t.objective, json.dumps(known), t.seconds, error, time.time(), t.number))
+            spread = json.dumps(t.spread) if t.spread else None
+            ends.append((t.state, t.objective, json.dumps(known), t.seconds, error, time.time(), spread, t.number))
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)", metrics)
             self._database.executemany(
-                "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ?, ended = ? "
-                "WHERE number = ?",
+                "UPDATE trials SET state = ?, objective = ?, metrics = ?, seconds = ?, error = ?, ended = ?, "
+                "spread = ? WHERE number = ?",
                 ends,
             )
+
+    def record_members(self, rows: dict[int, Sequence[dict[str, float]]]) -> None:
+        """Adds what each fold and repeat of trials measured in an epoch, before `record` has the means."""
+        found = [
+            (number, int(row["epoch"]), member, json.dumps({name: v for name, v in row.items() if "/" in name}))
+            for number, of_trial in rows.items()
+            for member, row in enumerate(of_trial)
+        ]
+        if found:
+            self._many("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?)", found)
+
+    def members(self, trial: int, epoch: int) -> list[dict[str, float]]:
+        """What each fold and repeat of a trial measured in an epoch, in their order; none where it has no several."""
+        known = self._read("SELECT 1 FROM sqlite_master WHERE name = 'members'")
+        query = "SELECT metrics FROM members WHERE trial = ? AND epoch = ? ORDER BY member"
+        rows = self._read(query, trial, epoch) if known else []
+        try:
+            return [msgspec.convert(_decoded(text), dict[str, float]) for (text,) in rows]
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise self._damaged(f"a member of trial {trial} has no metrics ({str(error)[:100]})") from None
 
     def trials(self) -> list[Trial]:
         """All trials, by number."""
@@ -187,7 +211,8 @@ class Ledger:
     def _trial(self, number: int, state: Any, params: Any, objective: Any, metrics: Any, *rest: Any) -> Trial:
         try:
             found = (number, state, _decoded(params), objective, _decoded(metrics or "{}"), *rest[:3])
-            added = zip(ADDED, msgspec.convert(rest[3:], Added), strict=True)
+            *given, spread = rest[3:]
+            added = zip(ADDED, msgspec.convert((*given, _decoded(spread or "{}")), Added), strict=True)
             trial = replace(Trial(*msgspec.convert(found, Row)), **dict(added))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise self._damaged(f"trial {number} has a value that no sweep writes ({str(error)[:100]})") from None

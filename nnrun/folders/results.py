@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnrun.host.terminal import Terminal
 
@@ -16,18 +16,35 @@ MOST_ROWS = 10
 Values = Mapping[str, float | None]
 
 
-def show(terminal: Terminal, metrics: Values, baseline: Mapping[str, Values]) -> None:
-    """The test metrics beside the baselines, then those of single targets, classes and steps ahead."""
+def show(
+    terminal: Terminal,
+    metrics: Values,
+    baseline: Mapping[str, Values],
+    spread: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """The test metrics beside the baselines, then those of single targets, classes and steps ahead.
+
+    spread: as summary.json has it, of metrics that several networks were measured in: their means are shown.
+    """
     names = sorted({name for values in baseline.values() for name in values})
     test = {name.removeprefix("test/"): value for name, value in metrics.items() if name.startswith("test/")}
     for table in _tables(test):
         terminal.table(*table)
-    rows = [
-        [f"test/{name}", _number(value), *(_number(baseline.get(f"test/{name}", {}).get(other)) for other in names)]
-        for name, value in test.items()
-        if "/" not in name
-    ]
+    rows = []
+    for name in [f"test/{name}" for name in test if "/" not in name]:
+        others = baseline.get(name, {})
+        rows.append([name, _own(name, metrics[name], spread or {}), *(_number(others.get(other)) for other in names)])
     terminal.table(["", "model", *names], rows, column=1)
+
+
+def with_spread(mean: float | None, deviation: float | None, digits: int = 4) -> str:
+    """A mean with its standard deviation, where there is one: `0.953 ± 0.021`."""
+    return _number(mean, digits) if deviation is None else f"{_number(mean, digits)} ± {_number(deviation, 2)}"
+
+
+def _own(name: str, value: float | None, spread: Mapping[str, Mapping[str, Any]]) -> str:
+    found = spread.get(name)
+    return _number(value) if found is None else with_spread(found["mean"], found["std"])
 
 
 def remarks(

@@ -1,11 +1,13 @@
 """What summary.json holds, and what it holds where there is nothing to say yet."""
 
 import platform
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import jax
+import numpy as np
 
 from nnrun.config.run_config import RunConfig
 
@@ -17,9 +19,19 @@ def new_summary(config: RunConfig, choices: dict[str, str], command: str) -> dic
     summary: dict[str, Any] = {"status": "running", "stopped_early": False}
     summary |= {name: choices[name] for name in ("model", "dataset", "task")}
     summary |= {"seed": config.seed, "parameters": None, "epochs": 0, "objective": None, "metrics": {}}
-    summary |= {"baseline": {}, "remarks": [], "seconds": {}, "error": None}
+    summary |= {"spread": {}, "baseline": {}, "remarks": [], "seconds": {}, "error": None}
     devices = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
     return summary | {"versions": _versions(), "devices": devices, "command": command}
+
+
+def spread(members: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+    """Mean, standard deviation (n - 1) and values of every metric that folds and repeats measured, by its name."""
+    found = {}
+    for name in members[0] if members else ():
+        values = np.array([row[name] for row in members], float)
+        deviation = values.std(ddof=1) if len(values) > 1 else np.nan
+        found[name] = {"mean": float(values.mean()), "std": float(deviation), "values": values.tolist()}
+    return found
 
 
 def undefined(metric: str) -> str:

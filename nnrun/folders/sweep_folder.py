@@ -26,16 +26,21 @@ class SweepFolder(Folder):
         self.write_text("sweep.yaml", dump_yaml(record))
 
     def write_trials(self, trials: list[Trial], keys: list[str]) -> None:
-        """trials.csv: a row per trial, a column per key of the space and per metric; one for strategies compared."""
+        """trials.csv: a row per trial, a column per key of the space and per metric; one for strategies compared.
+
+        Metrics that are means over folds and repeats have their standard deviations behind them.
+        """
         metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
         compared = ["strategy"] if any(trial.part for trial in trials) else []
-        columns = ["number", "state", "objective", *compared, *keys, *metrics, "seconds", "error"]
+        spread = [name for name in metrics if any(name in trial.spread for trial in trials)]
+        deviations = [f"{name} std" for name in spread]
+        columns = ["number", "state", "objective", *compared, *keys, *metrics, *deviations, "seconds", "error"]
         table = io.StringIO(newline="")
         writer = csv.writer(table)
         writer.writerow(columns)
         for t in trials:
             values = [harmless(value_text(t.params[key])) if key in t.params else "" for key in keys]
-            found = [t.metrics.get(name) for name in metrics]
+            found = [t.metrics.get(name) for name in metrics] + [t.spread.get(name) for name in spread]
             part = [t.part] if compared else []
             writer.writerow(
                 [t.number, t.state, t.objective, *part, *values, *found, t.seconds, t.error and harmless(t.error)]
@@ -68,8 +73,16 @@ class SweepFolder(Folder):
         """The weights of the best trial so far, beside the groups' states until the sweep ends."""
         weights_file.write(self._groups() / f"{WEIGHTS}{number}.safetensors", weights)
 
-    def load_weights(self, number: int, like: Any) -> Any:
-        """What was kept of a trial. Raises ValueError when it is missing or damaged."""
+    def load_weights(self, number: int, like: Any, members: int = 1) -> Any:
+        """What was kept of a trial, of several members with an axis of them in front of `like`.
+
+        Raises ValueError when it is missing or damaged.
+        """
+        if members > 1:
+            # Only here: what is asked of a finished sweep needs no JAX.
+            import jax
+
+            like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype), like)
         return weights_file.read(self._groups() / f"{WEIGHTS}{number}.safetensors", like)
 
     def remove_weights_but(self, number: int) -> None:

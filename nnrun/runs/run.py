@@ -1,6 +1,7 @@
 """One run from its config to its finished folder."""
 
 import contextlib
+import dataclasses
 import time
 import traceback
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from nnrun.execution.serial import SerialRun
 from nnrun.folders import reading, results, strangers, training_rows
 from nnrun.folders.reading import read_trial
 from nnrun.folders.run_folder import RunFolder, with_epochs
-from nnrun.folders.summary import by_metric, new_summary, undefined
+from nnrun.folders.summary import by_metric, new_summary, spread, undefined
 from nnrun.host.disk import hold
 from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import Terminal
@@ -143,8 +144,14 @@ class Run:
             self.terminal.line(f"The best epoch is the last one: more of them may do better. To go on: {command}")
         return best["value"]
 
-    def crown(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path) -> None:
-        """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training."""
+    def crown(
+        self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any], trial: Path, several: bool = False
+    ) -> None:
+        """Makes the folder of a sweep's winner from its kept weights and its trial's folder, without training.
+
+        several: the weights have a leading axis of folds and repeats. The folder has the first repeat, and how much
+        the others differ on the test part; of folds it has a network that learns from all of them.
+        """
         self.config, self.trainer = prepared.config, trainer
         self.history, notes = read_trial(trial)
         self.plain = with_epochs(self.plain, self.config.training.passes)
@@ -152,13 +159,22 @@ class Run:
         self.folder.write_preprocessing(prepared.data)
         self.folder.start_metrics(self.history)
         self.seconds |= notes.pop("seconds")
-        self.summary |= {
-            name: notes[name] for name in ("parameters", "epochs", "objective", "stopped_early", "metrics")
-        }
-        trainer.adopt(kept)
+        taken = ("parameters", "epochs", "objective", "stopped_early", "metrics", "spread")
+        self.summary |= {name: notes[name] for name in taken if name in notes}
+        if several and prepared.data.folds is None:
+            self.summary["spread"] |= self._repeated(prepared, trainer, kept)
+        trainer.adopt(jax.tree.map(lambda leaf: leaf[0], kept) if several else kept)
         final = self._refitted(trainer, prepared.data, prepared.objective)
         self._report(trainer, prepared.task, prepared.data, final)
         self.terminal.close()
+
+    def _repeated(self, prepared: Prepared, trainer: SerialRun, kept: dict[str, Any]) -> dict[str, Any]:
+        """How the repeats of the winner do on the test part."""
+        data, found = prepared.data, []
+        for member in range(self.config.training.members):
+            trainer.adopt(jax.tree.map(lambda leaf, member=member: leaf[member], kept))
+            found.append(metrics(trainer.evaluate(data.test, best=True)[0], prepared.task, data, "test"))
+        return spread(found)
 
     def _restore(self, trainer: SerialRun) -> None:
         restored = checkpointed.newest(self.folder.path / "checkpoints", trainer.like, self.terminal.line)
@@ -230,9 +246,9 @@ class Run:
     ) -> SerialRun:
         """With training.refit a network that was trained on training and validation part, else the trainer itself."""
         best = self.summary["objective"]
-        if not self.config.training.refit or best is None:
+        if not (self.config.training.refit or data.folds) or best is None:
             return trainer
-        whole = joined(data)
+        whole = dataclasses.replace(joined(data), folds=None)
         final, epochs, examples = SerialRun(self.config, whole), int(best["epoch"]), count(whole.train)
         final.compile()
         self.terminal.line(f"Training anew on training and validation part: {examples} examples, {epochs} epochs.")
@@ -250,9 +266,13 @@ class Run:
             raise RunError(undefined(self.config.objective.metric))
         # Metrics are of every example; the rest is of no more than memory holds.
         whole, data = data, data.excerpt()
-        data = task.calibrate(lambda: trainer.outputs(data.val), data)
+        # The network of the first fold has not seen what that holds out.
+        held_out = data.folds.divisions[0].val if data.folds else data.val
+        data = task.calibrate(lambda: trainer.outputs(held_out), data)
         self.folder.write_preprocessing(data)
-        for part, judged in (("train", final), ("val", trainer), ("test", final)):
+        parts = [("train", final), ("val", trainer), ("test", final)]
+        for part, judged in parts if data.folds is None else parts[::2]:
+            # Of folds the validation metrics are known: means over all that were held out.
             measured = judged.evaluate(getattr(whole, part), best=True)[0]
             self.summary["metrics"] |= metrics(measured, task, data, part)
         self.summary["metrics"] |= details(measured, task, data, "test")

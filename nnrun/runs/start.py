@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnrun.compose.compose import Composed
 from nnrun.config.run_config import RunConfig
-from nnrun.errors import OUT_OF_MEMORY, NnrunError, RunError
+from nnrun.errors import OUT_OF_MEMORY, ConfigError, NnrunError, RunError
 from nnrun.host import own_code
 from nnrun.host.interruption import Interrupted
 
@@ -21,6 +21,11 @@ def begun() -> float:
 
 def start(config: RunConfig, composed: Composed, folder: Path, command: str, resume: bool = False) -> float:
     """Runs a checked config in `folder`; returns the objective. Raises RunError for a failure of the machine."""
+    if config.training.members > 1:
+        raise ConfigError(
+            f"{folder} is of one network, but training.folds and training.repeats ask for several, which train in a "
+            "sweep's folder. Continue the sweep, or set both to 1."
+        )
     from nnrun.execution import devices
     from nnrun.runs.run import Run
 

@@ -16,6 +16,7 @@ class Trial:
     part: of a comparison of strategies, which the strategy tells and the table lacks; None where nothing is compared.
     started, ended: seconds since 1970, UTC. epochs: how many it trains to the end. batch: trials with equal numbers
     were asked for together. None in sweeps of earlier versions.
+    spread: the standard deviations of `metrics` over the folds and repeats that they are means of.
     """
 
     number: int
@@ -31,3 +32,4 @@ class Trial:
     ended: float | None = None
     epochs: int | None = None
     batch: int | None = None
+    spread: dict[str, float] = field(default_factory=dict)

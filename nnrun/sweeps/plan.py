@@ -79,7 +79,7 @@ def of(overrides: list[str]) -> Plan:
     dimensions = {key: found for key, found in recipe.items() if key not in fixed}
     # A key that a YAML leaves out may be swept with Hydra's sign for added ones, and without.
     dimensions |= {key.removeprefix("+") if "." in key else key: found for key, found in swept.items()}
-    if not dimensions:
+    if not dimensions and not (several(first) and first.sweep["strategy"] == "grid"):
         run_config.build(compose.resolved(first.plain))
         raise ConfigError(
             f"search={first.sweep['strategy']} has nothing to search: no key has several values. List some, for "
@@ -88,6 +88,12 @@ def of(overrides: list[str]) -> Plan:
     plan = _with_bases(dimensions, fixed, first)
     plan.strategy()
     return plan
+
+
+def several(composed: Composed) -> bool:
+    """Whether each setting is judged by several networks: folds, or repeats."""
+    training = composed.plain["training"]
+    return any(training.get(key, 1) != 1 for key in ("folds", "repeats"))
 
 
 def _filled(sweep: dict[str, Any]) -> dict[str, Any]:

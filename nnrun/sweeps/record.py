@@ -71,13 +71,21 @@ class Record:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def kind(self) -> str:
+        """What was asked for: `random search`, or of one setting `5 folds`, `3 repeats`, `5 folds, 3 repeats`."""
+        if self.plan.space.dimensions:
+            return f"{self.plan.first.sweep['strategy']} search"
+        training = self.plan.first.plain["training"]
+        return ", ".join(f"{training[key]} {key}" for key in ("folds", "repeats") if training.get(key, 1) > 1)
+
+    @property
     def title(self) -> str:
         """The sweep in words: `random search: mlp on digits`."""
         model, dataset = (
             ", ".join(dict.fromkeys(base.choices[group] for base in self.plan.bases.values()))
             for group in ("model", "dataset")
         )
-        return f"{self.plan.first.sweep['strategy']} search: {model} on {dataset}"
+        return f"{self.kind}: {model} on {dataset}"
 
     def execution(self) -> ExecutionConfig:
         """The checked keys of execution."""

@@ -4,7 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnrun.compose.compose import Composed
@@ -17,7 +17,7 @@ from nnrun.execution.settings import GroupSettings
 from nnrun.folders.ledger import Ledger
 from nnrun.folders.preprocessing import Preprocessing
 from nnrun.folders.run_folder import with_epochs
-from nnrun.folders.summary import new_summary, undefined
+from nnrun.folders.summary import new_summary, spread, undefined
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.search.space import Params
 from nnrun.search.trial import Trial
@@ -106,6 +106,7 @@ class Recorder:
                     trials[number].epochs, trials[number].parameters = epochs, parameters
                 self.ledger.start(numbers, epochs)
             case Trained(outcomes, ended):
+                self.ledger.record_members({n: outcome.members for n, outcome in outcomes.items() if outcome.members})
                 for number, outcome in outcomes.items():
                     trial = trials[number]
                     trial.history.append(outcome.row)
@@ -156,7 +157,7 @@ class Recorder:
 
     def _close(self, trials: dict[int, Training], rows: dict[int, Row], ended: tuple[Ended, ...]) -> None:
         """Weights of a new winner and the trials' folders first, then the ledger: what it says is on the disk."""
-        closed = [trials[end.number].ended(end, self.objective.metric) for end in ended]
+        closed = [self._with_spread(trials[end.number], end) for end in ended]
         self._keep_best(closed, ended)
         trained = 0.0
         for end, trial in zip(ended, closed, strict=True):
@@ -172,6 +173,17 @@ class Recorder:
         for trial in closed:
             self.tell(trial)
         self.progress(trained + sum(trials[number].share(1) for number in rows))
+
+    def _with_spread(self, training: Training, end: Ended) -> Trial:
+        """The trial that ended, with how its metrics differ between folds and repeats."""
+        trial, found = training.ended(end, self.objective.metric), self._spread(training)
+        return replace(trial, spread={name: found[name]["std"] for name in trial.metrics if name in found})
+
+    def _spread(self, training: Training) -> dict[str, dict[str, Any]]:
+        """What folds and repeats measured in the best epoch; nothing where there is one network, or no best epoch."""
+        if training.best is None:
+            return {}
+        return spread(self.ledger.members(training.number, int(training.best["epoch"])))
 
     def _keep_best(self, closed: list[Trial], ended: tuple[Ended, ...]) -> None:
         """Writes the weights of the best trial so far, before the ledger says that it ended."""
@@ -189,7 +201,7 @@ class Recorder:
         """The folder of a trial that ended: the files of a run but for the test part, which no trial sees."""
         objective, found = self.objective, new_summary(training.config, training.composed.choices, training.command)
         found |= {"status": trial.state, "parameters": end.parameters, "epochs": len(training.history)}
-        found |= {"error": trial.error, "metrics": trial.metrics}
+        found |= {"error": trial.error, "metrics": trial.metrics, "spread": self._spread(training)}
         found |= {"seconds": {"compile": end.compile_seconds, "train": trial.seconds}}
         found["stopped_early"] = trial.state == "completed" and len(training.history) < (training.epochs or 0)
         if trial.objective is not None and training.best:

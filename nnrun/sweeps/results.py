@@ -87,7 +87,7 @@ class Results:
             loaded, network = trained(winner, config)
             self.folder.uncrown()
             try:
-                kept = self.folder.load_weights(winner.number, network.weights())
+                kept = self.folder.load_weights(winner.number, network.weights(), config.training.members)
             except ValueError as error:
                 again = f"To train it again: nnrun repeat {shlex.quote(str(own))}"
                 raise RunError(f"The weights of the best trial, {winner.number}, were lost: {error} {again}") from None
@@ -96,7 +96,7 @@ class Results:
                 # Half a second of Python, while compilers and networks need none.
                 pool.submit(importlib.import_module, "nnrun.report.palette")
                 network.compile()
-                run.crown(loaded, network, kept, own)
+                run.crown(loaded, network, kept, own, config.training.members > 1)
         content = {"number": winner.number, "metric": self.objective.metric, "direction": self.objective.direction}
         content |= {"value": winner.objective, "overrides": dict(winner.params), "command": command}
         content |= {"strategy": winner.part} if winner.part else {}
@@ -115,7 +115,7 @@ class Results:
         """The best trials, and how many failed."""
         keys, compared = list(self.record.plan.space), ["strategy"] if best[0].part else []
         rows = [
-            [str(t.number), *([t.part or ""] if compared else []), f"{t.objective:.5g}"]
+            [str(t.number), *([t.part or ""] if compared else []), tables.with_spread(t.objective, self._spread(t), 5)]
             + [_short(t.params[k]) if k in t.params else "" for k in keys]
             for t in best[:SHOWN]
         ]
@@ -131,6 +131,15 @@ class Results:
         self.terminal.line(f"Best: {self.record.command_of(best[0].params)}")
         self.terminal.line(f"Everything is in {self.folder.path}")
 
+    def _spread(self, trial: Trial) -> float | None:
+        return trial.spread.get(self.objective.metric)
+
+    def _members(self, trial: Trial) -> str:
+        """How many networks the trial's metrics are means of: `5 folds of 2 seeds`."""
+        training = self.record.plan.composed(trial.params).plain["training"]
+        named = {"folds": "folds", "repeats": "seeds"}
+        return " of ".join(f"{training[key]} {name}" for key, name in named.items() if training[key] > 1)
+
     def _by_rule(self) -> str:
         rule = self.record.plan.search().pruning
         return "" if rule == "none" else f", by search.pruning={rule} or because the time ran out"
@@ -139,8 +148,12 @@ class Results:
         """The best trial on the test part, what it says of the space and of the epochs, and where the pictures are."""
         folder = self.folder.path / "best"
         summary = reading.summary(folder)
+        if winner.spread:
+            self.terminal.line(f"Trial {winner.number}, mean ± standard deviation of {self._members(winner)}:")
+            rows = [[name, tables.with_spread(winner.metrics[name], value)] for name, value in winner.spread.items()]
+            self.terminal.table(["", "mean"], rows, column=1)
         self.terminal.line(f"Trial {winner.number} on the test part, beside naive baselines:")
-        tables.show(self.terminal, summary["metrics"], summary["baseline"])
+        tables.show(self.terminal, summary["metrics"], summary["baseline"], summary.get("spread", {}))
         # Summaries of earlier versions have none.
         for remark in [*summary.get("remarks", []), *of_bounds(self.record, winner)]:
             self.terminal.line(remark)

@@ -17,7 +17,8 @@ def chunk_shape(data: Data, most: int | None = None) -> tuple[int, int]:
 
     most: rows of a batch at most; by default EVALUATION_BATCH.
     """
-    largest = max(count(data.val), count(data.test))
+    val = count(data.val) if data.folds is None else data.folds.val.shape[1]
+    largest = max(val, count(data.test))
     rows = min(most or EVALUATION_BATCH, largest + largest % 2)
     return max(1, min(-(-largest // rows), CHUNK_ROWS // rows)), rows
 
@@ -31,3 +32,14 @@ def chunks(part: Part, shape: tuple[int, int]) -> Iterator[dict[str, Any]]:
         chunk = {name: values[taken].reshape(*shape, *values.shape[1:]) for name, values in part.items()}
         chunk["mask"], chunk["index"] = mask.reshape(shape), taken.astype(np.int32).reshape(shape)
         yield chunk
+
+
+def folds(places: np.ndarray, shape: tuple[int, int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Places (folds, most) in order as arrays (folds, batches, rows), with their `index`; padding is below 0."""
+    size = shape[0] * shape[1]
+    for start in range(0, places.shape[1], size):
+        mine = np.full((len(places), size), -1, np.int32)
+        found = places[:, start : start + size]
+        mine[:, : found.shape[1]] = found
+        index = np.arange(start, start + size, dtype=np.int32)
+        yield mine.reshape(-1, *shape), np.where(index < places.shape[1], index, 0).reshape(shape)

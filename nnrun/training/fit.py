@@ -19,9 +19,13 @@ OVERHEAD = 0.1
 """Largest share of a stretch's time that may be spent beside its steps."""
 
 
+Row = dict[str, float]
+"""A line of metrics.csv."""
+
+
 @dataclass(frozen=True)
 class Stretch:
-    """Some steps were trained: `done` of the epoch's, with mean loss so far over the members that train."""
+    """Some steps were trained: `done` of the epoch's, with mean loss so far over the units that train."""
 
     epoch: int
     done: int
@@ -30,16 +34,20 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """An epoch of one member; `row` is a line of its metrics.csv, `stop` says that patience ran out."""
+    """An epoch of one unit; `row` is a line of its metrics.csv, `stop` says that patience ran out.
 
-    row: dict[str, float]
+    members: the rows that `row` is the mean of, where the unit has several members.
+    """
+
+    row: Row
     improved: bool
     stop: bool
+    members: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch was trained and evaluated: what came of every member that trained in it."""
+    """An epoch was trained and evaluated: what came of every unit that trained in it."""
 
     number: int
     outcomes: dict[int, Outcome]
@@ -47,9 +55,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Failure:
-    """A member's loss is no longer finite; the others go on."""
+    """The loss of a unit's member is no longer finite; the other units go on."""
 
-    member: int
+    unit: int
     error: RunError
 
 
@@ -74,7 +82,7 @@ class Trainer(Protocol):
     def stopped(self) -> set[int]:
         """Members that are trained no further."""
 
-    def stop(self, members: Iterable[int]) -> None:
+    def stop(self, leaving: Iterable[int]) -> None:
         """Trains these members no further."""
 
     def end_epoch(self, values: list[float], improved: list[bool]) -> None:
@@ -90,22 +98,25 @@ def fit(
     data: Data,
     config: TrainingConfig,
     objective: Objective,
-    histories: list[list[dict[str, float]]],
+    histories: list[list[Row]],
 ) -> Iterator[Stretch | Epoch | Failure]:
     """Trains to the last epoch, yielding after every stretch of steps and every epoch.
 
-    It starts where `histories` (the rows so far of every member) and the position of the trainer say. Whoever consumes
-    the events may let members leave at any of them by `trainer.stop`; the others go on as if nothing had happened.
+    Members of the trainer belong to units, `config.members` that follow one another to each: a setting's folds, and the
+    repeats of each. A unit is judged by the means over its members, which share their best epoch and their end.
+
+    It starts where `histories` (the rows so far of every unit) and the position of the trainer say. Whoever consumes
+    the events may let units leave at any of them by `trainer.stop`; the others go on as if nothing had happened.
     """
-    pace = Pace()
+    pace, size = Pace(), config.members
     stopping = config.early_stopping
     patience = [Patience(objective, stopping.patience, stopping.minimum_change) for _ in histories]
     for waiting, history in zip(patience, histories, strict=True):
         for row in history:
             waiting.see(row)
-    active = _staying([i for i, waiting in enumerate(patience) if not waiting.over], trainer)
-    trainer.stop(set(range(len(histories))) - set(active))
-    # Members in lockstep have trained equally far; where none goes on there is nothing left.
+    active = _staying([i for i, waiting in enumerate(patience) if not waiting.over], trainer, size)
+    trainer.stop(members(set(range(len(histories))) - set(active), size))
+    # Units in lockstep have trained equally far; where none goes on there is nothing left.
     trained = max((len(histories[i]) for i in active), default=config.passes)
     # More than 0 where a run goes on from the middle of an epoch.
     done = trainer.position - trained * trainer.train_steps
@@ -114,39 +125,69 @@ def fit(
         while active and done < trainer.train_steps:
             stretch = pace.next(trainer.train_steps - done)
             sums, done = pace.timed(stretch, trainer.steps), done + stretch
-            for lost in [i for i in active if not math.isfinite(sums[i].loss)]:
+            for lost in [i for i in active if not all(math.isfinite(sums[m].loss) for m in members([i], size))]:
                 active.remove(lost)
-                trainer.stop([lost])
+                trainer.stop(members([lost], size))
                 reason = f"The training loss became NaN or infinite in epoch {epoch}. Most likely the learning rate is "
                 remedy = "too high: divide optimizer.learning_rate by 10, or set training.gradient_clip=1."
                 yield Failure(lost, RunError(f"{reason}{remedy}"))
-            active = _staying(active, trainer)
+            active = _staying(active, trainer, size)
             if active:
-                yield Stretch(epoch, done, sum(sums[i].loss / sums[i].examples for i in active) / len(active))
-                active = _staying(active, trainer)
+                training = members(active, size)
+                yield Stretch(epoch, done, sum(sums[m].loss / sums[m].examples for m in training) / len(training))
+                active = _staying(active, trainer, size)
         if not active:
             return
         found, step = trainer.evaluate(data.val), trainer.position
-        rows = {}
-        for i, measured in zip(active, metrics_of_all([found[i] for i in active], task, data, "val"), strict=True):
-            rows[i] = {"epoch": epoch, "step": step, "learning_rate": sums[i].learning_rate, "seconds": 0.0}
-            rows[i] |= {"train/loss": sums[i].loss / sums[i].examples, **measured}
-        improved = {i: patience[i].see(row) for i, row in rows.items()}
-        costs = [objective.cost(rows.get(i, {})) for i in range(len(histories))]
-        trainer.end_epoch(costs, [improved.get(i, False) for i in range(len(histories))])
-        # Members share the time: their seconds add up to what the group took. Known only after `end_epoch`.
+        measured = _measured({m: found[m] for m in members(active, size)}, task, data, config)
+        rows: dict[int, Row] = {}
+        for m, values in measured.items():
+            rows[m] = {"epoch": epoch, "step": step, "learning_rate": sums[m].learning_rate, "seconds": 0.0}
+            rows[m] |= {"train/loss": sums[m].loss / sums[m].examples, **values}
+        means = {i: _mean([rows[m] for m in members([i], size)]) for i in active}
+        improved = {i: patience[i].see(row) for i, row in means.items()}
+        units = [i // size for i in range(len(histories) * size)]
+        costs = [objective.cost(means.get(i, {})) for i in range(len(histories))]
+        trainer.end_epoch([costs[i] for i in units], [improved.get(i, False) for i in units])
+        # Units share the time: their seconds add up to what the group took. Known only after `end_epoch`.
         seconds, done = (time.perf_counter() - started) / len(active), 0
-        for row in rows.values():
+        outcomes = {}
+        for i, row in means.items():
             row["seconds"] = seconds
+            of_members = tuple(rows[m] for m in members([i], size)) if size > 1 else ()
+            outcomes[i] = Outcome(row, improved[i], patience[i].over, of_members)
         active = [i for i in active if not patience[i].over]
-        trainer.stop(rows.keys() - set(active))
-        yield Epoch(epoch, {i: Outcome(row, improved[i], patience[i].over) for i, row in rows.items()})
-        active = _staying(active, trainer)
+        trainer.stop(members(means.keys() - set(active), size))
+        yield Epoch(epoch, outcomes)
+        active = _staying(active, trainer, size)
 
 
-def _staying(active: list[int], trainer: Trainer) -> list[int]:
-    """The active members that were not stopped while the loop was suspended."""
-    return [i for i in active if i not in trainer.stopped]
+def members(units: Iterable[int], size: int) -> list[int]:
+    """The members of some units of so many members each."""
+    return [unit * size + m for unit in units for m in range(size)]
+
+
+def _staying(active: list[int], trainer: Trainer, size: int) -> list[int]:
+    """The active units that were not stopped while the loop was suspended."""
+    return [i for i in active if i * size not in trainer.stopped]
+
+
+def _measured(found: dict[int, Any], task: Task, data: Data, config: TrainingConfig) -> dict[int, Row]:
+    """The validation metrics of members, those of a fold by what is known of that fold."""
+    measured: dict[int, Row] = {}
+    for fold in range(config.folds):
+        mine = [m for m in found if m % config.members // config.repeats == fold]
+        own = data if data.folds is None else data.folds.divisions[fold]
+        measured |= zip(mine, metrics_of_all([found[m] for m in mine], task, own, "val"), strict=True)
+    return {m: measured[m] for m in found}
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    """The mean of every metric over the rows of a unit's members, which are of one epoch."""
+    if len(rows) == 1:
+        return rows[0]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+    return means | {name: rows[0][name] for name in ("epoch", "step")}
 
 
 def metrics(found: Any, task: Task, data: Data, part: str) -> dict[str, float]:

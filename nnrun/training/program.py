@@ -32,9 +32,27 @@ class Chunk(NamedTuple):
     first: Any
 
 
+class Pool(NamedTuple):
+    """Examples that folds share: every field (n, ...), and places (folds, ...) in it, below 0 where a fold has no more.
+
+    index: of the places, in the part that they are a chunk of.
+    """
+
+    rows: Part
+    places: Any
+    index: Any = None
+
+    def chunk(self, fold: Any) -> Part:
+        """A fold's examples at places (batches, batch), with their mask."""
+        places = self.places[fold]
+        found = {name: values[jnp.maximum(places, 0)] for name, values in self.rows.items()}
+        return {**found, "mask": (places >= 0).astype(jnp.float32), "index": self.index}
+
+
 class Program:
     """Everything that is compiled, for a static config and `examples` training examples, as pure functions.
 
+    Of folds these are the most, and `fewest` are those of the smallest one, in which the last steps may have none.
     `shard` may pin the batch axis of an array to devices, `gather` the whole of it to each. `copied` is whether
     training lays out the shuffled part before its steps, which spares each of them a gather. `train_steps` is the
     number of steps of an epoch, `answer_size` that of the numbers predicted for an example, `generates` whether
@@ -49,8 +67,10 @@ class Program:
         shard: Callable[[jax.Array], jax.Array] = lambda x: x,
         copied: bool = False,
         gather: Callable[[jax.Array], jax.Array] = lambda x: x,
+        fewest: int | None = None,
     ) -> None:
         self._static, self._spec, self._examples = static, spec, examples
+        self._fewest = examples if fewest is None else fewest
         self._shard, self._copied, self._gather = shard, copied, gather
         self._batch_size = static.training.batch_size
         self.train_steps, self.generates = -(-examples // self._batch_size), static.task.cls.generates()
@@ -68,32 +88,43 @@ class Program:
         carry = self._network.initial_carry(traced, weights, numbers, self._batch_size)
         return State(weights, weights, numbers, optimizer, memory, fitted, jnp.int32(0), EpochSums.none(), carry)
 
-    def steps(self, traced: Traced, state: State, source: Part | Chunk, count: jax.Array) -> State:
+    def steps(self, traced: Traced, state: State, source: Part | Chunk | Pool, count: jax.Array) -> State:
         """The state after `count` (dynamic) batches, all of one epoch.
 
-        `source` is the training part, shuffled here unless it is read as streams, or a Chunk that has them all.
+        `source` is the training part, shuffled here unless it is read as streams, a Chunk that has them all, or the
+        Pool of folds.
         """
         rows = self._rows(traced, state.step, source)
         step = _Step(self._static, traced, state, self._network, self.train_steps)
+        examples: Any = self._examples
+        if isinstance(source, Pool) and self._fewest < examples:
+            examples = (source.places[traced["fold"]] >= 0).sum()
 
         def body(_: jax.Array, moving: Moving) -> Moving:
-            mask = (self._positions(moving.step) < self._examples).astype(jnp.float32)
-            return step(moving, {**rows(moving.step), "mask": mask})
+            mask = (self._positions(moving.step) < examples).astype(jnp.float32)
+            if -(-self._fewest // self._batch_size) == self.train_steps:
+                return step(moving, {**rows(moving.step), "mask": mask})
+            # A smaller fold has fewer batches, and waits while the others have their last ones.
+            return jax.lax.cond(
+                mask.any(),
+                lambda: step(moving, {**rows(moving.step), "mask": mask}),
+                lambda: moving._replace(step=moving.step + 1),
+            )
 
         moving = Moving(state.weights, state.optimizer, state.step, state.sums, state.carry)
         moved = jax.lax.fori_loop(0, count, body, moving)
         # Left where the batch is, it would come back split, as another kind of argument: a second compilation.
         return state._replace(**moved._replace(carry=jax.tree.map(self._gather, moved.carry))._asdict())
 
-    def evaluate(self, traced: Traced, state: State, chunk: Part) -> Statistics:
-        """Statistics of a padded chunk (batches, batch, ...) of examples, with its mask."""
+    def evaluate(self, traced: Traced, state: State, chunk: Part | Pool) -> Statistics:
+        """Statistics of a padded chunk (batches, batch, ...) of examples, with its mask, or of one that is a fold's."""
         return self._over_batches(traced, state, chunk, judge=True)[0]
 
     def outputs(self, traced: Traced, state: State, chunk: Part) -> Outputs:
         """What the task answers to every example of a chunk (batches, batch, ...), which needs no targets."""
         return self._over_batches(traced, state, chunk, answer=True)[1]
 
-    def judge(self, traced: Traced, state: State, chunk: Part) -> tuple[Statistics, Outputs]:
+    def judge(self, traced: Traced, state: State, chunk: Part | Pool) -> tuple[Statistics, Outputs]:
         """What `evaluate` and `outputs` give, at once."""
         return self._over_batches(traced, state, chunk, judge=True, answer=True)
 
@@ -113,7 +144,7 @@ class Program:
         scaled = state.fitted.scaled(batch, self._spec)
         return self._network.forward(traced, state.weights, state.numbers, scaled)[0], scaled
 
-    def _rows(self, traced: Traced, step: jax.Array, source: Part | Chunk) -> Callable[[jax.Array], Batch]:
+    def _rows(self, traced: Traced, step: jax.Array, source: Part | Chunk | Pool) -> Callable[[jax.Array], Batch]:
         """The batch of a step as a function of it, for all steps of the epoch that `step` is of."""
         if isinstance(source, Chunk):
             return lambda step: {name: self._shard(rows[step - source.first]) for name, rows in source.rows.items()}
@@ -121,17 +152,23 @@ class Program:
             order = jax.vmap(self._positions)(jnp.arange(self.train_steps)).reshape(-1).clip(max=self._examples - 1)
         else:
             key = jax.random.fold_in(_key(traced, "shuffle"), step // self.train_steps)
+            order = permutation(key, self._examples)
+            if isinstance(source, Pool):
+                order = source.places[traced["fold"]][order]
+                # What a fold lacks comes last, where the mask leaves it out.
+                order = order[jnp.argsort(order < 0, stable=True)] if self._fewest < self._examples else order
             # The last batch is filled up with the first examples of the order; its mask leaves them out.
-            order = jnp.resize(permutation(key, self._examples), (self.train_steps * self._batch_size,))
+            order = jnp.resize(order, (self.train_steps * self._batch_size,))
 
         def taken(values: jax.Array, step: jax.Array) -> jax.Array:
             first = (step % self.train_steps) * self._batch_size
             return self._shard(jax.lax.dynamic_slice_in_dim(values, first, self._batch_size))
 
+        part = source.rows if isinstance(source, Pool) else source
         if self._copied:
-            copies = {name: values[order] for name, values in source.items()}
+            copies = {name: values[order] for name, values in part.items()}
             return lambda step: {name: taken(values, step) for name, values in copies.items()}
-        return lambda step: {name: self._shard(values[taken(order, step)]) for name, values in source.items()}
+        return lambda step: {name: self._shard(values[taken(order, step)]) for name, values in part.items()}
 
     def _positions(self, step: jax.Array) -> jax.Array:
         """(batch,) places in the order of the epoch, which a model over streams reads side by side, see Model.streams.
@@ -144,13 +181,14 @@ class Program:
         return within * self._batch_size + jnp.arange(self._batch_size)
 
     def _over_batches(
-        self, traced: Traced, state: State, chunk: Part, judge: bool = False, answer: bool = False
+        self, traced: Traced, state: State, chunk: Part | Pool, judge: bool = False, answer: bool = False
     ) -> tuple[Any, Any]:
         """The statistics of a chunk and the answers to its examples, None for what is not wanted.
 
         For a model over streams the chunk is cut into as many as a batch has rows, each read from its start.
         """
         network, own = self._network, (state.weights, state.numbers)
+        part = chunk.chunk(traced["fold"]) if isinstance(chunk, Pool) else chunk
 
         def one(carry: Any, raw: Batch) -> tuple[Any, tuple[Any, Any]]:
             batch = state.fitted.scaled({name: self._shard(values) for name, values in raw.items()}, self._spec)
@@ -164,9 +202,9 @@ class Program:
             return carry, (found, answers)
 
         if self.streams:
-            chunk = jax.tree.map(_side_by_side, chunk)
-        carry = network.initial_carry(traced, *own, rows=chunk["mask"].shape[1])
-        _, (found, answers) = jax.lax.scan(one, carry, chunk)
+            part = jax.tree.map(_side_by_side, part)
+        carry = network.initial_carry(traced, *own, rows=part["mask"].shape[1])
+        _, (found, answers) = jax.lax.scan(one, carry, part)
 
         def join(leaf: jax.Array) -> jax.Array:
             """(batches, batch, ...) -> (examples, ...) in the order in which the chunk has them."""

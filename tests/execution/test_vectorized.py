@@ -212,7 +212,7 @@ def test_a_trial_that_diverges_fails_alone(make_trials, compiled, undisturbed, w
     training = dataclasses.replace(loaded.config.training, epochs=3)
     events = list(fit(group, loaded.task, trials.data, training, loaded.objective, [[], [], []]))
     (failure,) = [event for event in events if isinstance(event, Failure)]
-    assert failure.member == 1
+    assert failure.unit == 1
     assert "became NaN or infinite in epoch 1" in str(failure.error)
     assert group.stopped >= {1}
     epochs = [event for event in events if isinstance(event, Epoch)]

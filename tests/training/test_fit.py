@@ -13,7 +13,7 @@ from nnrun.training.fit import Epoch, Failure, Pace, Patience, Stretch, fit
 from nnrun.training.objective import Objective
 
 LOSS = Objective("val/loss", "minimize")
-DATA = SimpleNamespace(val="val")
+DATA = SimpleNamespace(val="val", folds=None)
 TASK = SimpleNamespace(finish_all=lambda found, data: [{"accuracy": sums} for sums, _ in found])
 
 
@@ -115,7 +115,7 @@ def test_a_run_whose_patience_ran_out_does_not_continue():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_ends_the_run_within_the_epoch(value):
     *_, last = train([3.0, 2.0], train_loss=lambda position: value if position >= 5 else 1.0)[2]
-    assert last.member == 0
+    assert last.unit == 0
     assert isinstance(last.error, RunError)
     assert str(last.error) == (
         "The training loss became NaN or infinite in epoch 2. Most likely the learning rate is too high: "
@@ -233,7 +233,7 @@ def test_a_member_that_diverges_fails_once_and_the_others_are_as_without_it():
     _, whole, _ = train_group(THREE)
     fake, outcomes, events = train_group(THREE, diverges={1: 6})
     failures = [event for event in events if isinstance(event, Failure)]
-    assert [failure.member for failure in failures] == [1]
+    assert [failure.unit for failure in failures] == [1]
     assert "in epoch 2" in str(failures[0].error)
     assert fake.stops == [[1]]
     assert list(outcomes[1]) == [1]
@@ -242,6 +242,45 @@ def test_a_member_that_diverges_fails_once_and_the_others_are_as_without_it():
         assert rows[0] == rows[1]
     means = [event.loss for event in events if isinstance(event, Stretch)]
     assert all(mean == 2.0 for mean in means)
+
+
+def train_units(losses, size, folds=1, **trainer):
+    fake = FakeGroup(losses, **trainer)
+    config = TrainingConfig(epochs=len(losses[0]), repeats=size // folds, folds=folds)
+    data = DATA if folds == 1 else SimpleNamespace(val="val", folds=SimpleNamespace(divisions=range(folds)))
+    seen = list(fit(fake, MEASURED, data, config, LOSS, [[] for _ in range(len(losses) // size)]))
+    return fake, [event for event in seen if isinstance(event, Epoch)], seen
+
+
+MEASURED = SimpleNamespace(finish_all=lambda found, data: [{"fold": -1 if data is DATA else data} for _ in found])
+TWICE = [[3.0, 1.0, 2.0], [1.0, 2.0, 0.5], [1.0, 1.0, 1.0], [5.0, 4.0, 3.0]]
+"""Two units of two members: the best of the first member is epoch 2, and of its unit epoch 3."""
+
+
+def test_a_unit_is_judged_by_the_means_over_its_members():
+    fake, epochs, _ = train_units(TWICE, 2)
+    assert [epoch.outcomes[0].row["val/loss"] for epoch in epochs] == [2.0, 1.5, 1.25]
+    assert [row["val/loss"] for row in epochs[1].outcomes[0].members] == [1.0, 2.0]
+    assert [epoch.outcomes[0].improved for epoch in epochs] == [True, True, True]
+    assert fake.ended[0] == ([2.0, 2.0, 3.0, 3.0], [True] * 4)
+    row = epochs[2].outcomes[1].row
+    assert (row["epoch"], row["step"]) == (3, 12)
+    assert isinstance(row["epoch"], int)
+
+
+def test_members_of_a_fold_are_measured_with_its_own_data():
+    _, epochs, _ = train_units(TWICE * 2, 4, folds=2)
+    assert [row["val/fold"] for row in epochs[0].outcomes[1].members] == [0, 0, 1, 1]
+
+
+def test_a_member_that_diverges_takes_its_unit_with_it():
+    fake, epochs, seen = train_units(TWICE, 2, diverges={1: 6})
+    assert [event.unit for event in seen if isinstance(event, Failure)] == [0]
+    assert [sorted(epoch.outcomes) for epoch in epochs] == [[0, 1], [1], [1]]
+    assert fake.stopped == {0, 1}
+    _, undisturbed, _ = train_units(TWICE, 2)
+    ours, theirs = ([epoch.outcomes[1].row | {"seconds": 0} for epoch in found] for found in (epochs, undisturbed))
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("kind", [Stretch, Epoch])
@@ -259,7 +298,7 @@ def test_whoever_consumes_the_events_may_let_members_leave_at_any_of_them(kind):
 
 def test_when_every_member_diverges_nothing_more_is_trained():
     fake, outcomes, events = train_group(THREE, diverges={0: 2, 1: 2, 2: 2})
-    assert [event.member for event in events if isinstance(event, Failure)] == [0, 1, 2]
+    assert [event.unit for event in events if isinstance(event, Failure)] == [0, 1, 2]
     assert outcomes == [{}, {}, {}]
     assert fake.position < 8
 
