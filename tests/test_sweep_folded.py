@@ -39,7 +39,6 @@ def repeated(command, tmp_path_factory):
     return folder / "sweep", done.out
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_the_best_epoch_is_that_of_the_mean_curve(folded):
     folder, _ = folded
     found = members(folder)
@@ -52,7 +51,6 @@ def test_the_best_epoch_is_that_of_the_mean_curve(folded):
     assert best["value"] == pytest.approx(min(means))
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_every_number_has_its_spread_in_every_place(folded):
     folder, said = folded
     epoch = summary(folder / "0")["objective"]["epoch"]
@@ -69,7 +67,6 @@ def test_every_number_has_its_spread_in_every_place(folded):
     assert f"{np.mean(values):.4g} ± {np.std(values, ddof=1):.2g}" in said
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_the_winner_of_folds_learns_from_all_of_them(folded):
     folder, said = folded
     found = summary(folder / "best")
@@ -79,7 +76,6 @@ def test_the_winner_of_folds_learns_from_all_of_them(folded):
     assert not any(name.startswith("test/") for name in found["spread"])
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_repeats_are_tested_each_and_the_first_is_kept(repeated):
     folder, said = repeated
     found = summary(folder / "best")
@@ -91,7 +87,6 @@ def test_repeats_are_tested_each_and_the_first_is_kept(repeated):
     assert len(seeds) == 3
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_a_repeat_is_the_run_with_its_seed(repeated, nnrun, tmp_path):
     folder, _ = repeated
     assert nnrun(*SMALL, "seed=1", "hydra.run.dir=run").code == 0
@@ -100,7 +95,6 @@ def test_a_repeat_is_the_run_with_its_seed(repeated, nnrun, tmp_path):
     np.testing.assert_allclose(ours, alone, rtol=1e-4)
 
 
-@pytest.mark.usefixtures("sketchy")
 def test_one_setting_is_a_sweep_that_says_how_to_get_it_again(folded):
     folder, said = folded
     assert record(folder)["command"] == record(folder)["command"].replace("-m", "")
@@ -124,7 +118,6 @@ TOO_MANY = (
         (("-m", "dataset=iris", "training.repeats=2", "hydra/sweeper=basic"), "Leave hydra/sweeper out."),
     ],
 )
-@pytest.mark.usefixtures("sketchy")
 def test_what_folds_cannot_do_is_told_before_anything_is_trained(nnrun, tmp_path, words, said):
     done = nnrun(*words, "training.epochs=1")
     assert done.code == 2
