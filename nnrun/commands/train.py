@@ -82,7 +82,7 @@ def _train(
 
 def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
     """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
-    from nnrun.sweeps import plan, record, ruler
+    from nnrun.sweeps import earlier, plan, record, ruler
 
     command = shlex.join(["nnrun", *flags, *overrides])
     asked = record.start(overrides, command)
@@ -90,13 +90,13 @@ def _launch_sweep(flags: list[str], overrides: list[str]) -> int:
         from nnrun.sweeps import dry_run
 
         plan.check(asked.plan)
-        dry_run.show(ruler.settled(asked))
+        dry_run.show(earlier.recorded(ruler.settled(asked)))
         return 0
     if given := claim.given(claim.SWEEP, overrides):
         claim.check_sweep(given)
     with Drawing() as drawing:
         plan.check(asked.plan)
-        asked = ruler.settled(asked)
+        asked = earlier.recorded(ruler.settled(asked))
         first = asked.plan.first
         name = f"{first.sweep['strategy']}_{first.choices['model']}_{first.choices['dataset']}"
         job = SweepJob(partial(_train, command, None), partial(_sweep, asked, drawing))

@@ -73,12 +73,12 @@ class Bayes(Guided):
 
     def _belief(self, rows: np.ndarray) -> tuple[Any, "Belief"]:
         """The model of the trials told, and what is believed of them and of the pending ones."""
-        numbers = np.array(sorted(self.told))
-        costs = np.array([self.told[number] for number in numbers])
+        outcomes = self.outcomes()
+        numbers, costs = np.array([*outcomes]), np.array([*outcomes.values()])
         model = self._model(rows[numbers], costs)
         kept = chosen(costs, MODELLED)
         belief = Belief(rows[numbers[kept]], standardized(costs[kept]))
-        pending = rows[[number for number in range(len(rows)) if number not in self.told]]
+        pending = rows[[number for number in range(len(rows)) if number not in outcomes]]
         if len(pending):
             model.observe(self.encoding.features(belief.rows), belief.costs)
             belief = belief.joined(pending, self._lies(model, belief, pending))

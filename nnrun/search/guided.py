@@ -19,6 +19,12 @@ class Guided(Strategy):
     def __init__(self, config: Any, space: Space) -> None:
         super().__init__(config, space)
         check_trials(config, space)
+        self._known: list[Params] = []
+        self._costs: list[float] = []
+
+    def know(self, trials: list[tuple[Params, float]]) -> None:
+        """Trials of an earlier sweep count as asked for and told, before the own ones."""
+        self._known, self._costs = [point for point, _ in trials], [cost for _, cost in trials]
 
     @property
     @abc.abstractmethod
@@ -27,16 +33,19 @@ class Guided(Strategy):
 
     @abc.abstractmethod
     def promising(self, asked: list[Params], count: int) -> list[Params]:
-        """Up to `count` new points, where at least two trials have a finite cost and there is something to choose."""
+        """Up to `count` new points, where at least two trials have a finite cost and there is something to choose.
+
+        asked: all trials so far, those of an earlier sweep first; `outcomes` are by their places in it.
+        """
 
     def propose(self, count: int) -> list[Params]:
         """Points of a Sobol sequence first, then the most promising ones."""
-        points: list[Params] = []
-        if (initial := self.initial - len(self.asked)) > 0:
-            points = self.drawn(self.asked, min(count, initial))
+        asked, points = self._known + self.asked, list[Params]()
+        if (initial := self.initial - len(asked)) > 0:
+            points = self.drawn(asked, min(count, initial))
         if missing := count - len(points):
-            asked = self.asked + points
-            is_blind = sum(map(math.isfinite, self.told.values())) < 2 or not self.space.dimensions
+            asked = asked + points
+            is_blind = sum(map(math.isfinite, self.outcomes().values())) < 2 or not self.space.dimensions
             points += self.drawn(asked, missing) if is_blind else self.promising(asked, missing)
         return points
 
@@ -45,10 +54,16 @@ class Guided(Strategy):
         draws = unasked(distinct_draws(self.space, "sobol", self.config.seed), asked)
         return list(itertools.islice(draws, count))
 
+    def outcomes(self) -> dict[int, float]:
+        """The costs told, in the order of the trials; not a number where one failed."""
+        own = {len(self._known) + number: cost for number, cost in sorted(self.told.items())}
+        return dict(enumerate(self._costs)) | own
+
     def costs(self) -> dict[int, float]:
-        """The costs told, by trial in the order of their numbers; a failed one counts as the worst of the others."""
-        worst = max(cost for cost in self.told.values() if math.isfinite(cost))
-        return {number: cost if math.isfinite(cost) else worst for number, cost in sorted(self.told.items())}
+        """The costs told, in the order of the trials; a failed one counts as the worst of the others."""
+        outcomes = self.outcomes()
+        worst = max(cost for cost in outcomes.values() if math.isfinite(cost))
+        return {place: cost if math.isfinite(cost) else worst for place, cost in outcomes.items()}
 
     def seed_of(self, number: int, attempt: int = 0) -> int:
         """A seed for what is drawn for one trial, so that a search that is restored draws what it would have drawn."""

@@ -16,7 +16,7 @@ ASKED_AT_MOST = 4096
 def show(record: Record) -> None:
     """Prints the first trials, the groups, how many programs are compiled, and the memory that training takes."""
     devices.prepare()
-    search, strategy = record.plan.search(), record.plan.strategy()
+    search, strategy = record.plan.search(), record.strategy()
     points = strategy.ask(min(search.trials or ASKED_AT_MOST, search.parallel_trials or ASKED_AT_MOST))
     configs = [run_config.build(record.plan.composed(point).plain) for point in points]
     planned = groups.plan(configs, record.execution())

@@ -59,7 +59,7 @@ class Sweep:
         self._is_new = not resume
         self.record, self.started, self.drawing, self.launch = record, started, drawing, launch
         self.search = record.plan.search()
-        self.strategy = record.plan.strategy()
+        self.strategy = record.strategy()
         self.objective = sweep_record.objective(record)
         self.folder = SweepFolder(path)
         self.terminal = Terminal(self.folder.log)
