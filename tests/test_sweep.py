@@ -50,7 +50,7 @@ def test_the_record_says_what_was_asked_for_and_how_groups_are_batched(random_sw
         "optimizer.learning_rate": {"interval": {"low": 1e-3, "high": 0.1, "log": True, "integer": False}},
     }
     assert found["bases"][0]["config"]["dataset"]["_target_"] == "nnrun.datasets.iris.Iris"
-    keys = {"number", "batching", "chunk", "devices"}
+    keys = {"number", "batching", "chunk", "devices", "slots"}
     assert [set(group) for group in found["groups"]] == [keys] * 2
     sizes = dict(table(random_sweep[0], "SELECT group_id, COUNT(*) FROM trials GROUP BY group_id"))
     assert {group["number"]: group["chunk"] for group in found["groups"]} == sizes

@@ -194,7 +194,8 @@ class Local:
         if group is not None:
             compiled = self._compiled(group, prepared.config.split()[0], prepared.data)
             if isinstance(compiled, CompiledGroup) and compiled.answers:
-                return prepared, TrainedMember(prepared.config, prepared.data, compiled, group.chunk)
+                slots = group.slots or compiled.placement.slots(group.chunk)
+                return prepared, TrainedMember(prepared.config, prepared.data, compiled, slots)
         return prepared, Judged(prepared.config, prepared.data)
 
     def _prepare(self, config: RunConfig) -> Prepared:
@@ -213,7 +214,7 @@ class Local:
         configs = [prepare(job.config, data).config for job in jobs]
         compiled = self._compiled(group, configs[0].split()[0], data)
         if isinstance(compiled, CompiledGroup):
-            trainer: Trainer = GroupRun(configs, compiled)
+            trainer: Trainer = GroupRun(configs, compiled, group.slots)
         else:
             trainer = SerialRun(configs[0], data, compiled)
         trainer.compile()

@@ -52,6 +52,11 @@ class Strategy(abc.ABC):
         self.asked: list[Params] = []
         self.told: dict[int, float] = {}
 
+    @property
+    def batch(self) -> int | None:
+        """How many trials are asked for at once, where later ones depend on them; else None."""
+        return None
+
     def ask(self, count: int) -> list[Params]:
         """Up to `count` new points, none of them asked for before; fewer where the space has no more."""
         first = self.first[len(self.asked) :][:count]

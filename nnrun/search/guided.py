@@ -27,6 +27,11 @@ class Guided(Strategy):
         self._known, self._costs = [point for point, _ in trials], [cost for _, cost in trials]
 
     @property
+    def batch(self) -> int | None:
+        """As many as are trained at once."""
+        return self.config.parallel_trials
+
+    @property
     @abc.abstractmethod
     def initial(self) -> int:
         """How many points are drawn before any is reasoned out."""

@@ -98,6 +98,13 @@ class Record:
             found.know([(trial["params"], cost) for trial, cost in zip(self.earlier, costs, strict=True)])
         return found
 
+    def halve(self, number: int) -> int:
+        """Makes two groups of one; the number of the second."""
+        group, kept = self.groups[number], self.groups[number].chunk // 2
+        self.groups[number] = dataclasses.replace(group, chunk=kept)
+        self.groups.append(dataclasses.replace(group, number=len(self.groups), chunk=group.chunk - kept))
+        return len(self.groups) - 1
+
     def execution(self) -> ExecutionConfig:
         """The checked keys of execution."""
         return schema.build("execution", self.plan.first.sweep["execution"], ExecutionConfig)
