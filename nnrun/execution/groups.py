@@ -1,5 +1,6 @@
 """How trials are grouped and batched: fixed rules on static configs, never a timing or the memory of the moment."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,8 @@ MOST_ROOM = 32
 """Most slots of a group whose trials may be fewer: under vmap, empty ones are computed too."""
 VMAP_PARAMETERS = 4_096
 """Most parameters of a network that trains faster under vmap on a CPU; larger and recurrent ones do under map."""
+VMAP_INPUTS = 128
+"""Most numbers of an example for that: under vmap every network gathers a batch of its own before any computes."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,10 @@ def _fitting(size: int, devices: int) -> int:
 def _batching(static: RunConfig, parameters: int, execution: ExecutionConfig) -> str:
     if execution.batching != "auto":
         return execution.batching
-    recurrent = static.model.cls.split_over_devices
-    tiny = parameters <= VMAP_PARAMETERS and not recurrent
-    return "vmap" if jax.default_backend() != "cpu" or tiny else "map"
+    if jax.default_backend() != "cpu":
+        return "vmap"
+    tiny = parameters <= VMAP_PARAMETERS and not static.model.cls.split_over_devices
+    return "vmap" if tiny and math.prod(static.dataset.create().spec().inputs) <= VMAP_INPUTS else "map"
 
 
 @cache

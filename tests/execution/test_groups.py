@@ -38,6 +38,10 @@ def test_tiny_networks_run_under_vmap_unless_recurrent_or_asked_otherwise(make, 
     assert plan(tiny, AUTO)[0].batching == "vmap"
     assert plan(tiny, ExecutionConfig(batching="map"))[0].batching == "map"
     assert plan(make(2, {"model.hidden_size": 2}, model="lstm", dataset="sine"), AUTO)[0].batching == "map"
+    monkeypatch.setattr(groups, "VMAP_INPUTS", 3)
+    assert plan(tiny, AUTO)[0].batching == "map"
+    monkeypatch.setattr(groups, "VMAP_INPUTS", 4)
+    assert plan(tiny, AUTO)[0].batching == "vmap"
     parameters, _ = sizes(tiny[0].split()[0], tuple(tiny[0].split()[1]))
     monkeypatch.setattr(groups, "VMAP_PARAMETERS", parameters - 1)
     assert plan(tiny, AUTO)[0].batching == "map"
