@@ -65,7 +65,7 @@ def rows(group: str, config: type) -> Iterator[tuple[str, str, str, str]]:
             continue
         bounds = [f"{sign} {field.metadata[b]}" for b, (sign, _) in schema.BOUNDS.items() if b in field.metadata]
         takes = escaped(", ".join([schema.describe(hints[field.name]), *bounds]))
-        yield f"`{group}.{field.name}`", code(default(field)), takes, escaped(field.metadata.get("help", ""))
+        yield f"`{group}.{schema.key_of(field)}`", code(default(field)), takes, escaped(field.metadata.get("help", ""))
 
 
 def default(field: dataclasses.Field) -> Any:

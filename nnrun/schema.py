@@ -57,6 +57,11 @@ def size(default: Any, help: str = "", least: int = 1, most: int | None = None, 
     return setting(default, help, least=least, **({} if most is None else {"most": most}), **metadata)
 
 
+def key_of(field: dataclasses.Field) -> str:
+    """The key of a field; one that is a word of Python's, as `from`, has an underscore behind it in the class."""
+    return field.name.rstrip("_")
+
+
 def change(config: Any, name: str) -> Change | None:
     """What a setting of a config changes of how networks are measured; where it is defined anew, as it did before."""
     for kind in type(config).__mro__:
@@ -148,18 +153,19 @@ def build(group: str, values: Mapping[str, Any], schema: type | None = None) -> 
     if not isinstance(values, Mapping):
         raise _no_keys(group, values, schema)
     hints = _hints(schema)
-    fields = {field.name: field for field in dataclasses.fields(schema)}
+    fields = {key_of(field): field for field in dataclasses.fields(schema)}
     checked = {}
-    for key, value in values.items():
-        if key.startswith("_"):
+    for name, value in values.items():
+        if name.startswith("_"):
             continue
-        where = f"{group}.{key}" if group else key
-        if key not in fields:
+        where = f"{group}.{name}" if group else name
+        if name not in fields:
             member = str(values.get("_target_", "")).split(".")[-2:-1]
-            name = "=".join([group, *member])
-            raise UnknownSetting(f"{where} is not a setting of {name}. {nearest(key, fields)}")
-        checked[key] = _converted(where, value, hints[key], fields[key])
-        _check_bounds(where, checked[key], fields[key])
+            chosen = "=".join([group, *member])
+            raise UnknownSetting(f"{where} is not a setting of {chosen}. {nearest(name, fields)}")
+        field = fields[name]
+        checked[field.name] = _converted(where, value, hints[field.name], field)
+        _check_bounds(where, checked[field.name], field)
     return schema(**checked)
 
 

@@ -23,7 +23,7 @@ def test_every_choice_has_its_keys(group):
     assert list(sections) == [f"{group}={name}" for name, target in names.items() if target]
     for name, target in names.items():
         for field in dataclasses.fields(schema.config_class(target)) if target else ():
-            assert f"| `{group}.{field.name}` | " in sections[f"{group}={name}"]
+            assert f"| `{group}.{schema.key_of(field)}` | " in sections[f"{group}={name}"]
 
 
 @pytest.mark.parametrize("group", key_tables.GROUPS_OF_ONE_CLASS)

@@ -47,7 +47,7 @@ def test_the_yaml_shows_the_keys_and_defaults_of_the_dataclass(group, name):
     values = content(group, name)
     config_class = schema.config_class(values["_target_"])
     keys = {key for key in values if not key.startswith("_")}
-    assert keys == {field.name for field in dataclasses.fields(config_class)}
+    assert keys == {schema.key_of(field) for field in dataclasses.fields(config_class)}
     assert schema.build(group, values) == config_class()
 
 

@@ -50,7 +50,7 @@ def test_the_record_says_what_was_asked_for_and_how_groups_are_batched(random_sw
         "optimizer.learning_rate": {"interval": {"low": 1e-3, "high": 0.1, "log": True, "integer": False}},
     }
     assert found["bases"][0]["config"]["dataset"]["_target_"] == "nnrun.datasets.iris.Iris"
-    keys = {"number", "batching", "chunk", "devices"}
+    keys = {"number", "batching", "chunk", "devices", "slots"}
     assert [set(group) for group in found["groups"]] == [keys] * 2
     sizes = dict(table(random_sweep[0], "SELECT group_id, COUNT(*) FROM trials GROUP BY group_id"))
     assert {group["number"]: group["chunk"] for group in found["groups"]} == sizes
@@ -142,8 +142,16 @@ def test_a_grid_is_the_default_and_goes_through_all_of_it(nnrun, tmp_path):
     assert nnrun("best", "sweep").out.startswith(f"# trial {best[0]}: val/accuracy ")
 
 
-def test_bayes_asks_in_batches_and_resume_with_more_trials_goes_on_as_if_asked_for_at_once(command, tmp_path):
-    words = (*SMALL, "search=bayes", "search.initial_trials=2", "search.parallel_trials=2", RATES)
+LEARNING = {"bayes": ("scipy", "initial_trials=2"), "tpe": ("optuna", "initial_trials=2"), "cmaes": ("cmaes", "seed=1")}
+
+
+@pytest.mark.parametrize("search", LEARNING)
+def test_who_learns_asks_in_batches_and_resume_with_more_trials_goes_on_as_if_asked_for_at_once(
+    command, tmp_path, search
+):
+    library, key = LEARNING[search]
+    pytest.importorskip(library)
+    words = (*SMALL, f"search={search}", f"search.{key}", "search.parallel_trials=2", RATES)
     found = []
     for name, steps in {"once": ["search.trials=6"], "twice": ["search.trials=4", "search.trials=6"]}.items():
         (tmp_path / name).mkdir()

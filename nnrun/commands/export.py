@@ -1,6 +1,5 @@
 """`nnrun export RUN`: a trained network for programs without nnrun."""
 
-import importlib.util
 import json
 import math
 from pathlib import Path
@@ -10,6 +9,7 @@ from nnrun.commands import on_run, usage
 from nnrun.errors import ConfigError, RunError
 from nnrun.folders import columns_file
 from nnrun.host import terminal
+from nnrun.host.libraries import check_installed
 from nnrun.schema import nearest
 
 SUFFIXES = {"stablehlo": ".stablehlo", "onnx": ".onnx", "safetensors": ".safetensors"}
@@ -30,12 +30,8 @@ def export(words: list[str]) -> int:
     form = given.values.get("format", "stablehlo")
     if form not in SUFFIXES:
         raise ConfigError(f"--format must be one of {', '.join(SUFFIXES)}, but got {form}. {nearest(form, SUFFIXES)}")
-    for name in LIBRARIES.get(form, ()):
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(
-                f"--format {form} needs {name}, which is not installed: pip install '.[{form}]'. "
-                "--format stablehlo and --format safetensors need nothing more."
-            )
+    others = "--format stablehlo and --format safetensors need nothing more."
+    check_installed(f"--format {form}", LIBRARIES.get(form, ()), form, others)
     folder, plain = on_run.folder(given)
     output = _output(folder, form, given)
     try:

@@ -129,14 +129,15 @@ def _explain_keys(
     """Keys with type, bounds and meaning; with the `values` of a choice, else their defaults."""
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):
-        if wanted is not None and field.name not in wanted:
+        key = schema.key_of(field)
+        if wanted is not None and key not in wanted:
             continue
         default = {} if field.default is dataclasses.MISSING else field.default
-        value = (values or {}).get(field.name, default)
+        value = (values or {}).get(key, default)
         if dataclasses.is_dataclass(default):
             _explain_keys(f"{group}.{field.name}", type(default), value if isinstance(value, dict) else None)
             continue
         bounds = [f"{sign} {field.metadata[b]}" for b, (sign, _) in schema.BOUNDS.items() if b in field.metadata]
         kind = ", ".join([schema.describe(hints[field.name]), *bounds])
         shown = schema.show(tuple(value) if isinstance(value, list) else value)
-        terminal.say(f"  {group}.{field.name}={shown}\n      {field.metadata.get('help', '')} ({kind})")
+        terminal.say(f"  {group}.{key}={shown}\n      {field.metadata.get('help', '')} ({kind})")

@@ -105,7 +105,7 @@ def _launch_sweep(
     flags: list[str], overrides: list[str], finished: list[Path] | None = None, command: str | None = None
 ) -> int:
     """Checks every choice, value and bound of a sweep; then Hydra hands it to our sweeper, which trains in groups."""
-    from nnrun.sweeps import plan, record, ruler
+    from nnrun.sweeps import earlier, plan, record, ruler
 
     command = command or shlex.join(["nnrun", *flags, *overrides])
     asked = record.start(overrides, command)
@@ -113,13 +113,13 @@ def _launch_sweep(
         from nnrun.sweeps import dry_run
 
         plan.check(asked.plan)
-        dry_run.show(ruler.settled(asked))
+        dry_run.show(earlier.recorded(ruler.settled(asked)))
         return 0
     if given := claim.given(claim.SWEEP, overrides):
         claim.check_sweep(given)
     with Drawing() as drawing:
         plan.check(asked.plan)
-        asked = ruler.settled(asked)
+        asked = earlier.recorded(ruler.settled(asked))
         first = asked.plan.first
         what = first.sweep["strategy"] if asked.plan.space.dimensions else re.sub(r"\W+", "_", asked.kind)
         name = f"{what}_{first.choices['model']}_{first.choices['dataset']}"

@@ -52,7 +52,7 @@ def left_out(group: str, name: str | None) -> set[str]:
         return set()
     values = load_choice(group, path.stem)
     target = values.get("_target_")
-    settings = {field.name for field in dataclasses.fields(schema.config_class(target))} if target else set()
+    settings = {schema.key_of(field) for field in dataclasses.fields(schema.config_class(target))} if target else set()
     return settings - values.keys()
 
 

@@ -206,7 +206,7 @@ class Local:
         if prepared.data.folds is None and group is not None:
             compiled = self._compiled(group, prepared.config.split()[0], prepared.data)
             if isinstance(compiled, CompiledGroup) and compiled.answers:
-                slots = group.chunk * config.training.members
+                slots = group.slots or compiled.placement.slots(group.chunk * config.training.members)
                 return prepared, TrainedMember(prepared.config, prepared.data, compiled, slots)
         whole = dataclasses.replace(prepared.data, folds=None)
         return prepared, Judged(prepared.config, whole)
@@ -228,7 +228,7 @@ class Local:
         configs = [prepare(job.config, data).config for job in jobs]
         compiled = self._compiled(group, configs[0].split()[0], data)
         if isinstance(compiled, CompiledGroup):
-            trainer: Trainer = GroupRun(configs, compiled)
+            trainer: Trainer = GroupRun(configs, compiled, group.slots)
         else:
             trainer = SerialRun(configs[0], data, compiled)
         trainer.compile()

@@ -21,10 +21,12 @@ class ExecutionConfig:
 class GroupSettings:
     """How a group of trials is run; recorded, so that a sweep that goes on elsewhere gives the same numbers.
 
-    chunk: its trials, which one program trains together.
+    chunk: its trials, which one program trains together. slots: the places of that program, where these are not made
+    for the chunk alone; sweeps of earlier versions have none.
     """
 
     number: int
     batching: str
     chunk: int
     devices: int
+    slots: int | None = None

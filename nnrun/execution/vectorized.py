@@ -107,16 +107,18 @@ class GroupRun:
     """The state of a group of trials; the members of the i-th of `configs` follow those of the one before.
 
     Members sit in slots, spread evenly over the devices; a slot may be empty. A member that is stopped costs nothing
-    from then on under `map`; under `vmap` the group is packed into half the slots as soon as half have left.
+    from then on under `map`; under `vmap` the group is packed into half the slots as soon as half have left, unless it
+    was given a number of slots.
     """
 
-    def __init__(self, configs: list[RunConfig], compiled: CompiledGroup) -> None:
+    def __init__(self, configs: list[RunConfig], compiled: CompiledGroup, slots: int | None = None) -> None:
         self.compiled, self.placement = compiled, compiled.placement
         numbers = [one for config in configs for one in members.numbers(config)]
         self.members, self.train_steps = len(numbers), compiled.program.train_steps
         self._numbers_of_members = jax.tree.map(lambda *values: np.stack(values), *numbers)
-        slots = _spread(np.arange(self.members), self.placement.slots(self.members), len(self.placement.devices))
-        self._seat(slots, slots != EMPTY)
+        self._is_fixed, size = slots is not None, slots or self.placement.slots(self.members)
+        seats = _spread(np.arange(self.members), size, len(self.placement.devices))
+        self._seat(seats, seats != EMPTY)
 
     @cached_property
     def state(self) -> State:
@@ -208,7 +210,7 @@ class GroupRun:
             return
         if self.placement.batching == "vmap":
             fitting = self.placement.slots(len(staying))
-            saves = fitting < size
+            saves = fitting < size and not self._is_fixed
         else:
             load = self._active.reshape(devices, -1).sum(1)
             fitting, saves = size, load.max() > TOLERATED_LOAD * -(-len(staying) // devices)
@@ -243,13 +245,13 @@ class GroupRun:
 
 
 class TrainedMember(Judged):
-    """A network of a group of `count` members, judged by the group's program: it sits in the first slot, alone."""
+    """A network of a group of so many slots, judged by the group's program: it sits in the first slot, alone."""
 
     compiled: CompiledGroup
 
-    def __init__(self, config: RunConfig, data: Data, compiled: CompiledGroup, count: int) -> None:
+    def __init__(self, config: RunConfig, data: Data, compiled: CompiledGroup, slots: int) -> None:
         super().__init__(config, data, compiled, Placement(1))
-        self._slots = compiled.placement.slots(count)
+        self._slots = slots
         self._seated: tuple[Any, Any] = None, None
 
     def _lowered(self) -> Iterator[Any]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from nnrun.errors import ConfigError
 from nnrun.schema import setting, size
-from nnrun.search.points import unasked
+from nnrun.search.points import given, unasked
 from nnrun.search.pruning.rules import Name
 from nnrun.search.space import Params, Space
 from nnrun.search.trial import Trial
@@ -29,6 +30,8 @@ class SearchConfig:
     )
     max_failures: int | None = size(None, "more failed trials end the sweep; null: no limit", least=0)
     patience: int | None = size(None, "so many trials in a row that do not improve end the sweep; null: never")
+    first: tuple[dict, ...] = setting((), "points of the space that are asked for first: [{key: value, ...}, ...]")
+    from_: str | None = setting(None, "folder of an earlier sweep whose trials are told beforehand; null: none")
     pruning: Name = setting("none", "which trials leave before their last epoch")
     pruning_first_epoch: int | None = size(None, "no trial leaves before; null: by the rule and training.epochs")
     pruning_factor: int = size(
@@ -45,14 +48,30 @@ class Strategy(abc.ABC):
 
     def __init__(self, config: Any, space: Space) -> None:
         self.config, self.space = config, space
+        self.first = list(unasked((given(point, space, i) for i, point in enumerate(config.first)), []))
         self.asked: list[Params] = []
         self.told: dict[int, float] = {}
 
+    @property
+    def batch(self) -> int | None:
+        """How many trials are asked for at once, where later ones depend on them; else None."""
+        return None
+
     def ask(self, count: int) -> list[Params]:
         """Up to `count` new points, none of them asked for before; fewer where the space has no more."""
-        points = self.propose(count)
+        first = self.first[len(self.asked) :][:count]
+        self.asked += first
+        points = self.propose(count - len(first)) if count > len(first) else []
         self.asked += points
-        return points
+        return first + points
+
+    def know(self, trials: list[tuple[Params, float]]) -> None:
+        """Trials of an earlier sweep with their costs, before any point is asked for. Raises ConfigError."""
+        name = type(self).__name__.lower()
+        raise ConfigError(
+            f"search.from={self.config.from_} is for strategies that learn, but search={name} asks for the same points "
+            "whatever came of others. Set search=bayes, or leave search.from out."
+        )
 
     def tell(self, number: int, cost: float | None) -> None:
         """The outcome of a trial, smaller where better; None or NaN where it failed."""
@@ -80,12 +99,12 @@ class Listed(Strategy):
 
     def __init__(self, config: Any, space: Space) -> None:
         super().__init__(config, space)
-        self._rest = unasked(self.points(), [])
+        self._rest = unasked(self.points(), self.first)
 
     def restore(self, asked: list[Params]) -> None:
         """Goes on behind the trials of an earlier process: the sequence starts anew, what is known is skipped."""
         super().restore(asked)
-        self._rest = unasked(self.points(), asked)
+        self._rest = unasked(self.points(), [*self.first, *asked])
 
     def propose(self, count: int) -> list[Params]:
         """The next points of the sequence."""

@@ -1,7 +1,5 @@
 """Bayesian search: a model of the cost says which point promises most."""
 
-import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,12 +8,12 @@ import numpy as np
 
 from nnrun.schema import setting, size
 from nnrun.search.acquisition import ACQUISITIONS, Acquisition, Promise
-from nnrun.search.base import SearchConfig, Strategy
+from nnrun.search.base import SearchConfig
 from nnrun.search.encoding import Encoding
 from nnrun.search.evidence import chosen, standardized
+from nnrun.search.guided import Guided
 from nnrun.search.points import unasked
 from nnrun.search.proposal import Proposal
-from nnrun.search.random import check_trials, distinct_draws
 from nnrun.search.space import Params, Space
 
 Estimator = Literal["gp", "rf", "et"]
@@ -38,7 +36,7 @@ class BayesConfig(SearchConfig):
     initial_trials: int = size(10, "from a Sobol sequence, before the model is asked", least=2)
 
 
-class Bayes(Strategy):
+class Bayes(Guided):
     """Fits a model to the costs so far and asks for the point of the largest acquisition.
 
     A trial that is not told yet counts with a made-up cost (`liar`: kriging believer or constant liar), a failed one
@@ -51,27 +49,16 @@ class Bayes(Strategy):
 
     def __init__(self, config: BayesConfig, space: Space) -> None:
         super().__init__(config, space)
-        check_trials(config, space)
         self.encoding = Encoding(space)
         self._fitted: tuple[Any, Any] = (None, None)
 
-    def propose(self, count: int) -> list[Params]:
-        """Points of a Sobol sequence first, then the most promising ones."""
-        points: list[Params] = []
-        if (initial := self.config.initial_trials - len(self.asked)) > 0:
-            points = self._drawn(self.asked, min(count, initial))
-        if len(points) < count:
-            points += self._promising(self.asked + points, count - len(points))
-        return points
+    @property
+    def initial(self) -> int:
+        """How many points are drawn before the model is asked."""
+        return self.config.initial_trials
 
-    def _drawn(self, asked: list[Params], count: int) -> list[Params]:
-        """New points of the Sobol sequence, or what is left of a finite space."""
-        draws = unasked(distinct_draws(self.space, "sobol", self.config.seed), asked)
-        return list(itertools.islice(draws, count))
-
-    def _promising(self, asked: list[Params], count: int) -> list[Params]:
-        if sum(map(math.isfinite, self.told.values())) < 2 or not self.space.dimensions:
-            return self._drawn(asked, count)
+    def promising(self, asked: list[Params], count: int) -> list[Params]:
+        """The points with the largest acquisition, each given those before it."""
         rows = self.encoding.encode(asked)
         model, belief = self._belief(rows)
         points: list[Params] = []
@@ -86,12 +73,12 @@ class Bayes(Strategy):
 
     def _belief(self, rows: np.ndarray) -> tuple[Any, "Belief"]:
         """The model of the trials told, and what is believed of them and of the pending ones."""
-        numbers = np.array(sorted(self.told))
-        costs = np.array([self.told[number] for number in numbers])
+        outcomes = self.outcomes()
+        numbers, costs = np.array([*outcomes]), np.array([*outcomes.values()])
         model = self._model(rows[numbers], costs)
         kept = chosen(costs, MODELLED)
         belief = Belief(rows[numbers[kept]], standardized(costs[kept]))
-        pending = rows[[number for number in range(len(rows)) if number not in self.told]]
+        pending = rows[[number for number in range(len(rows)) if number not in outcomes]]
         if len(pending):
             model.observe(self.encoding.features(belief.rows), belief.costs)
             belief = belief.joined(pending, self._lies(model, belief, pending))
@@ -116,7 +103,7 @@ class Bayes(Strategy):
 
         row = Proposal(self.encoding, model, acquisition, random, tops).best(rows)
         found = [] if row is None else list(unasked([self.encoding.decode(row)], asked))
-        return next(iter(found or self._drawn(asked, 1)), None)
+        return next(iter(found or self.drawn(asked, 1)), None)
 
     def _model(self, rows: np.ndarray, costs: np.ndarray) -> Any:
         """The estimator with its hyperparameters: of all trials while these are few, then refitted in steps."""

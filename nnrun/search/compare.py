@@ -9,7 +9,7 @@ import numpy as np
 
 from nnrun.schema import size
 from nnrun.search.base import Listed, SearchConfig
-from nnrun.search.points import product, unasked
+from nnrun.search.points import identity, product, unasked
 from nnrun.search.random import distinct_draws
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space
 
@@ -42,11 +42,15 @@ class Compare(Listed):
 
     def label(self, number: int) -> str:
         """Which of the searches a trial belongs to."""
-        return self._labels[number] if number < len(self._labels) else "random"
+        if number < len(self.first):
+            return "first"
+        place = number - len(self.first)
+        return self._labels[place] if place < len(self._labels) else "random"
 
     @cached_property
     def _labels(self) -> list[str]:
-        return [name for name, _ in self._named_points()]
+        first = {identity(point) for point in self.first}
+        return [name for name, point in self._named_points() if identity(point) not in first]
 
     def _named_points(self) -> Iterator[tuple[str, Params]]:
         """The points of the random searches, as many for each; one that an earlier search asked for is drawn anew."""

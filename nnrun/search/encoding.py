@@ -7,6 +7,9 @@ import numpy as np
 from nnrun.search.points import Axis
 from nnrun.search.space import Params, Space
 
+INSIDE = 1e-6
+"""How near to an end of its interval a value is tried, as a share of it."""
+
 
 class Encoding:
     """Points as rows of coordinates, (n, dimensions), not a number where a key does not apply.
@@ -32,8 +35,12 @@ class Encoding:
         return np.array(rows, float).reshape(len(points), len(self.axes))
 
     def decode(self, row: np.ndarray) -> Params:
-        """The point at one row of coordinates."""
-        middle = np.where(np.isnan(row), 0.5, row)
+        """The point at one row of coordinates.
+
+        An end of an interval is approached and not reached: a 0 may leave something out of the program, which is then
+        another one to compile.
+        """
+        middle = np.clip(np.where(np.isnan(row), 0.5, row), INSIDE, 1 - INSIDE)
         named = zip(self.space, self.axes, middle, strict=True)
         return self.space.active({key: axis.decode(np.array([place]))[0] for key, axis, place in named})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnrun.errors import ConfigError
 from nnrun.search.space import Categorical, Dimension, Interval, Params, Space, Steps
 
 
@@ -23,6 +24,32 @@ def unasked(points: Iterable[Params], asked: Iterable[Params]) -> Iterator[Param
         if (name := identity(point)) not in seen:
             seen.add(name)
             yield point
+
+
+def given(values: Params, space: Space, position: int) -> Params:
+    """A point that was typed, one of `search.first`, as the space has it. Raises ConfigError where it has none such."""
+    if wrong := misfit(values, space):
+        raise ConfigError(
+            f"search.first[{position}] must be a point of the space that is searched, but {wrong}. "
+            f"Give a value to each of {', '.join(space)} that applies."
+        )
+    return {key: Axis(dimension).own(values[key]) for key, dimension in space.dimensions.items() if key in values}
+
+
+def misfit(point: Params, space: Space) -> str:
+    """What keeps a point from being one of the space, as words that follow "but"; empty where nothing does."""
+    if unknown := [key for key in point if key not in space.dimensions]:
+        return f"{unknown[0]} is not searched"
+    for key, value in point.items():
+        if value not in Axis(space.dimensions[key]):
+            return f"{key}={value} is none of the values that are tried"
+    if lacking := [key for key in space.choosers if key not in point]:
+        return f"{lacking[0]} has no value"
+    absent = space.absent(point)
+    for key in space:
+        if (key in absent) == (key in point):
+            return f"{key} {'does not apply' if key in absent else 'has no value'}"
+    return ""
 
 
 def values(dimension: Dimension) -> tuple[Any, ...] | None:
@@ -74,7 +101,14 @@ class Axis:
         """Whether the dimension has the value."""
         if self.listed is not None:
             return identity({"": value}) in self._cells
-        return type(value) in (int, float) and self.low <= value <= self.high
+        kinds = (int, float) if self.continuous else (int,)
+        return type(value) in kinds and self.low <= value <= self.high
+
+    def own(self, value: Any) -> Any:
+        """A value that the dimension has, in its own type."""
+        if self.listed is not None:
+            return self.listed[self._cells[identity({"": value})]]
+        return float(value) if self.continuous else value
 
     def decode(self, coordinates: np.ndarray) -> list[Any]:
         """Coordinates in [0, 1], (n,), as plain Python values."""

@@ -59,8 +59,12 @@ class Space:
 
     def active(self, point: Params) -> Params:
         """The point without the keys that do not apply to its choices."""
-        absent = self.lacking.get(tuple(point[name] for name in self.choosers), frozenset())
+        absent = self.absent(point)
         return {name: value for name, value in point.items() if name not in absent}
+
+    def absent(self, point: Params) -> frozenset[str]:
+        """The keys that do not apply to the choices of a point."""
+        return self.lacking.get(tuple(point[name] for name in self.choosers), frozenset())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.dimensions)

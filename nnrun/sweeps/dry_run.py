@@ -16,10 +16,10 @@ ASKED_AT_MOST = 4096
 def show(record: Record) -> None:
     """Prints the first trials, the groups, how many programs are compiled, and the memory that training takes."""
     devices.prepare()
-    search, strategy = record.plan.search(), record.plan.strategy()
+    search, strategy = record.plan.search(), record.strategy()
     points = strategy.ask(min(search.trials or ASKED_AT_MOST, search.parallel_trials or ASKED_AT_MOST))
     configs = [run_config.build(record.plan.composed(point).plain) for point in points]
-    planned = groups.plan(configs, record.execution())
+    planned = groups.plan(configs, record.execution(), strategy.batch)
     for number, point in enumerate(points[:SHOWN]):
         words = " ".join(f"{key}={value_text(value)}" for key, value in point.items())
         terminal.say(f"trial {number}: {words or 'the config as it is'}")

@@ -101,7 +101,7 @@ def _filled(sweep: dict[str, Any]) -> dict[str, Any]:
     checked_keys = {"search": schema.build("search", sweep["search"])}
     checked_keys["execution"] = schema.build("execution", sweep["execution"], ExecutionConfig)
     return sweep | {
-        group: {field.name: getattr(config, field.name) for field in fields(config)} | sweep[group]
+        group: {schema.key_of(field): getattr(config, field.name) for field in fields(config)} | sweep[group]
         for group, config in checked_keys.items()
     }
 

@@ -19,6 +19,7 @@ from nnrun.errors import ConfigError
 from nnrun.execution.settings import ExecutionConfig, GroupSettings
 from nnrun.folders import reading, strangers
 from nnrun.folders.ledger import Ledger
+from nnrun.search.base import Strategy
 from nnrun.search.space import Dimension, Params, Space, Steps, dimension, written
 from nnrun.sweeps import plan
 from nnrun.sweeps.plan import Plan
@@ -39,6 +40,13 @@ class WrittenBase(TypedDict):
     config: dict[str, Any]
 
 
+class EarlierTrial(TypedDict):
+    """A trial of the sweep that `search.from` names, kept so that nothing depends on that sweep's folder."""
+
+    params: dict[str, Any]
+    objective: float
+
+
 class Written(TypedDict):
     """The content of sweep.yaml."""
 
@@ -55,6 +63,7 @@ class Written(TypedDict):
     groups: list[GroupSettings]
     notes: NotRequired[list[str]]
     """Sweeps of earlier versions have none."""
+    earlier: NotRequired[list[EarlierTrial]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class Record:
     command: str
     groups: list[GroupSettings] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    earlier: list[EarlierTrial] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -86,6 +96,22 @@ class Record:
             for group in ("model", "dataset")
         )
         return f"{self.kind}: {model} on {dataset}"
+
+    def strategy(self) -> Strategy:
+        """The strategy of the plan, which knows the trials of an earlier sweep."""
+        found = self.plan.strategy()
+        if self.earlier:
+            compared = objective(self)
+            costs = [compared.cost({compared.metric: trial["objective"]}) for trial in self.earlier]
+            found.know([(trial["params"], cost) for trial, cost in zip(self.earlier, costs, strict=True)])
+        return found
+
+    def halve(self, number: int) -> int:
+        """Makes two groups of one; the number of the second."""
+        group, kept = self.groups[number], self.groups[number].chunk // 2
+        self.groups[number] = dataclasses.replace(group, chunk=kept)
+        self.groups.append(dataclasses.replace(group, number=len(self.groups), chunk=group.chunk - kept))
+        return len(self.groups) - 1
 
     def execution(self) -> ExecutionConfig:
         """The checked keys of execution."""
@@ -120,7 +146,7 @@ class Record:
                 for choice, base in self.plan.bases.items()
             ],
             "groups": [dataclasses.asdict(group) for group in self.groups],
-        }
+        } | ({"earlier": self.earlier} if self.earlier else {})
 
 
 def start(overrides: list[str], command: str) -> Record:
@@ -149,8 +175,8 @@ def read(folder: Path, trust: bool = False) -> tuple[Record, str]:
         ) from None
     _check(folder, path, content, trust)
     found = Plan(Space(space, tuple(content["choosers"]), lacking), bases)
-    notes = content.get("notes", [])
-    return Record(found, content["typed"], content["command"], content["groups"], notes), content["status"]
+    notes, earlier = content.get("notes", []), content.get("earlier", [])
+    return Record(found, content["typed"], content["command"], content["groups"], notes, earlier), content["status"]
 
 
 def _check_whole(space: dict[str, Dimension], choosers: list[str], bases: dict[tuple[str, ...], Composed]) -> None:
@@ -171,6 +197,7 @@ def _check(folder: Path, path: Path, content: Written, trust: bool) -> None:
         if unknown := [key for key in config if key not in {*choices.groups(), *reading.RUNS_KEYS, *LATER}]:
             raise ConfigError(f"{path} has a key that no sweep writes: {unknown[0][:80]}. Its folder is not run.")
     strangers.check_space(path, space, content["choosers"])
+    strangers.check_trials(path, [trial["params"] for trial in content.get("earlier", [])], space, trust)
     strangers.check(
         folder, path, [*configs, {"space": space, "notes": content.get("notes", [])}, of_sweep], trust, references=True
     )

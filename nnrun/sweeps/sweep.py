@@ -59,7 +59,7 @@ class Sweep:
         self._is_new = not resume
         self.record, self.started, self.drawing, self.launch = record, started, drawing, launch
         self.search = record.plan.search()
-        self.strategy = record.plan.strategy()
+        self.strategy = record.strategy()
         self.objective = sweep_record.objective(record)
         self.folder = SweepFolder(path)
         self.terminal = Terminal(self.folder.log)
@@ -164,7 +164,7 @@ class Sweep:
         self.pruner.begin(stage, len(self._groups_of_batch()))
         for number in sorted({trial.group_id or 0 for trial in self.ledger.unfinished()}):
             if time.monotonic() < deadline:
-                self._train(self.record.groups[number], self._trials_of(number))
+                self._train(number)
                 watch.check()
 
     def _groups_of_batch(self) -> set[int | None]:
@@ -216,15 +216,14 @@ class Sweep:
         for trial in ended:
             self._count(trial)
         self.progress.trained(len(ended), before=True)
-        if any(
-            (trial.group_id or 0) >= max(1, len(self.record.groups)) or (trial.group_id or 0) < 0 for trial in trials
-        ):
+        numbers = [trial.group_id for trial in trials if trial.group_id is not None]
+        if any(not 0 <= number < len(self.record.groups) for number in numbers):
             raise ConfigError(
                 f"{self.folder.path}: sweep.db has trials in groups that sweep.yaml lacks: one of them is of another "
                 "sweep or damaged. Put the right one back."
             )
         # A group that no trial belongs to was recorded just before the end, and is made again.
-        del self.record.groups[max((trial.group_id + 1 for trial in trials if trial.group_id is not None), default=0) :]
+        del self.record.groups[max(numbers, default=-1) + 1 :]
         if best := results.ranked(trials, self.objective):
             self.recorder.keep_only_better_than(best[0])
 
@@ -286,9 +285,9 @@ class Sweep:
         if not waiting:
             return
         first, execution = len(self.record.groups), self.record.execution()
-        planned = groups.plan([self._training(trial).config for trial in waiting], execution)
+        planned = groups.plan([self._training(trial).config for trial in waiting], execution, self.strategy.batch)
         for number, group in enumerate(planned, first):
-            self.record.groups.append(GroupSettings(number, group.batching, len(group.members), group.devices))
+            self.record.groups.append(group.settings(number))
         self._write("running")
         self.ledger.assign(
             {waiting[i].number: number for number, group in enumerate(planned, first) for i in group.members}
@@ -313,11 +312,12 @@ class Sweep:
         self._trainings[trial.number] = found
         return found
 
-    def _train(self, group: GroupSettings, trials: list[Training]) -> None:
+    def _train(self, number: int) -> None:
         """Trains a group to its end; one that cannot be built or trained fails, and the others go on.
 
         One whose data cannot be loaded waits for a later try.
         """
+        group, trials = self.record.groups[number], self._trials_of(number)
         try:
             self._follow(group, trials)
             return
@@ -332,8 +332,11 @@ class Sweep:
             self.folder.log(traceback.format_exc())
             reason = str(error) if isinstance(error, NnrunError) else f"{type(error).__name__}: {error}"
         # Only here has the memory that the group took been given back.
-        if OUT_OF_MEMORY in reason and len(trials) > 1:
-            self._halve(group, len(trials))
+        if OUT_OF_MEMORY in reason and group.slots:
+            self.record.groups[number] = dataclasses.replace(group, slots=None)
+            self._train(number)
+        elif OUT_OF_MEMORY in reason and len(trials) > 1:
+            self._halve(number, len(trials))
         else:
             self.recorder.fail(trials, reason)
 
@@ -353,17 +356,15 @@ class Sweep:
             self.drawing.end()
             raise RunError(f"{self._unloaded} What was measured is kept. {self._to_continue()}")
 
-    def _halve(self, group: GroupSettings, count: int) -> None:
+    def _halve(self, number: int, count: int) -> None:
         """Splits a group that is too large for the memory in two, which start anew."""
         self.terminal.line(f"{count} trials do not fit into memory together: trying half of them at a time.")
-        kept, moved, number = count // 2, count - count // 2, len(self.record.groups)
-        self.folder.remove_group(group.number)
-        self.record.groups[group.number] = dataclasses.replace(group, chunk=kept)
-        self.record.groups.append(dataclasses.replace(group, number=number, chunk=moved))
+        self.folder.remove_group(number)
+        other = self.record.halve(number)
         self._write("running")
-        self.ledger.assign({trial.number: number for trial in self.ledger.group(group.number)[kept:]})
-        for part in (group.number, number):
-            self._train(self.record.groups[part], self._trials_of(part))
+        self.ledger.assign({trial.number: other for trial in self.ledger.group(number)[count // 2 :]})
+        for part in (number, other):
+            self._train(part)
 
     def _is_done(self) -> bool:
         """Whether nothing is left to train, or to ask for."""

@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 import nnrun.search
 from nnrun.search.bayes import Bayes, BayesConfig
+from nnrun.search.cmaes import Cmaes, CmaesConfig
+from nnrun.search.nsga2 import Nsga2, Nsga2Config
 from nnrun.search.random import Random, RandomConfig
 from nnrun.search.space import Categorical, Dimension, Params, Space, Steps
+from nnrun.search.tpe import Tpe, TpeConfig
 
 
 class Search(Protocol):
@@ -64,8 +67,26 @@ def optuna_tpe(space: Space, trials: int, batch: int, seed: int) -> Search:
     return Optuna(optuna.samplers.TPESampler(seed=seed, constant_liar=batch > 1), space)
 
 
+def optuna_cmaes(space: Space, trials: int, batch: int, seed: int) -> Search:
+    import optuna
+
+    return Optuna(optuna.samplers.CmaEsSampler(seed=seed), space)
+
+
 def bayes(space: Space, trials: int, batch: int, seed: int) -> Search:
     return Bayes(BayesConfig(trials=trials, seed=seed), space)
+
+
+def tpe(space: Space, trials: int, batch: int, seed: int) -> Search:
+    return Tpe(TpeConfig(trials=trials, seed=seed), space)
+
+
+def nsga2(space: Space, trials: int, batch: int, seed: int) -> Search:
+    return Nsga2(Nsga2Config(trials=trials, seed=seed, population=8), space)
+
+
+def cmaes(space: Space, trials: int, batch: int, seed: int) -> Search:
+    return Cmaes(CmaesConfig(trials=trials, seed=seed), space)
 
 
 def random(space: Space, trials: int, batch: int, seed: int) -> Search:
@@ -77,10 +98,21 @@ CONTENDERS: dict[str, Callable[[Space, int, int, int], Search]] = {
     "optuna_gp": optuna_gp,
     "optuna_tpe": optuna_tpe,
     "random": random,
+    "tpe": tpe,
+    "nsga2": nsga2,
+    "cmaes": cmaes,
+    "optuna_cmaes": optuna_cmaes,
 }
 
 
-OUR_MODULES = ("bayes", "gaussian_process", "acquisition", "proposal", "encoding", "evidence", "points", "random")
+OUR_MODULES = ("encoding", "points", "random", "guided")
+OWN_MODULES = {
+    "bayes": ("bayes", "gaussian_process", "acquisition", "proposal", "evidence"),
+    "tpe": ("tpe", "study"),
+    "nsga2": ("nsga2", "study"),
+    "cmaes": ("cmaes",),
+}
+"""Modules that every contender of ours rests on, but for random draws, and those of each."""
 
 
 def version(name: str) -> str:
@@ -92,5 +124,5 @@ def version(name: str) -> str:
     if name == "random":
         return "1"
     folder = Path(nnrun.search.__path__[0])
-    sources = b"".join((folder / f"{module}.py").read_bytes() for module in OUR_MODULES)
+    sources = b"".join((folder / f"{module}.py").read_bytes() for module in (*OUR_MODULES, *OWN_MODULES[name]))
     return hashlib.sha256(sources).hexdigest()[:12]

@@ -5,7 +5,7 @@
 Each contender searches each objective once per seed. The regret is the noiseless cost of the trial that looked best,
 above the optimum. Printed: the mean rank per mode (1 is best), median regrets, and milliseconds per trial asked for.
 One thread. Measurements are kept in a JSON lines file, so that an interrupted benchmark goes on where it stopped.
-Needs the extra `bench`.
+Needs the extras `bench` and `cmaes`.
 """
 
 import argparse

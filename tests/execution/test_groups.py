@@ -6,7 +6,7 @@ import pytest
 from nnrun.execution import groups
 from nnrun.execution.groups import Group, plan, sizes
 from nnrun.execution.serial import SerialRun
-from nnrun.execution.settings import ExecutionConfig
+from nnrun.execution.settings import ExecutionConfig, GroupSettings
 
 AUTO = ExecutionConfig()
 
@@ -38,6 +38,10 @@ def test_tiny_networks_run_under_vmap_unless_recurrent_or_asked_otherwise(make, 
     assert plan(tiny, AUTO)[0].batching == "vmap"
     assert plan(tiny, ExecutionConfig(batching="map"))[0].batching == "map"
     assert plan(make(2, {"model.hidden_size": 2}, model="lstm", dataset="sine"), AUTO)[0].batching == "map"
+    monkeypatch.setattr(groups, "VMAP_INPUTS", 3)
+    assert plan(tiny, AUTO)[0].batching == "map"
+    monkeypatch.setattr(groups, "VMAP_INPUTS", 4)
+    assert plan(tiny, AUTO)[0].batching == "vmap"
     parameters, _ = sizes(tiny[0].split()[0], tuple(tiny[0].split()[1]))
     monkeypatch.setattr(groups, "VMAP_PARAMETERS", parameters - 1)
     assert plan(tiny, AUTO)[0].batching == "map"
@@ -52,6 +56,17 @@ def test_a_trial_on_its_own_or_with_devices_of_its_own_runs_alone(make):
     assert shape(plan(make(2, {"training.devices": 2}), AUTO)) == [((0,), "serial", 2), ((1,), "serial", 2)]
     assert shape(plan(make(2, {"training.devices": 1}), AUTO)) == [((0, 1), "map", 2)]
     assert shape(plan(make(2), ExecutionConfig(mode="serial"))) == [((0,), "serial", 1), ((1,), "serial", 1)]
+
+
+def test_trials_that_others_follow_have_the_same_slots_however_many_are_alike(make):
+    configs = [*make(3, {"model.hidden_sizes": [64]}), *make(1, {"model.hidden_sizes": [65]})]
+    found = plan(configs, AUTO, batch=8)
+    assert shape(found) == [((0, 1, 2), "vmap", 2), ((3,), "vmap", 2)]
+    assert [group.slots for group in found] == [8, 8]
+    assert found[0].settings(5) == GroupSettings(5, "vmap", 3, 2, 8)
+    assert plan(configs, AUTO, batch=1) == plan(configs, AUTO)
+    assert [group.slots for group in plan(configs, AUTO, batch=1000)] == [groups.MOST_ROOM] * 2
+    assert shape(plan(configs, ExecutionConfig(mode="serial"), batch=8)) == [((i,), "serial", 1) for i in range(4)]
 
 
 def test_chunks(make, monkeypatch):

@@ -11,7 +11,7 @@ from jax import monitoring
 from nnrun.execution import vectorized
 from nnrun.execution.devices import TrialPlacement
 from nnrun.execution.serial import Judged, SerialRun
-from nnrun.execution.vectorized import TrainedMember
+from nnrun.execution.vectorized import GroupRun, TrainedMember
 from nnrun.folders import weights_file
 from nnrun.training.fit import Epoch, Failure, fit
 from tests.execution.lockstep import LONG_LOOP, ONE_STEP, Trials, assert_close
@@ -111,6 +111,22 @@ def test_other_numbers_and_further_epochs_compile_nothing(make_trials, compiled,
         assert before == [1, 1, 1]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_empty_slots_change_nothing_and_serve_groups_of_every_size(make_trials, undisturbed, way):
+    programs = make_trials(0, 1, 2).compiled(*way)
+    for members in ((0, 1, 2), (1,)):
+        trials = make_trials(*members)
+        group = GroupRun(trials.configs, programs, slots=4)
+        found = []
+        for _ in range(2):
+            found.append(trials.epoch(group))
+            group.repack()
+        tolerance = 0.0 if way[0] == "map" else ONE_STEP
+        for epoch, before in zip(found, undisturbed[way][0], strict=False):
+            assert_close(epoch, [before[member] for member in members], tolerance)
+    assert [function._cache_size() for function in (programs.steps, programs.evaluate)] == [1, 1]
+
+
 @pytest.fixture
 def compilations():
     """The compilations of XLA so far, in whichever thread."""
@@ -165,7 +181,7 @@ def test_a_member_is_judged_once_more_by_its_groups_program(make_trials, compila
     group = trials.group(trials.compiled(*way))
     group.compile()
     trials.epochs(group, 2)
-    member = TrainedMember(trials.configs[1], trials.data, group.compiled, 3)
+    member = TrainedMember(trials.configs[1], trials.data, group.compiled, len(group.slots))
     kept = group.weights(1)
     compilations.clear()
     member.compile()

@@ -1,5 +1,6 @@
 """What every strategy keeps to: bounds, plain values, the seed, failures, resuming, conditional keys."""
 
+import importlib.util
 import json
 import math
 import subprocess
@@ -8,9 +9,12 @@ import sys
 import pytest
 
 from nnrun.search.bayes import Bayes, BayesConfig
+from nnrun.search.cmaes import Cmaes, CmaesConfig
 from nnrun.search.grid import Grid, GridConfig
+from nnrun.search.nsga2 import Nsga2, Nsga2Config
 from nnrun.search.random import Random, RandomConfig
 from nnrun.search.space import Categorical, Interval, Space, Steps
+from nnrun.search.tpe import Tpe, TpeConfig
 
 
 def model_based(space, initial_trials, estimator="gp", acquisition="log_ei", **keys):
@@ -31,6 +35,12 @@ STRATEGIES = {
         BayesConfig(estimator="et", acquisition="lcb", initial_trials=8, **keys), space
     ),
 }
+IF_INSTALLED = {
+    "tpe": ("optuna", lambda space, **keys: Tpe(TpeConfig(initial_trials=5, **keys), space)),
+    "nsga2": ("optuna", lambda space, **keys: Nsga2(Nsga2Config(population=5, **keys), space)),
+    "cmaes": ("cmaes", lambda space, **keys: Cmaes(CmaesConfig(population=5, **keys), space)),
+}
+STRATEGIES |= {name: make for name, (library, make) in IF_INSTALLED.items() if importlib.util.find_spec(library)}
 DIMENSIONS = {
     "real": Interval(-2, 3),
     "log": Interval(1e-5, 1e-1, log=True),
