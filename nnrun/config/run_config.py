@@ -72,10 +72,10 @@ class AugmentationConfig:
 
     flip: float = number(0.0, "probability of mirroring left and right", off=0.0, least=0, most=1)
     flip_vertical: float = number(0.0, "probability of mirroring top and bottom", off=0.0, least=0, most=1)
-    rotation: float = number(0.0, "largest angle in degrees, either way", off=0.0, least=0, most=180)
+    rotation: float = number(0.0, "largest angle in degrees, either way, the edge repeated", off=0.0, least=0, most=180)
     crop: float = number(
         0.0,
-        "share of the side added as black border before a random crop of the old size; 0.125: 4 of 32 pixels",
+        "share of the side by which a picture is shifted at most, its edge repeated; 0.125: 4 of 32 pixels",
         off=0.0,
         least=0,
         most=0.5,

@@ -29,7 +29,7 @@ class Field:
     answer: it is to be predicted: files may lack it, and a network that predicts is not shown it.
     moves_with: the field of images whose pixels it describes, (height, width) or (height, width, channels):
         augmentation mirrors, turns and crops it with them.
-    outside: its value where augmentation moves in what lies beyond the edge.
+    outside: its value where augmentation moves in what lies beyond the edge; None: the edge's own, as in the image.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Field:
     below: tuple[int, ...] = ()
     answer: bool = False
     moves_with: str | None = None
-    outside: int = 0
+    outside: int | None = None
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a field that contradicts itself."""

@@ -19,7 +19,8 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def augment(config: AugmentationConfig, batch: Batch, streams: Streams, spec: DataSpec) -> Batch:
-    """Changes every image of a batch at random; raw values in, raw values out, black (0) where nothing was.
+    """Changes every image of a batch at random; raw values in, raw values out. What is moved in from beyond an edge is
+    the edge's own pixel, so that a light picture stays light.
 
     `inputs` are images (batch, height, width, channels); bytes stay in 0..255. Fields that move with them are mirrored,
     turned and cropped as their image is, but keep their colours. A change whose strength is the Python number 0 leaves
@@ -68,14 +69,15 @@ def whole_move(share: Any, extent: int, position: jax.Array) -> jax.Array:
     return (jnp.minimum(jnp.floor((position + 1) / 2 * choices), choices - 1) - most).astype(jnp.int32)
 
 
-def crop(images: jax.Array, moves: jax.Array, outside: int = 0) -> jax.Array:
-    """out[y, x] = images[y + moves[0], x + moves[1]], or `outside`: a window of the old size in the padded image.
+def crop(images: jax.Array, moves: jax.Array, outside: int | None = None) -> jax.Array:
+    """out[y, x] = images[y + moves[0], x + moves[1]], a window of the old size in the image with a border of `outside`,
+    by default of its edge.
 
     moves: (batch, 2), at most half a side either way.
     """
     height, width, channels = images.shape[1:]
     rows, columns = -(-height // 2), -(-width // 2)
-    padded = jnp.pad(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), constant_values=outside)
+    padded = _bordered(images, ((0, 0), (rows, rows), (columns, columns), (0, 0)), outside)
 
     def window(image: jax.Array, corner: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (height, width, channels))
@@ -83,8 +85,9 @@ def crop(images: jax.Array, moves: jax.Array, outside: int = 0) -> jax.Array:
     return jax.vmap(window)(padded, moves + jnp.array([rows, columns]))
 
 
-def rotate(images: jax.Array, degrees: jax.Array, outside: int = 0, nearest: bool = False) -> jax.Array:
-    """Images turned about their centre by degrees (batch,), counterclockwise, with `outside` beyond their edges.
+def rotate(images: jax.Array, degrees: jax.Array, outside: int | None = None, nearest: bool = False) -> jax.Array:
+    """Images turned about their centre by degrees (batch,), counterclockwise, with `outside` beyond their edges, by
+    default the nearest pixel of the edge.
 
     Between pixels it is bilinear, as float32; or the nearest pixel counts, in the images' own type.
     """
@@ -93,7 +96,7 @@ def rotate(images: jax.Array, degrees: jax.Array, outside: int = 0, nearest: boo
     return over_batch(lambda pair: _rotated(pair[0], pair[1], outside, nearest), (images, degrees))
 
 
-def _rotated(image: jax.Array, degrees: jax.Array, outside: int, nearest: bool) -> jax.Array:
+def _rotated(image: jax.Array, degrees: jax.Array, outside: int | None, nearest: bool) -> jax.Array:
     height, width, channels = image.shape
     angle = jnp.deg2rad(degrees)
     cosine, sine = jnp.cos(angle), jnp.sin(angle)
@@ -104,7 +107,7 @@ def _rotated(image: jax.Array, degrees: jax.Array, outside: int, nearest: bool) 
     top, left = whole(row), whole(column)
     below, right = (row - top)[..., None], (column - left)[..., None]
     # One before and two behind: all four neighbours of a place within -1..height lie inside, as promised below.
-    padded = jnp.pad(image, ((1, 2), (1, 2), (0, 0)), constant_values=outside).reshape(-1, channels)
+    padded = _bordered(image, ((1, 2), (1, 2), (0, 0)), outside).reshape(-1, channels)
     first = ((top + 1) * (width + 3) + left + 1).astype(jnp.int32)
     if nearest:
         return padded.at[first].get(mode="promise_in_bounds")
@@ -115,6 +118,12 @@ def _rotated(image: jax.Array, degrees: jax.Array, outside: int, nearest: bool) 
     upper = neighbour(0) * (1 - right) + neighbour(1) * right
     lower = neighbour(width + 3) * (1 - right) + neighbour(width + 4) * right
     return upper * (1 - below) + lower * below
+
+
+def _bordered(pixels: jax.Array, widths: tuple[tuple[int, int], ...], outside: int | None) -> jax.Array:
+    if outside is None:
+        return jnp.pad(pixels, widths, mode="edge")
+    return jnp.pad(pixels, widths, constant_values=outside)
 
 
 def brighten(images: jax.Array, factor: jax.Array) -> jax.Array:

@@ -36,11 +36,12 @@ def test_mirror_reverses_the_chosen_images_alone(axis, reversed_axis):
     np.testing.assert_array_equal(found, [i[reversed_axis] if on else i for i, on in zip(BYTES, chosen, strict=True)])
 
 
-def test_crop_is_pad_and_slice():
+@pytest.mark.parametrize(("outside", "border"), [(None, {"mode": "edge"}), (0, {}), (255, {"constant_values": 255})])
+def test_crop_is_pad_and_slice(outside, border):
     moves = np.array([[0, 0], [3, -5], [-4, 5], [1, 1], [-1, 2], [4, 0]])
-    padded = np.pad(BYTES, ((0, 0), (4, 4), (5, 5), (0, 0)))
+    padded = np.pad(BYTES, ((0, 0), (4, 4), (5, 5), (0, 0)), **border)
     expected = [padded[i, 4 + dy : 11 + dy, 5 + dx : 15 + dx] for i, (dy, dx) in enumerate(moves)]
-    found = augmentation.crop(jnp.asarray(BYTES), jnp.asarray(moves))
+    found = augmentation.crop(jnp.asarray(BYTES), jnp.asarray(moves), outside)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, expected)
 
@@ -48,8 +49,8 @@ def test_crop_is_pad_and_slice():
 def test_crop_of_half_a_side_of_odd_images_stays_inside_the_border():
     moves = augmentation.whole_move(0.5, 7, jnp.array([-1.0, 0.0, np.nextafter(1, 0, dtype=np.float32)]))
     np.testing.assert_array_equal(moves, [-4, 0, 4])
-    image = jnp.ones((2, 7, 7, 1))
-    np.testing.assert_array_equal(augmentation.crop(image, jnp.array([[4, 4], [-4, -4]])).sum((1, 2, 3)), [9, 9])
+    image, corners = jnp.ones((2, 7, 7, 1)), jnp.array([[4, 4], [-4, -4]])
+    np.testing.assert_array_equal(augmentation.crop(image, corners, 0).sum((1, 2, 3)), [9, 9])
 
 
 def test_every_whole_move_is_equally_likely():
@@ -61,12 +62,14 @@ def test_every_whole_move_is_equally_likely():
 def test_rotation_is_bilinear_interpolation(shape):
     angles = np.float32([0, 17.5, -90, 133])
     images = RNG.uniform(0, 1, (4, *shape)).astype(np.float32)
-    turned = [turn(image, angle) for image, angle in zip(images, angles, strict=True)]
-    np.testing.assert_allclose(jax.jit(augmentation.rotate)(images, angles), turned, atol=2e-5)
+    for outside, mode in ((None, "nearest"), (0, "grid-constant")):
+        turned = [turn(image, angle, mode) for image, angle in zip(images, angles, strict=True)]
+        found = jax.jit(lambda images, angles: augmentation.rotate(images, angles, outside))(images, angles)  # noqa: B023
+        np.testing.assert_allclose(found, turned, atol=2e-5)
 
 
-def turn(image, angle):
-    return ndimage.rotate(image, angle, (1, 0), reshape=False, order=1, mode="grid-constant", prefilter=False)
+def turn(image, angle, mode="nearest"):
+    return ndimage.rotate(image, angle, (1, 0), reshape=False, order=1, mode=mode, prefilter=False)
 
 
 def test_rotation_by_a_right_angle_is_that_of_numpy():
@@ -105,13 +108,28 @@ def test_all_together_do_to_each_image_what_was_drawn_for_it():
         image = turn(image, 20 * (2 * angle[i] - 1))
         # 0.3 of 7 and 10 pixels: at most 2 and 3.
         y, x = int(dy[i] * 5) - 2, int(dx[i] * 7) - 3
-        image = np.pad(image, ((2, 2), (3, 3), (0, 0)))[2 + y : 9 + y, 3 + x : 13 + x]
+        image = np.pad(image, ((2, 2), (3, 3), (0, 0)), "edge")[2 + y : 9 + y, 3 + x : 13 + x]
         image = image * (1 + 0.4 * (2 * light[i] - 1))
         mean = (image @ augmentation.LUMA).mean()
         image = mean + (image - mean) * (1 + 0.5 * (2 * contrast[i] - 1))
         grey = (image @ augmentation.LUMA)[..., None]
         image = grey + (image - grey) * (1 + 0.6 * (2 * colour[i] - 1))
         np.testing.assert_allclose(found[i], image.clip(0, 255), atol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shade", [0, 255])
+def test_an_even_picture_stays_as_it_is(dtype, shade):
+    even = np.full((16, 7, 10, 3), shade, dtype)
+    moved = AugmentationConfig(flip=0.5, flip_vertical=0.5, rotation=180.0, crop=0.5)
+    found = jax.jit(lambda images: augment(moved, {"inputs": images}, streams(), COLOURS)["inputs"])(even)
+    np.testing.assert_allclose(found, even, rtol=1e-6)
+
+
+def test_an_inverted_picture_is_moved_as_the_picture_is():
+    moved = AugmentationConfig(flip=0.5, flip_vertical=0.5, rotation=180.0, crop=0.5)
+    change = jax.jit(lambda images: augment(moved, {"inputs": images}, streams(1), COLOURS)["inputs"])
+    np.testing.assert_allclose(change(255 - BYTES), 255 - change(BYTES), atol=1e-3)
 
 
 def with_mask(**about):
@@ -122,17 +140,19 @@ def with_mask(**about):
     return spec, {"inputs": BYTES, "mask_of_pixels": bright, "weight": np.ones(6, np.float32)}
 
 
-@pytest.mark.parametrize(
-    ("strengths", "beyond"), [((0.5, 0.5), 0), ((0.0, 0.0, 0.0, 0.4), 255), ((0.5, 0.5, 0, 0.4), 0)]
-)
-def test_a_mask_is_mirrored_and_cropped_with_its_image(strengths, beyond):
-    spec, batch = with_mask(outside=beyond)
+@pytest.mark.parametrize("strengths", [(0.5, 0.5), (0.0, 0.0, 0.0, 0.4), (0.5, 0.5, 0, 0.4)])
+def test_a_mask_is_mirrored_and_cropped_with_its_image(strengths):
+    spec, batch = with_mask()
     found = augment(AugmentationConfig(*strengths, brightness=0.5), batch, streams(2), spec)
     images = augment(AugmentationConfig(*strengths), batch, streams(2), COLOURS)["inputs"]
-    black = np.asarray(images).max(-1) == 0
     assert not np.array_equal(images, BYTES)
-    expected = np.where(np.asarray(images).max(-1) > 200, 1, np.where(black, beyond, 2))
+    expected = np.where(np.asarray(images).max(-1) > 200, 1, 2)
     np.testing.assert_array_equal(found["mask_of_pixels"], expected)
+    # With a value of its own beyond the edge, the mask differs there alone.
+    spec, _ = with_mask(outside=255)
+    marked = np.asarray(augment(AugmentationConfig(*strengths), batch, streams(2), spec)["mask_of_pixels"])
+    np.testing.assert_array_equal(marked[marked != 255], expected[marked != 255])
+    assert (marked == 255).any() == any(strengths[2:])
     assert (found["mask_of_pixels"].dtype, found["weight"]) == (np.uint8, batch["weight"])
 
 
