@@ -87,9 +87,9 @@ def line(x: Sequence[float] | None, y: Sequence[Any], colour: str, width: float,
     return trace if x is None else trace | {"x": list(x)}
 
 
-def objective_axis(subject: Subject, scale: Scale) -> Plot:
-    """The axis of the objective, within the scale."""
-    axis = titled(subject.metric, range=[scale.low, scale.high], automargin=True)
+def objective_axis(metric: str, scale: Scale) -> Plot:
+    """The axis of the objective or of another metric, within the scale."""
+    axis = titled(metric, range=[scale.low, scale.high], automargin=True)
     if not scale.log:
         return axis
     # A double click shows what lies beyond, and that needs ticks too.
