@@ -31,9 +31,8 @@ def draw(run: FinishedRun) -> Figure | None:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
     title, agrees = f"{run.title}: codes of the test part", agreement(run, latent)
     if agrees is not None:
-        title += "\nk-means beside the classes: adjusted Rand {:.2f}, normalized mutual information {:.2f}".format(
-            *agrees
-        )
+        rand, mutual = agrees
+        title += f"\nk-means beside the classes: adjusted Rand {rand:.2f}, normalized mutual information {mutual:.2f}"
     label(axes, title, x, y)
     if not y:
         axes.set_yticks([])

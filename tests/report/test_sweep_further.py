@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from nnrun.report.sweep import charts
+from nnrun.report.sweep import charts, plot
 from nnrun.report.sweep.page import page
 from nnrun.report.sweep.pictures import figures
 from nnrun.report.sweep.surrogate import surrogate, viewed
@@ -82,7 +82,7 @@ def test_two_numbers_have_a_map_each_with_the_next_trial_at_its_top():
     first, second = surrogate(made)
     assert first.layout["xaxis"]["type"] == "log"
     assert (first.layout["xaxis"]["title"]["text"], first.layout["yaxis"]["title"]["text"]) == tuple(PLANE)
-    surface, tried, best, following = first.traces
+    surface, tried, best, failed, following = first.traces
     assert np.shape(surface["z"]) == (61, 61)
     # A row of z is a value of the second key.
     place = np.array([[10**-2.3, 0.3], [10**-2.3, 0.75]])
@@ -91,6 +91,7 @@ def test_two_numbers_have_a_map_each_with_the_next_trial_at_its_top():
     assert surface["z"][rows[0]][column] < surface["z"][rows[1]][column]
     assert [surface["reversescale"], second.traces[0]["reversescale"]] == [True, False]
     assert len(tried["x"]) == 13
+    assert failed["x"] == plot.rounded([made.failed[0].params["optimizer.learning_rate"]])
     assert (best["x"], best["y"]) == (tried["x"][:1], tried["y"][:1])
     assert (following["x"][0], following["y"][0]) == pytest.approx(tuple(params.values()), rel=1e-4)
 

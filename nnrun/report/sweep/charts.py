@@ -41,14 +41,11 @@ def best_value(subject: Subject) -> Chart:
     step = plot.line([*numbers], running, "@ink", 2, shape="hv", hoverinfo="skip", name="best so far")
     traces = [*coloured(subject, plot.spread(subject.ranked, MOST_POINTS), numbers), step]
     if subject.failed:
-        height = [0.02] * len(subject.failed)
-        crosses = plot.points(subject.failed, height, COLOURS[1], symbol="x-thin-open", yaxis="y2", name="failed")
-        crosses["marker"] |= {"size": 10, "opacity": 1, "line": {"width": 2.5}}
-        traces.append(crosses)
+        traces.append(plot.crosses(subject.failed, [trial.number for trial in subject.failed]))
     layout = {
         "xaxis": plot.titled("trial", range=[-0.01 * reach, 1.01 * reach], **plot.whole_numbers(reach)),
         "yaxis": plot.objective_axis(subject.metric, scale),
-        "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+        "yaxis2": plot.HEIGHTS,
     }
     return Chart(traces, layout, 340, *plot.beyond(scale))
 

@@ -27,6 +27,8 @@ JITTER = 0.5
 """Width of the strip that the points of one value are spread over, in cells."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 Plot = dict[str, Any]
+HEIGHTS: Plot = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+"""A second y axis, of heights within the chart."""
 
 
 class Chart(NamedTuple):
@@ -78,6 +80,14 @@ def points(
         "hovertemplate": "%{text}<extra></extra>",
         **more,
     }
+
+
+def crosses(failed: Sequence[Trial], x: Sequence[float], y: Sequence[float] | None = None) -> Plot:
+    """A cross for each failed trial, at the bottom of the chart unless `y` says otherwise."""
+    height, more = ([0.02] * len(failed), {"yaxis": "y2"}) if y is None else (y, {})
+    found = points(failed, height, COLOURS[1], x, symbol="x-thin-open", name="failed", **more)
+    found["marker"] |= {"size": 10, "opacity": 1, "line": {"width": 2.5}}
+    return found
 
 
 def line(x: Sequence[float] | None, y: Sequence[Any], colour: str, width: float, **more: Any) -> Plot:

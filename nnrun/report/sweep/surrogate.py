@@ -101,13 +101,15 @@ def _curves(subject: Subject, view: View) -> list[Chart]:
     ends = [scale.within(np.array([-np.inf, np.inf])).tolist(), [0.0, 1.05]]
     y_axes = [plot.objective_axis(subject.metric, scale), plot.titled("acquisition", range=ends[1])]
     panels = [[band, middle, *tried], [promise]]
+    if subject.failed:
+        panels[0].append(plot.crosses(subject.failed, _numbers(axis, subject.places(key, subject.failed))))
     if view.next is not None:
         there = _numbers(axis, view.next) * 2
         for traces, reach in zip(panels, ends, strict=True):
             traces.append(plot.line(there, reach, COLOURS[1], 1.5, dash="dot", hoverinfo="skip", name=NEXT))
     x_axis, notes = plot.key_axis(key, axis), _notes(subject, " and a band of two deviations")
     return [
-        Chart(traces, {"xaxis": x_axis, "yaxis": y_axis}, height, note)
+        Chart(traces, {"xaxis": x_axis, "yaxis": y_axis, "yaxis2": plot.HEIGHTS}, height, note)
         for traces, y_axis, height, note in zip(panels, y_axes, (340, 220), notes, strict=True)
     ]
 
@@ -120,14 +122,16 @@ def _notes(subject: Subject, more: str = "") -> tuple[str, str]:
 
 def _maps(subject: Subject, view: View) -> list[Chart]:
     """Yellow is better on both maps."""
-    scale = objective_scale(subject.objectives, subject.direction)
-    (x_key, x_axis), (y_key, y_axis) = subject.axes.items()
-    at = [_numbers(axis, subject.places(key, subject.ranked)) for key, axis in subject.axes.items()]
+    scale = objective_scale(view.middle.ravel().tolist(), subject.direction, keep=1.0)
+    (x_key, x_axis), (y_key, y_axis) = axes = subject.axes.items()
+    at = [_numbers(axis, subject.places(key, subject.ranked)) for key, axis in axes]
     tried = plot.points(subject.ranked, at[1], WHITE, at[0], name="trial")
     tried["marker"] |= {"opacity": 1, "line": {"width": 1, "color": BLACK}}
     best = plot.points(subject.ranked[:1], at[1][:1], BLACK, at[0][:1], symbol="circle-open", name="best")
     best["marker"] |= {"size": 14, "line": {"width": 2.5}, "opacity": 1}
     marks = [tried, best]
+    if subject.failed:
+        marks.append(plot.crosses(subject.failed, *(_numbers(a, subject.places(k, subject.failed)) for k, a in axes)))
     if view.next is not None:
         (x,), (y,) = _numbers(x_axis, view.next[:1]), _numbers(y_axis, view.next[1:])
         look = {"color": COLOURS[1], "size": 12, "opacity": 1, "symbol": "diamond-open", "line": {"width": 2.5}}
