@@ -1,4 +1,4 @@
-"""The test part's codes on a plane."""
+"""The test part's codes on a plane, and whether they lie in clusters that are the classes."""
 
 from collections.abc import Iterator
 
@@ -29,10 +29,34 @@ def draw(run: FinishedRun) -> Figure | None:
         axes.scatter(x_values, y_values, s=9, alpha=0.75, linewidths=0, color=colour, label=name)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), markerscale=2)
-    label(axes, f"{run.title}: codes of the test part", x, y)
+    title, agrees = f"{run.title}: codes of the test part", agreement(run, latent)
+    if agrees is not None:
+        rand, mutual = agrees
+        title += f"\nk-means beside the classes: adjusted Rand {rand:.2f}, normalized mutual information {mutual:.2f}"
+    label(axes, title, x, y)
     if not y:
         axes.set_yticks([])
     return picture
+
+
+def agreement(run: FinishedRun, latent: np.ndarray) -> tuple[float, float] | None:
+    """How well as many clusters of the codes (n, latent) as there are classes agree with these: the adjusted Rand index
+    (Hubert and Arabie, 1985), 0 by chance and 1 at best, and the mutual information over the mean of both entropies.
+
+    None without classes, or with fewer different codes than classes.
+    """
+    labels = run.data.test.get("targets")
+    if run.data.spec.classes is None or labels is None or labels.ndim != 1:
+        return None
+    labels, latent = labels[:POINTS], latent[:POINTS]
+    count = len(np.unique(labels))
+    if count < 2 or len(np.unique(latent, axis=0)) < count:
+        return None
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    clusters = KMeans(count, n_init=10, random_state=0).fit_predict(latent)
+    return adjusted_rand_score(labels, clusters), normalized_mutual_info_score(labels, clusters)
 
 
 def _rows(run: FinishedRun, latent: np.ndarray) -> tuple[np.ndarray, str, str]:

@@ -44,7 +44,7 @@ def draw(run: FinishedRun) -> Figure | None:
     for axes in (slope, reach):
         whole_numbers(axes)
         axes.legend(frameon=False, fontsize=8)
-    slope.set_ylim(0, None)
+    slope.set_ylim(0, 1.05 * slope.dataLim.y1)
     headline(picture, f"{run.title}: what of the gradient reaches the first layers")
     return picture
 

@@ -61,3 +61,5 @@ ACQUISITIONS: dict[str, Callable[[np.ndarray, np.ndarray, float], Promise]] = {
     "pi": _pi,
     "lcb": _lcb,
 }
+LOGARITHMIC = ("log_ei", "pi")
+"""Acquisitions that are a logarithm."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from nnrun.schema import setting, size
 from nnrun.search.acquisition import ACQUISITIONS, Acquisition, Promise
 from nnrun.search.base import SearchConfig
 from nnrun.search.encoding import Encoding
-from nnrun.search.evidence import chosen, standardized
+from nnrun.search.evidence import chosen, original, standardized
 from nnrun.search.guided import Guided
 from nnrun.search.points import unasked
 from nnrun.search.proposal import Proposal
@@ -22,6 +22,8 @@ LIES: dict[str, Callable[[np.ndarray], float]] = {"best": np.min, "mean": np.mea
 
 FITTED, STEP, MODELLED = 64, 16, 160
 """Trials that hyperparameters are fitted to, how often beyond that, and trials that predictions rest on."""
+SPREAD = 2.0
+"""Deviations from the middle of a landscape to the ends of its band."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,31 @@ class Bayes(Guided):
 
     def _next(self, model: Any, belief: "Belief", asked: list[Params], rows: np.ndarray) -> Params | None:
         """The most promising new point given a belief, or any new one; None where there is none."""
-        means = model.observe(self.encoding.features(belief.rows), belief.costs)
-        judge, best = ACQUISITIONS[self.config.acquisition], float(means.min())
+        means, acquisition = self._observed(model, belief)
         # By the number of the trial, so that a search that is restored draws what it would have drawn.
         random = np.random.default_rng((self.config.seed, len(asked)))
         tops = belief.rows[np.argsort(means, kind="stable")[:3]]
-
-        def acquisition(mean: np.ndarray, deviation: np.ndarray) -> Promise:
-            return judge(mean, deviation, best)
-
         row = Proposal(self.encoding, model, acquisition, random, tops).best(rows)
         found = [] if row is None else list(unasked([self.encoding.decode(row)], asked))
         return next(iter(found or self.drawn(asked, 1)), None)
+
+    def _observed(self, model: Any, belief: "Belief") -> tuple[np.ndarray, Callable[[np.ndarray, np.ndarray], Promise]]:
+        """Conditions the model on a belief: its means at the belief's rows, and the acquisition that goes by these."""
+        means = model.observe(self.encoding.features(belief.rows), belief.costs)
+        judge, best = ACQUISITIONS[self.config.acquisition], float(means.min())
+        return means, lambda mean, deviation: judge(mean, deviation, best)
+
+    def landscape(self, rows: np.ndarray) -> "Landscape | None":
+        """What the next point is chosen by at rows of coordinates, (n, dimensions); None where no model is asked."""
+        if self.is_blind:
+            return None
+        model, belief = self._belief(self.encoding.encode(self.every))
+        _, acquisition = self._observed(model, belief)
+        mean, deviation = model.predict(self.encoding.features(rows))
+        costs = np.array([*self.outcomes().values()])
+        costs = costs[chosen(costs, MODELLED)]
+        low, middle, high = (original(mean + step * deviation, costs) for step in (-SPREAD, 0.0, SPREAD))
+        return Landscape(low, middle, high, acquisition(mean, deviation)[0])
 
     def _model(self, rows: np.ndarray, costs: np.ndarray) -> Any:
         """The estimator with its hyperparameters: of all trials while these are few, then refitted in steps."""
@@ -115,6 +130,18 @@ class Bayes(Guided):
             model = _estimator(self.config.estimator)(self.encoding.features(rows[kept]), standardized(costs[kept]))
             self._fitted = (basis, model)
         return self._fitted[1]
+
+
+class Landscape(NamedTuple):
+    """What a search expects the cost to be, with a band of two deviations around it, and the acquisition; each (n,).
+
+    The costs are in their own units: what the model expects of them transformed is their median.
+    """
+
+    low: np.ndarray
+    middle: np.ndarray
+    high: np.ndarray
+    acquisition: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -29,20 +29,40 @@ def standardized(costs: np.ndarray) -> np.ndarray:
 
     Source: Yeo and Johnson, Biometrika 87 (2000).
     """
-    finite = np.isfinite(costs)
-    if not finite.any():
+    if not np.isfinite(costs).any():
         return np.zeros(len(costs))
+    scaled = _scaled(_sound(costs))
+    return _scaled(_normalized(scaled)[0]) if scaled.any() else scaled
+
+
+def original(values: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """The costs that `standardized(costs)` would turn into `values`; infinite where these lie beyond any of them."""
+    sound = _sound(costs)
+    scaled = _scaled(sound)
+    if not scaled.any():
+        return np.full(len(values), sound.mean())
+    normal, power = _normalized(scaled)
+    transformed = normal.mean() + normal.std() * values
+    side = np.where(transformed < 0, 2 - power, power)
+    with np.errstate(divide="ignore"):
+        size = np.expm1(np.log1p(np.maximum(side * np.abs(transformed), -1)) / side)
+    return sound.mean() + sound.std() * np.sign(transformed) * size
+
+
+def _sound(costs: np.ndarray) -> np.ndarray:
+    """Finite costs without outliers, of which at least one is finite."""
+    finite = np.isfinite(costs)
     sound = np.clip(np.where(finite, costs, costs[finite].max()), -LARGEST, LARGEST)
-    scaled = _scaled(np.minimum(sound, _ceiling(sound)))
-    return _scaled(_normalized(scaled)) if scaled.any() else scaled
+    return np.minimum(sound, _ceiling(sound))
 
 
-def _normalized(costs: np.ndarray) -> np.ndarray:
-    """The transformation of the power under which normal costs are likeliest, of a fixed grid of powers."""
+def _normalized(costs: np.ndarray) -> tuple[np.ndarray, float]:
+    """The transformation of the power under which normal costs are likeliest, of a fixed grid, and that power."""
     transformed = _yeo_johnson(costs, POWERS[:, None])  # (powers, costs)
     stretched = (np.sign(costs) * np.log1p(np.abs(costs))).sum()
     likelihood = (POWERS - 1) * stretched - len(costs) / 2 * np.log(transformed.var(axis=1))
-    return transformed[np.argmax(likelihood)]
+    likeliest = np.argmax(likelihood)
+    return transformed[likeliest], POWERS[likeliest]
 
 
 def _yeo_johnson(costs: np.ndarray, power: np.ndarray) -> np.ndarray:

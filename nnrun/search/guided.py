@@ -32,6 +32,16 @@ class Guided(Strategy):
         return self.config.parallel_trials
 
     @property
+    def every(self) -> list[Params]:
+        """All trials so far, those of an earlier sweep first."""
+        return self._known + self.asked
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether there is nothing to learn from yet, or nothing to choose."""
+        return sum(map(math.isfinite, self.outcomes().values())) < 2 or not self.space.dimensions
+
+    @property
     @abc.abstractmethod
     def initial(self) -> int:
         """How many points are drawn before any is reasoned out."""
@@ -45,13 +55,12 @@ class Guided(Strategy):
 
     def propose(self, count: int) -> list[Params]:
         """Points of a Sobol sequence first, then the most promising ones."""
-        asked, points = self._known + self.asked, list[Params]()
+        asked, points = self.every, list[Params]()
         if (initial := self.initial - len(asked)) > 0:
             points = self.drawn(asked, min(count, initial))
         if missing := count - len(points):
             asked = asked + points
-            is_blind = sum(map(math.isfinite, self.outcomes().values())) < 2 or not self.space.dimensions
-            points += self.drawn(asked, missing) if is_blind else self.promising(asked, missing)
+            points += self.drawn(asked, missing) if self.is_blind else self.promising(asked, missing)
         return points
 
     def drawn(self, asked: list[Params], count: int) -> list[Params]:

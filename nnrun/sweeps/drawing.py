@@ -61,13 +61,16 @@ def write_report(folder: Path, facts: dict[str, Any]) -> None:
     from nnrun.folders.ledger import Ledger
     from nnrun.host import disk
     from nnrun.report.palette import save
+    from nnrun.report.sweep.charts import LOSSES, MOST_LOSSES
     from nnrun.report.sweep.page import page
     from nnrun.report.sweep.pictures import figures
     from nnrun.report.sweep.subject import Subject
 
     ledger = Ledger(folder, writes=False)
     try:
-        subject = Subject.of(facts, ledger.trials(), ledger.curves(facts["metric"]))
+        trials = ledger.trials()
+        losses = {name: ledger.curves(name) for name in LOSSES if len(trials) <= MOST_LOSSES}
+        subject = Subject.of(facts, trials, ledger.curves(facts["metric"]), losses=losses)
     finally:
         ledger.close()
     disk.write(folder / "report.html", page(subject).encode())

@@ -13,10 +13,25 @@ from nnrun.execution.prepared import Prepared, prepare
 from nnrun.execution.serial import Judged
 from nnrun.execution.settings import GroupSettings
 from nnrun.folders.reading import read_trial
+from nnrun.sweeps.plan import Plan, several
 from nnrun.training.fit import Outcome
 
 Launch = Callable[..., Any]
 """A launcher's own method: `launch(overrides of every job, initial_job_idx=)`."""
+
+
+def check_launched(plan: Plan) -> None:
+    """Raises ConfigError for what needs trials that nnrun trains itself."""
+    if (pruning := plan.search().pruning) != "none":
+        raise ConfigError(
+            f"search.pruning={pruning} needs trials that nnrun trains itself, but a launcher of Hydra's trains these "
+            "to their end. Leave hydra/launcher out, or set search.pruning=none."
+        )
+    if several(plan.first):
+        raise ConfigError(
+            "training.folds and training.repeats are trained together by nnrun itself, but a launcher of Hydra's "
+            "trains one network a trial. Leave hydra/launcher out."
+        )
 
 
 class Launched:

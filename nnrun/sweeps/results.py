@@ -23,6 +23,7 @@ from nnrun.folders.reading import read_trial
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.host.terminal import Terminal
 from nnrun.runs.run import Run
+from nnrun.search.bayes import Bayes
 from nnrun.search.space import written
 from nnrun.search.trial import Trial
 from nnrun.sweeps.drawing import Drawing, add_winner
@@ -185,7 +186,7 @@ class Results:
 
 def facts(record: Record, trials: list[Trial], objective: Objective) -> dict[str, Any]:
     """What the report is about, beside the ledger, as JSON knows it."""
-    best = ranked(trials, objective)
+    best, strategy = ranked(trials, objective), record.plan.strategy()
     return {
         "title": record.title,
         "command": record.command,
@@ -195,6 +196,8 @@ def facts(record: Record, trials: list[Trial], objective: Objective) -> dict[str
         "notes": record.notes + (of_bounds(record, best[0]) if best else []),
         "parts": {str(trial.number): trial.part for trial in trials if trial.part},
         "best_command": record.command_of(best[0].params) if best else "",
+        # A strategy of the user's may extend ours: its surrogate is its own.
+        "bayes": dataclasses.asdict(strategy.config) | {"space": {}} if type(strategy) is Bayes else None,
     }
 
 

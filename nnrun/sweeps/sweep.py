@@ -28,10 +28,10 @@ from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
 from nnrun.runs.start import gone
 from nnrun.search.trial import FINAL, Trial
-from nnrun.sweeps import plan, results
 from nnrun.sweeps import record as sweep_record
+from nnrun.sweeps import results
 from nnrun.sweeps.drawing import Drawing
-from nnrun.sweeps.jobs import Launch, Launched
+from nnrun.sweeps.jobs import Launch, Launched, check_launched
 from nnrun.sweeps.pruner import Pruner
 from nnrun.sweeps.record import Record
 from nnrun.sweeps.recording import Recorder, Training
@@ -191,16 +191,7 @@ class Sweep:
     def _executor(self, watch: Watch, deadline: float) -> Executor:
         if self.launch is None:
             return Local(watch, deadline, self.recorder.restore, self.pruner)
-        if self.search.pruning != "none":
-            raise ConfigError(
-                f"search.pruning={self.search.pruning} needs trials that nnrun trains itself, but a launcher of "
-                "Hydra's trains these to their end. Leave hydra/launcher out, or set search.pruning=none."
-            )
-        if plan.several(self.record.plan.first):
-            raise ConfigError(
-                "training.folds and training.repeats are trained together by nnrun itself, but a launcher of Hydra's "
-                "trains one network a trial. Leave hydra/launcher out."
-            )
+        check_launched(self.record.plan)
         return Launched(self.folder.path, self.launch, self._overrides)
 
     def _overrides(self, number: int) -> list[str]:

@@ -88,6 +88,21 @@ def test_latent_map_by_class(latent):
         np.testing.assert_allclose(np.sort(points[:, 0]), np.sort(run.outputs.latent[:, 0]), rtol=1e-6)
 
 
+def test_latent_map_says_whether_clusters_are_the_classes():
+    run = finished(n=60)
+    labels, rng = run.data.test["targets"], np.random.default_rng(1)
+    spread = rng.normal(0, 0.05, (60, 2))
+    apart = np.eye(3)[labels, :2] + spread
+    assert latent_map.agreement(run, apart) == pytest.approx((1.0, 1.0))
+    rand, mutual = latent_map.agreement(run, np.eye(3)[rng.permutation(labels), :2] + spread)
+    assert abs(rand) < 0.1
+    assert mutual < 0.2
+    assert latent_map.agreement(run, np.zeros((60, 2))) is None
+    assert latent_map.agreement(finished(classes=None), apart[:30]) is None
+    (axes,) = drawn(latent_map.draw(dataclasses.replace(run, outputs=run.outputs._replace(latent=apart))))
+    assert axes.get_title("left").endswith("adjusted Rand 1.00, normalized mutual information 1.00")
+
+
 def test_latent_map_without_classes():
     (axes,) = drawn(latent_map.draw(finished(classes=None, anomalies=True)))
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal", "anomaly"]

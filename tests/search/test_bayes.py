@@ -56,6 +56,22 @@ def _prior_at(theta):
     return _prior(theta[0], theta[1:-1], theta[-1])[0]
 
 
+@pytest.mark.parametrize("costs", [np.linspace(1, 3, 9) ** 5, -(np.linspace(1, 2, 9) ** 4), np.full(5, 3.0)])
+def test_what_was_standardized_is_turned_back(costs):
+    np.testing.assert_allclose(evidence.original(evidence.standardized(costs), costs), costs, rtol=1e-9)
+    beyond = evidence.original(np.array([-1e6, 1e6]), costs)
+    assert not np.isnan(beyond).any()
+    assert (beyond[0] <= costs).all()
+    assert (beyond[1] >= costs).all()
+
+
+def test_what_was_no_outlier_is_turned_back_and_a_failure_is_the_worst():
+    costs = np.array([1.0, 1.1, 1.2, 1.3, np.nan, 1e9])
+    found = evidence.original(evidence.standardized(costs), costs)
+    np.testing.assert_allclose(found[:4], costs[:4])
+    assert found[4] == found[5] < 100
+
+
 def test_the_posterior_is_that_of_the_textbook_and_its_slopes_are_its_derivatives():
     features, costs = examples()
     process = GaussianProcess(features, costs)

@@ -13,13 +13,17 @@ from nnrun.report.sweep.importance import LEAST_EXPLAINED
 from nnrun.report.sweep.plot import Chart, Plot
 from nnrun.report.sweep.scale import Scale, objective_scale
 from nnrun.report.sweep.subject import Subject, objective
-from nnrun.report.sweep.text import counted, cut, label_text
+from nnrun.report.sweep.text import counted, cut, label_text, shown
 from nnrun.search.trial import Trial
 
 MOST_CURVES = 200
 MOST_FAILED_CURVES = 20
 MOST_POINTS = 2000
 MOST_EPOCHS = 300
+LOSSES = ("train/loss", "val/loss")
+MOST_LOSSES = 9
+"""Trials whose two losses are drawn beside each other."""
+LONGEST_NOTE = 120
 MOST_LINES = 500
 """Lines of the parallel coordinates."""
 RANKS = [[0, "@faint"], [0.6, "@faint"], [1, "@accent"]]
@@ -35,16 +39,13 @@ def best_value(subject: Subject) -> Chart:
     running = best(subject.objectives).tolist()
     # Of the whole sweep, though only a choice of the points is drawn.
     step = plot.line([*numbers], running, "@ink", 2, shape="hv", hoverinfo="skip", name="best so far")
-    traces = [*_coloured(subject, plot.spread(subject.ranked, MOST_POINTS), numbers), step]
+    traces = [*coloured(subject, plot.spread(subject.ranked, MOST_POINTS), numbers), step]
     if subject.failed:
-        height = [0.02] * len(subject.failed)
-        crosses = plot.points(subject.failed, height, COLOURS[1], symbol="x-thin-open", yaxis="y2", name="failed")
-        crosses["marker"] |= {"size": 10, "opacity": 1, "line": {"width": 2.5}}
-        traces.append(crosses)
+        traces.append(plot.crosses(subject.failed, [trial.number for trial in subject.failed]))
     layout = {
         "xaxis": plot.titled("trial", range=[-0.01 * reach, 1.01 * reach], **plot.whole_numbers(reach)),
-        "yaxis": plot.objective_axis(subject, scale),
-        "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+        "yaxis": plot.objective_axis(subject.metric, scale),
+        "yaxis2": plot.HEIGHTS,
     }
     return Chart(traces, layout, 340, *plot.beyond(scale))
 
@@ -97,7 +98,8 @@ def learning_curves(subject: Subject) -> Chart | None:
         return None
     scale = objective_scale(values, subject.direction, keep=0.98)
     traces = [
-        _curve(subject, trial, COLOURS[3], 1, dash="dot", name="not completed") for trial in failed[:MOST_FAILED_CURVES]
+        _curve(subject.curves[trial.number], trial, COLOURS[3], 1, dash="dot", name="not completed")
+        for trial in failed[:MOST_FAILED_CURVES]
     ]
     for i, trial in enumerate(drawn):
         # Drawn from the worst to the best, so that the best lies on top.
@@ -107,13 +109,35 @@ def learning_curves(subject: Subject) -> Chart | None:
         if not name:
             look = {"name": "best"} if last else {"opacity": round(0.15 + 0.85 * (i / (len(drawn) - 1)) ** 2, 2)}
             colour = COLOURS[1] if last else COLOURS[0]
-        traces.append(_curve(subject, trial, colour, 3 if last else 1.2, **look))
+        traces.append(_curve(subject.curves[trial.number], trial, colour, 3 if last else 1.2, **look))
     epochs = max(len(subject.curves[trial.number]) for trial in [*drawn, *failed])
     layout = {
         "xaxis": plot.titled("epoch", rangemode="tozero", **plot.whole_numbers(epochs)),
-        "yaxis": plot.objective_axis(subject, scale),
+        "yaxis": plot.objective_axis(subject.metric, scale),
     }
     return Chart(traces, layout, 420, *plot.beyond(scale, noun="value"))
+
+
+def losses(subject: Subject) -> list[Chart]:
+    """A chart for each of a few trials, with its loss on the training and on the validation part over the epochs."""
+    both = [subject.losses.get(name, {}) for name in LOSSES]
+    drawn = [t for t in subject.scored if all(len(curves.get(t.number, ())) > 1 for curves in both)]
+    values = [value for curves in both for t in drawn for value in curves[t.number] if math.isfinite(value)]
+    if not 2 <= len(drawn) <= MOST_LOSSES or not values:
+        return []
+    y_axis = plot.objective_axis("loss", objective_scale(values, "minimize", keep=0.98))
+    epochs = max(len(both[0][trial.number]) for trial in drawn)
+    layout = {"xaxis": plot.titled("epoch", rangemode="tozero", **plot.whole_numbers(epochs)), "yaxis": y_axis}
+    charts = []
+    for trial in drawn:
+        traces = [
+            _curve(curves[trial.number], trial, colour, 2, name=name)
+            for curves, colour, name in zip(both, COLOURS, ("training", "validation"), strict=False)
+        ]
+        gap = both[1][trial.number][-1] - both[0][trial.number][-1]
+        settings = ", ".join(f"{key.rpartition('.')[2]}={shown(value)}" for key, value in trial.params.items())
+        charts.append(Chart(traces, layout, 290, f"{label_text(cut(settings, LONGEST_NOTE))}: gap {gap:.3g}"))
+    return charts
 
 
 def parallel(subject: Subject) -> Chart:
@@ -146,8 +170,7 @@ def _broken(key: str) -> str:
     return label_text(cut(key, plot.LONGEST)).replace(".", ".<br>").replace("/", "/<br>")
 
 
-def _curve(subject: Subject, trial: Trial, colour: str, width: float, **look: Any) -> Plot:
-    values = subject.curves[trial.number]
+def _curve(values: Sequence[float], trial: Trial, colour: str, width: float, **look: Any) -> Plot:
     stride = math.ceil(len(values) / MOST_EPOCHS)
     # Counted from the end: the last epoch is always among those drawn.
     first = (len(values) - 1) % stride
@@ -165,10 +188,10 @@ def _panel(subject: Subject, key: str, scale: Scale) -> Chart:
     else:
         x = (subject.places(key, drawn) + plot.jitter(drawn) / axis.count).tolist()
     boxes = [_boxes(subject, key, trials)] if axis.listed and axis.count <= plot.MOST_LISTED and trials else []
-    strips = _coloured(subject, drawn, {trial.number: place for trial, place in zip(drawn, x, strict=True)})
+    strips = coloured(subject, drawn, {trial.number: place for trial, place in zip(drawn, x, strict=True)})
     without = len(subject.ranked) - len(trials)
     note = f"{counted(without, 'trial')} without this key." if without else ""
-    layout = {"xaxis": plot.key_axis(key, axis), "yaxis": plot.objective_axis(subject, scale)}
+    layout = {"xaxis": plot.key_axis(key, axis), "yaxis": plot.objective_axis(subject.metric, scale)}
     return Chart([*boxes, *strips], layout, 290, note)
 
 
@@ -190,7 +213,7 @@ def _boxes(subject: Subject, key: str, trials: Sequence[Trial]) -> Plot:
     }
 
 
-def _coloured(subject: Subject, trials: Sequence[Trial], x: Mapping[int, float]) -> Iterator[Plot]:
+def coloured(subject: Subject, trials: Sequence[Trial], x: Mapping[int, float]) -> Iterator[Plot]:
     """Points at (x, objective), a trace for each choice of member, and the best trial once more, ringed."""
     hues = {trial.number: plot.hue_of(subject, trial) for trial in trials}
     for name, colour in sorted(set(hues.values()), key=lambda hue: (*COLOURS, plot.OTHER).index(hue[1])):

@@ -10,12 +10,27 @@ from nnrun.report.sweep import charts
 from nnrun.report.sweep.importance import LEAST_TRIALS
 from nnrun.report.sweep.plot import Chart
 from nnrun.report.sweep.subject import Subject, objective
+from nnrun.report.sweep.surrogate import surrogate
 from nnrun.report.sweep.tables import failures_table, trials_table
 from nnrun.report.sweep.text import counted, cut, duration, label_text, shown
 from nnrun.search.trial import Trial
 
 HERE = Path(__file__).parent
 LONGEST_LINE = 90
+FURTHER = {
+    "surrogate": (
+        "Surrogate and acquisition",
+        "What the search expects of the objective, and how much a trial would promise there, given all trials that "
+        "have ended: the brighter on a map, the better. What is far worse than the rest counts as bad, whatever it is. "
+        "The dotted line or the diamond is the trial that would be next.",
+    ),
+    "losses": (
+        "Training beside validation",
+        "The loss on both parts over the epochs, and the gap between them after the last one. Where it widens, a "
+        "network learns its training part by heart.",
+    ),
+}
+"""Title and lead of the sections that only some sweeps have, by the name of their charts."""
 NOTHING = "No trial has completed with a finite objective."
 
 
@@ -39,6 +54,7 @@ def page(subject: Subject) -> str:
         "notes": "".join(f'<p class="lead">Note: {escape(note)}</p>' for note in subject.notes),
         "best": best if subject.best_command else "",
         **_bodies(subject, drawn),
+        **_further(drawn),
         "lines": parallel if len(subject.scored) > charts.MOST_LINES else "",
         "curves": _curves(subject, drawn["chart-curves"]) if "chart-curves" in drawn else "",
         "trials": counted(len(subject.trials), "trial"),
@@ -58,6 +74,8 @@ def _charts(subject: Subject) -> dict[str, Chart]:
     if subject.scored:
         drawn = {"best": charts.best_value(subject), "parallel": charts.parallel(subject)}
         drawn |= {f"key-{i}": panel for i, panel in enumerate(charts.hyperparameters(subject))}
+        drawn |= {f"surrogate-{i}": panel for i, panel in enumerate(surrogate(subject))}
+        drawn |= {f"losses-{i}": panel for i, panel in enumerate(charts.losses(subject))}
     if subject.importance:
         drawn["importance"] = charts.shares(subject)
     if curves := charts.learning_curves(subject):
@@ -82,6 +100,19 @@ def _bodies(subject: Subject, drawn: dict[str, Chart]) -> dict[str, str]:
         "trials_body": _or(trials_table(subject) if subject.trials else "", "There are no trials yet."),
         "failures_body": _or(failures_table(subject) if subject.failed else "", "No trial has failed."),
     }
+
+
+def _further(drawn: dict[str, Chart]) -> dict[str, str]:
+    """Sections that only some sweeps have, and their places in the row of links."""
+    links, sections = "", ""
+    for name, (title, lead) in FURTHER.items():
+        charts = [_place(id, chart) for id, chart in drawn.items() if id.startswith(f"chart-{name}-")]
+        if charts:
+            links += f'<a href="#{name}">{title}</a> '
+            body = "".join(f"<div>{chart}</div>" for chart in charts)
+            sections += f'<section id="{name}"><h2>{title}</h2>\n<p class="lead">{lead}</p>\n'
+            sections += f'<div class="panels">{body}</div></section>\n'
+    return {"links": links, "further": sections}
 
 
 def _or(body: str, nothing: str) -> str:

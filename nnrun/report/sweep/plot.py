@@ -27,6 +27,8 @@ JITTER = 0.5
 """Width of the strip that the points of one value are spread over, in cells."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 Plot = dict[str, Any]
+HEIGHTS: Plot = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+"""A second y axis, of heights within the chart."""
 
 
 class Chart(NamedTuple):
@@ -80,6 +82,14 @@ def points(
     }
 
 
+def crosses(failed: Sequence[Trial], x: Sequence[float], y: Sequence[float] | None = None) -> Plot:
+    """A cross for each failed trial, at the bottom of the chart unless `y` says otherwise."""
+    height, more = ([0.02] * len(failed), {"yaxis": "y2"}) if y is None else (y, {})
+    found = points(failed, height, COLOURS[1], x, symbol="x-thin-open", name="failed", **more)
+    found["marker"] |= {"size": 10, "opacity": 1, "line": {"width": 2.5}}
+    return found
+
+
 def line(x: Sequence[float] | None, y: Sequence[Any], colour: str, width: float, **more: Any) -> Plot:
     """A line through (x, y)."""
     look = {"color": colour, "width": width} | {key: more.pop(key) for key in ("shape", "dash") if key in more}
@@ -87,9 +97,9 @@ def line(x: Sequence[float] | None, y: Sequence[Any], colour: str, width: float,
     return trace if x is None else trace | {"x": list(x)}
 
 
-def objective_axis(subject: Subject, scale: Scale) -> Plot:
-    """The axis of the objective, within the scale."""
-    axis = titled(subject.metric, range=[scale.low, scale.high], automargin=True)
+def objective_axis(metric: str, scale: Scale) -> Plot:
+    """The axis of the objective or of another metric, within the scale."""
+    axis = titled(metric, range=[scale.low, scale.high], automargin=True)
     if not scale.log:
         return axis
     # A double click shows what lies beyond, and that needs ticks too.

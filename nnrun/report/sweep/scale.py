@@ -31,6 +31,11 @@ class Scale(NamedTuple):
         """Values as positions between `low` and `high`, those outside at the nearer end."""
         return np.clip(np.log10(values) if self.log else np.asarray(values, dtype=float), self.low, self.high)
 
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """Values in their own units, those outside as the nearer end."""
+        ends = np.array([self.low, self.high])
+        return np.clip(values, *(10.0**ends if self.log else ends))
+
     def ticks(self) -> dict[float, str]:
         """Round values within the scale and their texts."""
         return ticks(10.0**self.low, 10.0**self.high, True) if self.log else ticks(self.low, self.high, False)

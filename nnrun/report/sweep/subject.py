@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,8 @@ class Subject:
     direction: minimize or maximize. space: the dimensions by their keys.
     best_command: trains the best trial again, to paste; empty where there is none.
     curves: trial number -> the objective's metric per epoch. notes: sentences on how the trials compare.
+    bayes: the keys of search=bayes, where that was the strategy.
+    losses: of few trials `train/loss` and `val/loss`, each like `curves`.
     """
 
     title: str
@@ -37,10 +39,12 @@ class Subject:
     trials: list[Trial]
     curves: dict[int, list[float]]
     notes: tuple[str, ...] = ()
+    bayes: dict[str, Any] | None = None
+    losses: dict[str, dict[int, list[float]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, facts: dict[str, Any], trials: list[Trial], curves: dict[int, list[float]]) -> "Subject":
-        """The subject of the other fields as JSON knows them, with its trials and their curves.
+    def of(cls, facts: dict[str, Any], trials: list[Trial], curves: dict[int, list[float]], **more: Any) -> "Subject":
+        """The subject of the other fields as JSON knows them, with its trials, their curves, and `more` fields.
 
         `parts` of the facts names the part of a comparison of strategies by a trial's number.
         """
@@ -48,7 +52,7 @@ class Subject:
         parts, notes = facts.get("parts", {}), tuple(facts.get("notes", ()))
         trials = [replace(trial, part=parts.get(str(trial.number))) for trial in trials]
         facts = {name: value for name, value in facts.items() if name != "parts"}
-        return cls(**facts | {"space": space, "notes": notes}, trials=trials, curves=curves)
+        return cls(**facts | {"space": space, "notes": notes}, trials=trials, curves=curves, **more)
 
     @cached_property
     def scored(self) -> list[Trial]:
@@ -93,10 +97,13 @@ class Subject:
 
     @cached_property
     def hue(self) -> tuple[str, tuple[str, ...]] | None:
-        """The first choice of a member (`model=rnn,lstm,gru`) and its values, where colours can tell these apart."""
-        for key, found in self.space.items():
-            if isinstance(found, Categorical) and "." not in key and 2 <= len(found.values) <= MOST_COLOURS:
-                return key, tuple(map(shown, found.values))
+        """The key that colours tell apart, and its values, of which there are few: the first choice of a member
+        (`model=rnn,lstm,gru`), else of texts (`model.activation=relu,tanh`), else of the top level (`seed=0,1,2`)."""
+        listed = {key: found.values for key, found in self.space.items() if isinstance(found, Categorical)}
+        texts = {key for key, values in listed.items() if all(isinstance(value, str) for value in values)}
+        for key in sorted(listed, key=lambda key: (key not in texts, "." in key)):
+            if 2 <= len(listed[key]) <= MOST_COLOURS and (key in texts or "." not in key):
+                return key, tuple(map(shown, listed[key]))
         return None
 
 
