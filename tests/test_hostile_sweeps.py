@@ -59,11 +59,12 @@ def refused(nnrun, here):
 
 
 @pytest.fixture
-def both(refused):
-    """What `resume` and `report` say alike."""
+def alike(refused):
+    """What all verbs that read a sweep's trials say alike."""
+    verbs = (("resume", "sweep", "search.trials=3"), ("report", "sweep"), ("show", "sweep"), ("best", "sweep", "2"))
 
     def run():
-        found = {refused(*words) for words in (("resume", "sweep", "search.trials=3"), ("report", "sweep"))}
+        found = {refused(*words) for words in verbs}
         assert len(found) == 1
         return found.pop()
 
@@ -97,9 +98,9 @@ def test_what_a_sweep_writes_is_gone_on_with_and_drawn(nnrun, here):
         ({"optimizer.learning_rate": ["${${seed}:x}"]}, "must hold values alone"),
     ],
 )
-def test_trials_that_no_sweep_asks_for(both, here, params, said):
+def test_trials_that_no_sweep_asks_for(alike, here, params, said):
     execute(here / "sweep", "UPDATE trials SET params = ?, state = 'waiting' WHERE number = 1", json.dumps(params))
-    assert said in both()
+    assert said in alike()
 
 
 BASE = ("bases", 0, "config")
@@ -130,18 +131,18 @@ BASE = ("bases", 0, "config")
         (("search",), None, "is missing or damaged"),
     ],
 )
-def test_records_that_no_sweep_writes(both, here, keys, value, said):
+def test_records_that_no_sweep_writes(alike, here, keys, value, said):
     change_yaml(here / "sweep/sweep.yaml", *keys, value=value)
-    assert said in both()
+    assert said in alike()
 
 
 @pytest.mark.parametrize("name", ["figures", "figures/x.png", ".report.html.partial", "run.log", "0/x", "best/a/b/c"])
-def test_links_are_refused_wherever_they_lie(both, here, name):
+def test_links_are_refused_wherever_they_lie(alike, here, name):
     path = here / "sweep" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(here / "mine" / "file")
-    assert f"sweep/{name} is a link, which no run writes; files would be written through it. {TRUST}" in both()
+    assert f"sweep/{name} is a link, which no run writes; files would be written through it. {TRUST}" in alike()
 
 
 def test_what_is_written_does_not_go_through_a_link_with_trust_either(nnrun, here):
@@ -158,21 +159,21 @@ def test_what_is_written_does_not_go_through_a_link_with_trust_either(nnrun, her
     assert logging.getLogger("nnrun").handlers == listening
 
 
-def test_a_pipe_is_not_waited_at(both, here):
+def test_a_pipe_is_not_waited_at(alike, here):
     (here / "sweep/.lock").unlink()
     os.mkfifo(here / "sweep/.lock")
-    assert f"sweep/.lock is neither a file nor a folder. {TRUST}" in both()
+    assert f"sweep/.lock is neither a file nor a folder. {TRUST}" in alike()
 
 
-def test_a_second_name_of_a_file_of_the_users_is_not_written(both, here):
+def test_a_second_name_of_a_file_of_the_users_is_not_written(alike, here):
     (here / "sweep/.lock").unlink()
     os.link(here / "mine/file", here / "sweep/.lock")
-    assert "sweep/.lock has a second name elsewhere, which no run's file has; both would be written." in both()
+    assert "sweep/.lock has a second name elsewhere, which no run's file has; both would be written." in alike()
 
 
-def test_a_journal_that_has_sqlite_delete_a_file(both, here):
+def test_a_journal_that_has_sqlite_delete_a_file(alike, here):
     (here / "sweep/sweep.db-journal").write_bytes(b"x" * 600 + strangers.SUPER_JOURNAL)
-    assert "sweep/sweep.db-journal names a further file, which SQLite would delete." in both()
+    assert "sweep/sweep.db-journal names a further file, which SQLite would delete." in alike()
 
 
 @pytest.mark.parametrize(
@@ -182,9 +183,9 @@ def test_a_journal_that_has_sqlite_delete_a_file(both, here):
         "CREATE TRIGGER t AFTER UPDATE ON trials BEGIN DELETE FROM metrics; END",
     ],
 )
-def test_a_ledger_that_does_something_by_itself(both, here, statement):
+def test_a_ledger_that_does_something_by_itself(alike, here, statement):
     execute(here / "sweep", statement)
-    assert f"sweep.db is damaged: it holds {statement.split()[2]!r}, which no sweep makes." in both()
+    assert f"sweep.db is damaged: it holds {statement.split()[2]!r}, which no sweep makes." in alike()
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_repeat_gives_the_same_run_and_takes_changes(nnrun, here, tmp_path):
     ("words", "text"),
     [
         (["list", "modles"], "There is no list of modles. Did you mean models?"),
-        (["show"], "nnrun show needs RUN, for example nnrun show outputs/runs/DATE/TIME_lstm_sine"),
-        (["show", "run", "x"], "nnrun show takes nothing more, but got x. Write: nnrun show RUN"),
+        (["show"], "nnrun show needs RUN|SWEEP, for example nnrun show outputs/runs/DATE/TIME_lstm_sine"),
+        (["show", "run", "x"], "nnrun show takes nothing more, but got x. Write: nnrun show RUN|SWEEP [--trust]"),
         (
             ["predict", "run"],
             "nnrun predict needs INPUT, for example nnrun predict outputs/runs/DATE/TIME_mlp_csv new.csv",

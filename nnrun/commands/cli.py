@@ -20,11 +20,11 @@ nnrun trains and tunes neural networks from the command line.
   nnrun list [models|datasets|experiments]   what there is to choose from
   nnrun predict RUN INPUT [--output FILE]    new rows, a newer series, images; also --latent, --importance
   nnrun evaluate RUN [INPUT]                 metrics and figures on the test part, or on another labelled file
-  nnrun show RUN                             what a run is: layers, metrics, command
+  nnrun show RUN|SWEEP                       what it is: layers and metrics, or space and trials; its command
   nnrun runs                                 the runs under ./outputs
   nnrun resume RUN|SWEEP                     continue what was interrupted; training.epochs=N trains a run longer,
                                              search.trials=N adds trials to a sweep
-  nnrun best SWEEP                           the best trial of a sweep, as a command
+  nnrun best SWEEP [5]                       the best trial of a sweep as a command, or so many of them
   nnrun report SWEEP                         draw a sweep's report.html again
   nnrun export RUN [--format FORMAT]         for programs without nnrun: stablehlo, onnx or safetensors
   nnrun repeat RUN [KEY=VALUE ...]           the same run again, with changes

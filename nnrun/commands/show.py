@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nnrun.commands import usage
+from nnrun.commands import sweep, usage
 from nnrun.errors import ConfigError
 from nnrun.folders import reading, results, strangers
 from nnrun.host import terminal
@@ -17,11 +17,16 @@ from nnrun.host.terminal import Terminal
 
 
 def show(words: list[str]) -> int:
-    """`nnrun show RUN`: what it is, weights and layers, metrics beside the baselines, the command that made it.
+    """`nnrun show RUN|SWEEP [--trust]`: weights, layers and metrics of a run, trials of a sweep, and their command.
 
-    A sweep's best trial is a run too: SWEEP/best. Example: `nnrun show outputs/runs/DATE/TIME_lstm_sine`
+    A sweep's best trial is a run too: SWEEP/best. --trust is for a sweep of your own
+    whose command names code of your own. Example: `nnrun show outputs/runs/DATE/TIME_lstm_sine`
     """
-    folder = reading.folder(usage.parse(show, words).arguments[0])
+    given = usage.parse(show, words)
+    if reading.is_sweep(Path(given.arguments[0])):
+        sweep.show(Path(given.arguments[0]), "trust" in given.flags)
+        return 0
+    folder = reading.folder(given.arguments[0])
     summary = reading.summary(folder)
     try:
         strangers.check_command(folder / "summary.json", summary["command"], of_hydra=True)

@@ -96,9 +96,9 @@ def parse(verb: Verb, words: Sequence[str]) -> Words:
     return Usage(verb).parse(words)
 
 
-def whole(name: str, text: str, least: int) -> int:
-    """A whole number that was typed for an option or setting. Raises ConfigError for anything else."""
+def whole(name: str, text: str, least: int, example: str = "") -> int:
+    """A whole number that was typed for an option, a setting or behind a verb. Raises ConfigError for anything else."""
     if not text.isdecimal() or int(text) < least:
-        example = f"{name} {max(least, 5)}" if name.startswith("--") else f"{name}=16"
+        example = example or (f"{name} {max(least, 5)}" if name.startswith("--") else f"{name}=16")
         raise ConfigError(f"{name} must be an integer >= {least}, but got {text}. Set for example {example}.")
     return int(text)

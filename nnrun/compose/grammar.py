@@ -132,6 +132,20 @@ def value_text(value: Any) -> str:
     return "[" + ",".join(map(value_text, value)) + "]"
 
 
+def dimension_text(dimension: Dimension) -> str:
+    """A dimension as it is typed behind `key=`."""
+    if isinstance(dimension, Categorical):
+        return ",".join(map(value_text, dimension.values))
+    if isinstance(dimension, Steps):
+        stop = Decimal(repr(dimension.start)) + dimension.count * Decimal(repr(dimension.step))
+        return f"range({value_text(dimension.start)},{stop},{value_text(dimension.step)})"
+    # Its ends may be read as floats where whole numbers were typed.
+    low, high = (value_text(int(end) if dimension.integer else end) for end in (dimension.low, dimension.high))
+    text = f"interval({low},{high})"
+    text = f"int({text})" if dimension.integer else text
+    return f"tag(log,{text})" if dimension.log else text
+
+
 def _flat(space: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in space.items():
         if isinstance(value, Mapping):

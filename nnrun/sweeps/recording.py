@@ -21,6 +21,7 @@ from nnrun.folders.summary import new_summary, spread, undefined
 from nnrun.folders.sweep_folder import SweepFolder
 from nnrun.search.space import Params
 from nnrun.search.trial import Trial
+from nnrun.sweeps.ranking import rank
 from nnrun.training.objective import Objective
 from nnrun.training.state import State
 
@@ -211,8 +212,3 @@ class Recorder:
         folder.write_config(with_epochs(training.composed.plain, training.epochs), training.composed.choices)
         folder.start_metrics(training.history)
         folder.write_summary(found)
-
-
-def rank(trial: Trial, objective: Objective) -> tuple[bool, float, int]:
-    """The order of trials with a result, smaller where better: those that were cut short come after all others."""
-    return trial.state != "completed", objective.cost({objective.metric: trial.objective or 0.0}), trial.number

@@ -1,6 +1,5 @@
 """What a sweep leaves once its trials have ended: the table, the winner's folder, the report."""
 
-import collections
 import dataclasses
 import importlib
 import shlex
@@ -10,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from nnrun.compose.grammar import value_text
 from nnrun.config import run_config
 from nnrun.config.run_config import RunConfig
 from nnrun.errors import RunError
@@ -27,19 +25,14 @@ from nnrun.search.bayes import Bayes
 from nnrun.search.space import written
 from nnrun.search.trial import Trial
 from nnrun.sweeps.drawing import Drawing, add_winner
+from nnrun.sweeps.ranking import commonest, ranked, tabulated
 from nnrun.sweeps.record import Record
-from nnrun.sweeps.recording import rank
 from nnrun.sweeps.remarks import of_bounds
 from nnrun.training.objective import Objective
 
 SHOWN = 10
 Trained = Callable[[Trial, RunConfig], tuple[Prepared, Judged]]
 """What a trial's config needs, and the network that takes over its weights."""
-
-
-def ranked(trials: list[Trial], objective: Objective) -> list[Trial]:
-    """Trials with a result, best first; those that were cut short come after all that ended."""
-    return sorted((t for t in trials if t.objective is not None), key=lambda trial: rank(trial, objective))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +107,7 @@ class Results:
 
     def _show(self, trials: list[Trial], best: list[Trial]) -> None:
         """The best trials, and how many failed."""
-        keys, compared = list(self.record.plan.space), ["strategy"] if best[0].part else []
-        rows = [
-            [str(t.number), *([t.part or ""] if compared else []), tables.with_spread(t.objective, self._spread(t), 5)]
-            + [_short(t.params[k]) if k in t.params else "" for k in keys]
-            for t in best[:SHOWN]
-        ]
-        self.terminal.table(["trial", *compared, self.objective.metric, *keys], rows)
+        self.terminal.table(*tabulated(best[:SHOWN], self.objective, self.record.plan.space))
         if len(best) > SHOWN:
             self.terminal.line(f"These are the best {SHOWN} of {len(best)}; all are in trials.csv.")
         self._show_parts(best)
@@ -131,9 +118,6 @@ class Results:
         self._show_winner(best[0])
         self.terminal.line(f"Best: {self.record.command_of(best[0].params)}")
         self.terminal.line(f"Everything is in {self.folder.path}")
-
-    def _spread(self, trial: Trial) -> float | None:
-        return trial.spread.get(self.objective.metric)
 
     def _members(self, trial: Trial) -> str:
         """How many networks the trial's metrics are means of: `5 folds of 2 seeds`."""
@@ -211,14 +195,3 @@ def _nothing(trials: list[Trial], folder: Path) -> str:
         )
     which = f"All {failed}" if failed == len(trials) else f"No trial has a result: {failed} of {len(trials)}"
     return f"{which} trials failed. {commonest(trials)} The folders of the trials are in {folder}."
-
-
-def commonest(trials: list[Trial]) -> str:
-    """The reason that most trials failed for."""
-    reasons = collections.Counter(trial.error or "no reason given" for trial in trials if trial.state == "failed")
-    ((reason, count),) = reasons.most_common(1)
-    return f"The commonest reason ({count} of {reasons.total()}): {reason}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else value_text(value)

@@ -28,8 +28,8 @@ from nnrun.host.interruption import Interrupted, Watch
 from nnrun.host.terminal import SweepProgress, Terminal
 from nnrun.runs.start import gone
 from nnrun.search.trial import FINAL, Trial
+from nnrun.sweeps import ranking
 from nnrun.sweeps import record as sweep_record
-from nnrun.sweeps import results
 from nnrun.sweeps.drawing import Drawing
 from nnrun.sweeps.jobs import Launch, Launched, check_launched
 from nnrun.sweeps.pruner import Pruner
@@ -215,7 +215,7 @@ class Sweep:
             )
         # A group that no trial belongs to was recorded just before the end, and is made again.
         del self.record.groups[max(numbers, default=-1) + 1 :]
-        if best := results.ranked(trials, self.objective):
+        if best := ranking.ranked(trials, self.objective):
             self.recorder.keep_only_better_than(best[0])
 
     def _tell(self, trial: Trial) -> None:
@@ -226,7 +226,7 @@ class Sweep:
             self.drawing.end()
             raise SweepError(
                 f"More trials failed ({self.failures.total()}) than search.max_failures={most} allows. "
-                f"{results.commonest(self.ledger.trials())} What was measured is in {self.folder.path}. "
+                f"{ranking.commonest(self.ledger.trials())} What was measured is in {self.folder.path}. "
                 "Start a new sweep where fewer fail, or with a larger search.max_failures."
             )
 
@@ -262,7 +262,7 @@ class Sweep:
     def _is_over(self) -> bool:
         """Whether `search.patience` trials in a row have not improved, which the user is told."""
         trials = self.ledger.trials()
-        best = results.ranked(trials, self.objective)
+        best = ranking.ranked(trials, self.objective)
         since = len(trials) - (best[0].number + 1 if best else 0)
         if self.search.patience is None or since < self.search.patience:
             return False
