@@ -34,7 +34,11 @@ def show(folder: Path, trust: bool) -> None:
     wanted = sweep.record.plan.search().trials
     of = "" if wanted in (None, len(trials)) else f" of {wanted}"
     said = [f"{states[state]} {state}" for state in (*FINAL, "running", "waiting") if states[state]]
-    terminal.say(f"  {len(trials)}{of} trials: {', '.join(said)}" if said else "  No trial was asked for yet.")
+    terminal.say(
+        f"  {len(trials)}{of} trial{'s' * (len(trials) != 1)}: {', '.join(said)}"
+        if said
+        else "  No trial was asked for yet."
+    )
     if states["failed"]:
         terminal.say(terminal.inline(f"  {ranking.commonest(trials)}"))
     if times := _times(trials):
