@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.sweep_folders import record, rows, summary, table
+from tests.sweep_folders import pictures, record, rows, summary, table
 
 SMALL = ("dataset=iris", "model.hidden_sizes=[8]", "training.epochs=4", "optimizer.learning_rate=0.1")
 FOLDER = "hydra.sweep.dir=sweep"
@@ -24,7 +24,8 @@ def members(folder):
 def folded(command, tmp_path_factory):
     """One setting with folds and repeats, without -m, and what it said."""
     folder = tmp_path_factory.mktemp("folded")
-    done = command(*SMALL, "training.folds=3", "training.repeats=2", "hydra.run.dir=sweep", folder=folder)
+    with pictures():
+        done = command(*SMALL, "training.folds=3", "training.repeats=2", "hydra.run.dir=sweep", folder=folder)
     assert done.code == 0, done
     return folder / "sweep", done.out
 
@@ -63,6 +64,7 @@ def test_every_number_has_its_spread_in_every_place(folded):
     with (folder / "trials.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["val/accuracy std"]) == pytest.approx(np.std(values, ddof=1))
+    assert ">val/loss std</button>" in (folder / "report.html").read_text()
     assert "mean ± standard deviation of 3 folds of 2 seeds" in said
     assert f"{np.mean(values):.4g} ± {np.std(values, ddof=1):.2g}" in said
 

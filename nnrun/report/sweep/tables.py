@@ -22,12 +22,16 @@ def trials_table(subject: Subject) -> str:
     others = sorted({name for trial in subject.trials for name in trial.metrics} - {subject.metric})
     compared = any(trial.part for trial in subject.trials)
     part = ["strategy"] if compared else []
-    heads = ["trial", "state", *part, subject.metric, *subject.space, *others, "seconds"]
+    # Over folds and repeats, of which the objective is the mean.
+    std = [f"{subject.metric} std"] if any(subject.metric in trial.spread for trial in subject.trials) else []
+    heads = ["trial", "state", *part, subject.metric, *std, *subject.space, *others, "seconds"]
     rows = [
         [
             trial.number,
             trial.state,
             *([trial.part or ""] if compared else []),
+            "" if trial.objective is None else trial.objective,
+            *([trial.spread.get(subject.metric, "")] if std else []),
             *_values(trial, [*subject.space], others),
         ]
         for trial in _in_order(subject)
@@ -72,8 +76,7 @@ def _in_order(subject: Subject) -> list[Trial]:
 
 
 def _values(trial: Trial, keys: Sequence[str], metrics: Sequence[str]) -> Iterator[Any]:
-    """The cells of a row from the objective on; empty where the trial has no such value."""
-    yield "" if trial.objective is None else trial.objective
+    """The cells of a row behind the objective; empty where the trial has no such value."""
     yield from (trial.params.get(key, "") for key in keys)
     yield from ("" if trial.metrics.get(name) is None else trial.metrics[name] for name in metrics)
     yield "" if trial.seconds is None else trial.seconds
