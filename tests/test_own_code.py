@@ -14,6 +14,7 @@ import pytest
 from nnrun.compose import compatible, compose
 from nnrun.config import choices, run_config
 from nnrun.errors import ConfigError
+from nnrun.schema import key_of
 from nnrun.search.base import SearchConfig
 from nnrun.sweeps import record as sweep_record
 from tests.sweep_folders import record
@@ -166,7 +167,8 @@ def test_what_a_strategys_file_leaves_out_has_its_default(nnrun, tmp_path):
     assert (done.code, done.err) == (2, f"nnrun: {text}\n")
     assert nnrun(*words, "+search.trials=2").code == 0
     kept = record(tmp_path / "sweep")["search"]
-    defaults = {key.name: getattr(SearchConfig(), key.name) for key in dataclasses.fields(SearchConfig)}
+    defaults = {key_of(one): getattr(SearchConfig(), one.name) for one in dataclasses.fields(SearchConfig)}
+    defaults["first"] = []
     mine = {"_target_": "nnrun.search.random.Random", "trials": 2, "sequence": "uniform"}
     assert kept == defaults | mine
 

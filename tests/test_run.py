@@ -15,7 +15,7 @@ from nnrun.errors import RunError
 
 SUMMARY = [
     *("status", "stopped_early", "model", "dataset", "task", "seed", "parameters", "epochs", "objective", "metrics"),
-    *("baseline", "remarks", "seconds", "error", "versions", "devices", "command"),
+    *("spread", "baseline", "remarks", "seconds", "error", "versions", "devices", "command"),
 ]
 METRICS = ("accuracy", "macro_f1", "auroc", "log_loss")
 SMALL = ("debug=tiny", "dataset=iris")

@@ -46,7 +46,7 @@ class Encoding:
 
     def snap(self, rows: np.ndarray) -> np.ndarray:
         """The nearest rows that are coordinates of points."""
-        rows = np.clip(np.where(np.isnan(rows), 0.5, rows), 0, 1)
+        rows = np.clip(np.where(np.isnan(rows), 0.5, rows), INSIDE, 1 - INSIDE)
         snapped = np.stack([axis.snap(column) for axis, column in zip(self.axes, rows.T, strict=True)], axis=1)
         snapped[self._lacking(snapped)] = np.nan
         return snapped

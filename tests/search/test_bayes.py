@@ -1,5 +1,6 @@
 """Bayesian search: its model and its acquisition against references, and what it makes of outcomes."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from nnrun.search.acquisition import ACQUISITIONS
 from nnrun.search.bayes import FITTED, MODELLED, STEP, Bayes, BayesConfig
 from nnrun.search.encoding import Encoding
 from nnrun.search.gaussian_process import JITTER, GaussianProcess, Likelihood, _prior
+from nnrun.search.random import Random, RandomConfig
 from nnrun.search.space import Categorical, Interval, Space, Steps
 
 PLANE = Space({"x": Interval(-5.0, 10.0), "y": Interval(0.0, 15.0)})
@@ -155,15 +157,25 @@ def test_keys_that_do_not_apply_are_neutral_for_the_model():
     np.testing.assert_allclose(encoding.features(rows), expected)
 
 
-@pytest.mark.parametrize(
-    ("estimator", "acquisition", "reached"),
-    [*(("gp", name, 1.0) for name in ACQUISITIONS), ("rf", "log_ei", 4.0), ("et", "log_ei", 1.0)],
-)
-def test_every_model_and_acquisition_leads_to_the_bottom_of_a_bowl(estimator, acquisition, reached):
-    searching = Bayes(BayesConfig(estimator=estimator, acquisition=acquisition, initial_trials=8), PLANE)
+def lowest(searching):
+    """The best of twenty trials, asked for one at a time."""
     for number in range(20):
         searching.tell(number, bowl(searching.ask(1)[0]))
-    assert min(searching.told.values()) < reached
+    return min(searching.told.values())
+
+
+@pytest.mark.parametrize("acquisition", ACQUISITIONS)
+def test_every_acquisition_leads_to_the_bottom_of_a_bowl(acquisition):
+    assert lowest(Bayes(BayesConfig(acquisition=acquisition, initial_trials=8), PLANE)) < 1.0
+
+
+@pytest.mark.parametrize("estimator", ["rf", "et"])
+def test_trees_come_nearer_to_the_bottom_of_a_bowl_than_random_draws(estimator):
+    # Trees see steps, so that a single seed may be lucky or stuck: of eight the middle one counts.
+    config = BayesConfig(estimator=estimator, initial_trials=8)
+    found = [lowest(Bayes(dataclasses.replace(config, seed=seed), PLANE)) for seed in range(8)]
+    drawn = [lowest(Random(RandomConfig(seed=seed), PLANE)) for seed in range(8)]
+    assert np.median(found) < 0.6 * np.median(drawn)
 
 
 @pytest.mark.parametrize("liar", ["believer", "best", "mean", "worst"])
