@@ -182,7 +182,7 @@ class Recorder:
 
     def _spread(self, training: Training) -> dict[str, dict[str, Any]]:
         """What folds and repeats measured in the best epoch; nothing where there is one network, or no best epoch."""
-        if training.best is None:
+        if training.best is None or training.config.training.members == 1:
             return {}
         return spread(self.ledger.members(training.number, int(training.best["epoch"])))
 

@@ -169,7 +169,8 @@ def members(units: Iterable[int], size: int) -> list[int]:
 
 def _staying(active: list[int], trainer: Trainer, size: int) -> list[int]:
     """The active units that were not stopped while the loop was suspended."""
-    return [i for i in active if i * size not in trainer.stopped]
+    stopped = trainer.stopped
+    return [i for i in active if i * size not in stopped]
 
 
 def _measured(found: dict[int, Any], task: Task, data: Data, config: TrainingConfig) -> dict[int, Row]:
